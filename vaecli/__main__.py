@@ -1,0 +1,7 @@
+"""``python -m vaecli``."""
+
+import sys
+
+from vaecli.cli import main
+
+sys.exit(main())

@@ -1,0 +1,63 @@
+"""The Typer app, and `main`, the one door through which every failure leaves."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vaecli import __version__, console
+from vaecli.commands import reconstruct, sample, train
+from vaecli.commands.options import example
+from vaecli.errors import VaecliError
+
+app = typer.Typer(
+    name="vaecli",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"vaecli {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))
+def _app(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Train, look into and compare variational autoencoders."""
+
+
+app.command(**train.HELP)(train.train)
+app.command(**sample.HELP)(sample.sample)
+app.command(**reconstruct.HELP)(reconstruct.reconstruct)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; failures become one line on stderr.
+
+    Args:
+        arguments: without the program's name; None for those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 interrupted.
+    """
+    try:
+        code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except VaecliError as error:
+        console.error(str(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        message = " ".join(error.format_message().split())
+        if message:
+            console.error(message)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        console.error("interrupted")
+        return 130

@@ -1,0 +1,29 @@
+"""The images that a command shows: some of a split, or a person's own."""
+
+from pathlib import Path
+
+import torch
+
+from vaecli.config import Config
+from vaecli.data import Images, load_images
+from vaecli.data.picture import read_picture
+from vaecli.errors import UsageError
+
+
+def choose_images(config: Config, split: str, n: int, digit: int | None, files: list[Path] | None, data_dir: Path | None) -> Images:
+    """The first `n` images of a split, those labelled `digit` if it is given, or the pictures in `files`.
+
+    Raises:
+        UsageError: no image has that label.
+        DataError: the data set or a picture cannot be read.
+    """
+    if files:
+        return Images(torch.stack([read_picture(file) for file in files]), torch.zeros(len(files), dtype=torch.int64), ("",))
+    images = load_images(config.dataset, split, data_dir)
+    if digit is not None:
+        if digit >= len(images.class_names):
+            raise UsageError(f"--digit {digit}: expected 0 to {len(images.class_names) - 1}, one of {config.dataset}'s labels")
+        images = images[images.labels == digit]
+        if not len(images):
+            raise UsageError(f"--digit {digit}: the {split} images have none of it; expected a label that occurs there")
+    return images[:n]

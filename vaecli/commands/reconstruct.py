@@ -1,0 +1,70 @@
+"""``vaecli reconstruct``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaecli import console
+from vaecli.commands.options import (
+    AsJson,
+    DataDir,
+    Device,
+    Out,
+    Quiet,
+    Run,
+    Seed,
+    Split,
+    check_device,
+    check_split,
+    example,
+    open_run,
+    picture_path,
+)
+from vaecli.errors import UsageError
+
+HELP = example("vaecli reconstruct --digit 4 --n 5")
+
+
+def reconstruct(
+    run: Run = None,
+    n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 10,
+    split: Split = "test",
+    digit: Annotated[
+        int | None, typer.Option(min=0, help="Only images with this label.", show_default=False, rich_help_panel="Data")
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Your own picture instead; may be given again.", show_default=False, rich_help_panel="Data"),
+    ] = None,
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
+    console.set_quiet(quiet)
+    check_split(split)
+    if image and digit is not None:
+        raise UsageError("--digit with --image: expected only one of them; your picture is shown whatever digit it is")
+
+    import torch
+
+    from vaecli.commands.images import choose_images
+    from vaecli.figures.grids import save_panels, side_by_side
+    from vaecli.seeding import generator
+
+    where = check_device(device)
+    checkpoint = open_run(run)
+    pixels = choose_images(checkpoint.config, split, n, digit, image, data_dir).pixels.to(where)
+    path = picture_path(out, checkpoint.folder, "reconstruct.png")
+    model = checkpoint.model.to(where)
+    noise = generator(where, "reconstruct", seed)
+    with torch.inference_mode():
+        x = model.observe(pixels, noise)
+        likelihood = model.likelihood(model.posterior(x).rsample(generator=noise))
+        columns = [("original", x), ("mean", likelihood.mean), ("draw", likelihood.sample(generator=noise))]
+    save_panels(path, side_by_side(columns))
+    console.files_written([path], as_json, run=str(checkpoint.folder))

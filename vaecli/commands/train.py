@@ -1,0 +1,101 @@
+"""``vaecli train``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaecli import console
+from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, check_device, example
+from vaecli.commands.settings import settings_as_options
+from vaecli.config import Config, merge, read_config
+from vaecli.errors import CheckpointError, TrainingError, UsageError
+
+HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
+
+
+@settings_as_options
+def train(
+    settings: dict[str, Any],
+    data_dir: DataDir = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run's config.json to repeat; other options change it.", show_default=False, rich_help_panel="Training"
+        ),
+    ] = None,
+    device: Device = "auto",
+    name: Annotated[
+        str | None,
+        typer.Option(help="The run's name; made from the settings if not given.", show_default=False, rich_help_panel=OUTPUT),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT)] = RUNS,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.", rich_help_panel=OUTPUT)] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a VAE, keep it as a run, and measure it on the test images."""
+    console.set_quiet(quiet)
+    chosen = Config(**merge(read_config(config), settings) if config else settings)
+    folder = out / _checked_name(name or chosen.run_name)
+
+    from vaecli.checkpoint import MODEL, save_epoch, save_settings
+    from vaecli.data import load_images
+    from vaecli.evaluation import evaluate
+    from vaecli.model import build
+    from vaecli.training import batches, fit, make_optimizer
+
+    if (folder / MODEL).exists() and not overwrite:
+        raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
+    where = check_device(device)
+    images = load_images(chosen.dataset, "train", data_dir, chosen.limit).to(where)
+    test = load_images(chosen.dataset, "test", data_dir).to(where)
+    model = build(chosen).to(where)
+    optimizer = make_optimizer(model, chosen)
+    save_settings(folder, chosen)
+    rows: list[dict[str, Any]] = []
+    results: dict[str, float] = {}
+    steps = batches(images, chosen)
+    console.note(f"Begin training in {chosen.latent_dim}D latent space")
+    try:
+        with console.bar(chosen.epochs * steps, "batches") as show:
+            for record in fit(
+                model, optimizer, images, chosen,
+                on_batch=lambda epoch, done: show((epoch - 1) * steps + done, f"Epoch {epoch}"),
+            ):  # fmt: skip
+                tested = evaluate(model, test)
+                results = {
+                    "epoch": record.epoch,
+                    "elbo": record.elbo,
+                    "test_elbo": tested.elbo,
+                    "test_reconstruction": tested.reconstruction,
+                    "test_kl": tested.kl,
+                }
+                rows.append(
+                    {
+                        "epoch": record.epoch,
+                        "loss": record.loss,
+                        "elbo": record.elbo,
+                        "reconstruction": record.reconstruction,
+                        "kl": record.kl,
+                        "test_elbo": tested.elbo,
+                        "seconds": round(record.seconds, 3),
+                        "images_per_second": round(record.images_per_second),
+                    }
+                )
+                save_epoch(folder, model, optimizer, rows, results)
+                console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-tested.elbo:.2f}, {record.seconds:.1f} s")
+    except TrainingError as error:
+        stands = f"{folder} keeps epoch {len(rows)}" if rows else "nothing was saved yet"
+        raise TrainingError(f"{error}; {stands}") from None
+    console.note(f"Training in {chosen.latent_dim}D is done: test -ELBO {-results['test_elbo']:.2f} nats on {len(test):,} images")
+    if as_json:
+        console.result_json({"run": str(folder), **results})
+    else:
+        console.result(str(folder))
+
+
+def _checked_name(name: str) -> str:
+    if not name or name != Path(name).name or name.startswith(".") or "\0" in name or len(name.encode()) > 200:
+        raise UsageError(f"--name {name[:60]}: expected the name of a folder, without '/', such as --name first-try")
+    return name

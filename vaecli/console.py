@@ -1,0 +1,80 @@
+"""The two consoles: results go to stdout, everything said to a person goes to stderr.
+
+Text is printed as it is: no markup, so that ``[bold]`` in a file name stays what it is, and no wrapping, so that a path
+can be copied from a narrow terminal.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
+stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
+
+
+def result(text: str) -> None:
+    """Prints one result line on stdout."""
+    stdout.print(text)
+
+
+def result_json(value: Any) -> None:
+    """Prints one JSON object on stdout."""
+    stdout.print(json.dumps(value))
+
+
+def note(text: str) -> None:
+    """Tells the person something on stderr; silent under ``--quiet``."""
+    stderr.print(text)
+
+
+def error(text: str) -> None:
+    """Prints the one line of an error on stderr, whatever `quiet` says."""
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {text}")
+
+
+def set_quiet(quiet: bool) -> None:
+    """Turns notes and progress off or on; errors are printed all the same."""
+    stderr.quiet = quiet
+
+
+def files_written(paths: list[Path], as_json: bool, **more: Any) -> None:
+    """Prints every path written, a line each, or all in one JSON object."""
+    if as_json:
+        result_json({**more, "files": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            result(str(path))
+
+
+@contextmanager
+def bar(total: int, unit: str) -> Iterator["Bar"]:
+    """A progress bar with the time that is left; nothing where stderr is no terminal or is quiet."""
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit, markup=False),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=stderr.quiet or not stderr.is_terminal,
+    )
+    with progress:
+        yield Bar(progress, total)
+
+
+class Bar:
+    """What `bar` gives: call it with how much is done, and what is going on."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def __call__(self, done: int, what: str | None = None) -> None:
+        """Shows `done` of the total."""
+        self._progress.update(self._task, completed=done, description=what)

@@ -1,0 +1,6 @@
+"""Images as byte tensors with their labels, and where they come from."""
+
+from vaecli.data.images import SIDE, Images
+from vaecli.data.load import load_images
+
+__all__ = ["SIDE", "Images", "load_images"]

@@ -1,0 +1,35 @@
+"""The one form in which images travel through vaecli: bytes."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+SIDE = 28
+"""Height and width of every image, in pixels."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Grey images with labels.
+
+    Attributes:
+        pixels: uint8, shape (N, 784), 0 black to 255 white, row by row from the top left.
+        labels: int64, shape (N,), each an index into `class_names`.
+        class_names: what the labels mean.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: slice | Tensor) -> "Images":
+        """The images at `index`: a slice, or a tensor of positions or of booleans."""
+        return replace(self, pixels=self.pixels[index], labels=self.labels[index])
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on another device."""
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))

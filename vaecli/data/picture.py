@@ -1,0 +1,103 @@
+"""A person's own picture, made into what MNIST's makers would have made of it."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vaecli.data.images import SIDE
+from vaecli.errors import DataError
+
+MAX_PIXELS = 50_000_000
+"""More than a camera gives; a larger picture is refused before it is unpacked."""
+
+BOX = 20
+"""MNIST's digits fit a box of this many pixels, and their centre of mass is the centre of the 28 x 28 image."""
+
+_FAINT = 0.1
+
+
+def read_picture(path: Path) -> Tensor:
+    """Reads any picture that Pillow reads as one digit, white on black: uint8, shape (784,).
+
+    As in LeCun et al. 1998, section III.A: the drawing is scaled to fit 20 x 20 pixels with its aspect ratio kept, and
+    placed by its centre of mass. A light background is turned dark, transparency counts as background. A picture that is
+    28 x 28 already is only turned white on black.
+
+    Raises:
+        DataError: it is missing, no picture, too large, or blank.
+    """
+    grey = _ink(_open(path))
+    drawn = grey > _FAINT
+    if not drawn.any():
+        raise DataError(f"{path}: the picture is blank: expected a digit, dark on light or light on dark")
+    if grey.shape == (SIDE, SIDE):
+        return (grey * 255).round().to(torch.uint8).flatten()
+    rows, columns = drawn.any(1).nonzero().flatten(), drawn.any(0).nonzero().flatten()
+    digit = grey[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    scale = BOX / max(digit.shape)
+    size = [max(1, round(side * scale)) for side in digit.shape]
+    small = Image.fromarray((digit * 255).round().to(torch.uint8).numpy()).resize(
+        (size[1], size[0]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    )
+    pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size).float()
+    page = torch.zeros(SIDE, SIDE)
+    top, left = (_corner(pixels.sum(1 - axis), size[axis]) for axis in (0, 1))
+    page[top : top + size[0], left : left + size[1]] = pixels * (255 / pixels.max())
+    return page.round().to(torch.uint8).flatten()
+
+
+def _corner(mass: Tensor, size: int) -> int:
+    """Where a strip of `size` pixels starts for its centre of mass to be the middle of the page."""
+    centre = float((mass * (torch.arange(size) + 0.5)).sum() / mass.sum())
+    return min(max(round(SIDE / 2 - centre), 0), SIDE - size)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(path)
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; expected a picture of a digit") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        reason = type(error).__name__ if not isinstance(error, OSError) else error.strerror or "not a picture"
+        raise DataError(f"{path}: cannot be read as a picture ({reason}); expected a PNG, JPEG or the like") from None
+
+
+def _ink(picture: Image.Image) -> Tensor:
+    """How much ink is where, in [0, 1]: 0 is the background, whether it was light or dark; shape (height, width)."""
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
+        values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
+        grey = values.view(picture.height, picture.width)
+    else:
+        flat = picture.convert("RGBA")
+        alpha = flat.getchannel("A")
+        light = flat.convert("L")
+        if min(alpha.tobytes()) < 255:
+            # transparent means background: whichever of black and white the drawing itself is not
+            marks = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8)[
+                torch.frombuffer(bytearray(alpha.tobytes()), dtype=torch.uint8) > 127
+            ]
+            paper = 255 if not len(marks) or float(marks.float().mean()) < 128 else 0
+            light = Image.composite(light, Image.new("L", light.size, paper), alpha)
+        grey = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8).view(light.height, light.width).float() / 255
+    edge = torch.cat((grey[0], grey[-1], grey[:, 0], grey[:, -1])).median()
+    if edge > 0.5:
+        grey = 1 - grey
+        edge = 1 - edge
+    if grey.shape == (SIDE, SIDE) and edge == 0:
+        return grey
+    # paper is never quite even: what lies within a third of the way from it to the darkest ink counts as paper
+    top = grey.max()
+    floor = edge + (top - edge) / 3 if edge > 0 else edge
+    return ((grey - floor) / (top - floor).clamp(min=1e-6)).clamp(0, 1) if top - edge > 0.1 else torch.zeros_like(grey)

@@ -1,0 +1,22 @@
+"""Where tensors live."""
+
+import torch
+
+from vaecli.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; ``auto`` is a GPU where there is one.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(each for each, there in available.items() if there)
+    if not available.get(name, False):
+        here = ", ".join(each for each, there in available.items() if there)
+        raise UsageError(f"--device {name}: expected one that this machine has: auto, {here}")
+    return torch.device(name)

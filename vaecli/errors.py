@@ -1,0 +1,25 @@
+"""The mistakes a user can make. Each message is one line: what was found, what was expected, what to type next."""
+
+
+class VaecliError(Exception):
+    """A mistake that the user can mend; `vaecli.cli.main` prints it as one line and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(VaecliError):
+    """An option or a combination of options that makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(VaecliError):
+    """A data set or picture that is missing or is not what its format says."""
+
+
+class CheckpointError(VaecliError):
+    """A run or checkpoint that is missing, damaged or not ours."""
+
+
+class TrainingError(VaecliError):
+    """Training that cannot go on, such as a loss that is no longer a number."""

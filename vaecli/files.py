@@ -1,0 +1,65 @@
+"""Files that are either whole or not there."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from vaecli.errors import VaecliError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Puts `data` at `path`, whole or not at all.
+
+    It is written beside its place, flushed to the disk, then renamed, so that a reader or a crash meets the old file or
+    the new one and nothing between.
+
+    Raises:
+        VaecliError: it cannot be written; what was at `path` is untouched.
+    """
+    beside = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}-", delete=False) as file:
+            beside = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise VaecliError(f"{path}: cannot be written ({_reason(error)}); what was there is untouched") from None
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, where they are not there yet.
+
+    Raises:
+        VaecliError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VaecliError(f"{path}: cannot be made a folder ({_reason(error)}); choose another with --out") from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

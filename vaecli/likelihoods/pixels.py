@@ -1,0 +1,53 @@
+"""What all likelihoods share."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+
+class PixelLikelihood(Distribution, ABC):
+    """A distribution over images whose pixels are independent, made from the decoder's output.
+
+    Args:
+        output: the decoder's raw output, shape (..., outputs_per_pixel, 784); the batch shape is (...).
+
+    Attributes:
+        outputs_per_pixel: how many numbers the decoder gives for each pixel.
+        zero_start: whether the decoder's last layer starts at zero, so that training starts from one known shape.
+    """
+
+    arg_constraints: dict[str, Any] = {}
+    outputs_per_pixel: ClassVar[int] = 1
+    zero_start: ClassVar[bool] = False
+
+    def __init__(self, output: Tensor) -> None:
+        self.output = output
+        super().__init__(output.shape[:-2], output.shape[-1:], validate_args=False)
+
+    @staticmethod
+    @abstractmethod
+    def grey(pixels: Tensor) -> Tensor:
+        """Bytes of any shape to the values that this is a distribution over, for ``--binarize none``."""
+
+    @abstractmethod
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log density of images `value`, shape (..., 784), in nats, shape (...); needs no gradient of `value`.
+
+        Images of shape (B, 784) are shared by all particles of a batch shape (k, B).
+        """
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """The mean of each pixel, shape (..., 784)."""
+
+    @abstractmethod
+    def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
+        """Images drawn with `generator`, shape (*sample_shape, ..., 784)."""
+
+    def marginal(self, mask: Tensor) -> Self:
+        """The distribution of the pixels where the boolean `mask`, shape (784,), is true."""
+        return type(self)(self.output[..., mask])

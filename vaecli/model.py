@@ -1,0 +1,86 @@
+"""The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
+
+import torch
+from torch import Tensor, nn
+
+from vaecli import registry
+from vaecli.architectures.initialise import initialise
+from vaecli.config import Config
+from vaecli.gaussian import DiagonalNormal
+from vaecli.likelihoods.pixels import PixelLikelihood
+from vaecli.seeding import generator
+
+
+class VAE(nn.Module):
+    """p(z) p(x | z) with the amortised posterior q(z | x) (Kingma & Welling 2014, arXiv:1312.6114).
+
+    Made from a run's settings without weights of any meaning; `build` starts them, `vaecli.checkpoint` loads them.
+
+    Args:
+        config: the settings; latents have shape (..., latent_dim), images (..., 784).
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.pixel_likelihood = registry.load("likelihood", config.likelihood)
+        options = registry.find("arch", config.arch).options
+        arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
+        self.encoder = arch.encoder(labels=0, outputs=2 * config.latent_dim)
+        self.decoder = arch.decoder(config.latent_dim, labels=0, outputs=self.pixel_likelihood.outputs_per_pixel)
+        self.register_buffer("_zeros", torch.zeros(config.latent_dim), persistent=False)
+        self._zeros: Tensor
+
+    @property
+    def prior(self) -> DiagonalNormal:
+        """p(z) = N(0, I) over latents of shape (latent_dim,)."""
+        return DiagonalNormal(self._zeros, self._zeros)
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+        """q(z | x, y) for images x, shape (B, 784), and labels y, shape (B, 10) or None."""
+        mu, log_sigma = self.encoder(x, y).float().chunk(2, -1)
+        return DiagonalNormal(mu, log_sigma)
+
+    def likelihood(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
+        """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
+        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
+        return likelihood
+
+    def observe(self, pixels: Tensor, noise: torch.Generator) -> Tensor:
+        """The values x that the likelihood is about, float32, for bytes of any shape.
+
+        ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255, drawn from `noise`.
+        ``none``: grey, as the likelihood scales it.
+        """
+        match self.config.binarize:
+            case "threshold":
+                return (pixels > 127).float()
+            case "stochastic":
+                return torch.bernoulli(pixels / 255, generator=noise)
+            case _:
+                grey: Tensor = self.pixel_likelihood.grey(pixels)
+                return grey
+
+
+def build(config: Config) -> VAE:
+    """A model at the start of training: its weights depend on the settings alone, and no global seed is touched."""
+    model = empty(config)
+    noise = generator("cpu", "weights", config.seed)
+    initialise(model.encoder, noise)
+    initialise(model.decoder, noise)
+    if model.pixel_likelihood.zero_start:
+        nn.init.zeros_(model.decoder.output.weight)
+    return model
+
+
+def empty(config: Config) -> VAE:
+    """A model whose weights are memory not yet filled."""
+    model = skeleton(config).to_empty(device="cpu")
+    model._zeros.zero_()
+    return model
+
+
+def skeleton(config: Config) -> VAE:
+    """A model whose tensors have shapes but take no memory, however large the settings."""
+    with torch.device("meta"):
+        return VAE(config)

@@ -1,0 +1,31 @@
+"""The evidence lower bound."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from vaecli.model import VAE
+from vaecli.objectives.bound import Bound
+
+
+@dataclass(frozen=True)
+class ELBO:
+    """E_q[log p(x|z)] - kl_weight * KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 10; beta-VAE: Higgins et al. 2017, eq. 4).
+
+    Attributes:
+        k: particles in the estimate of the expectation; more of them lower its variance and leave its mean.
+        kl_weight: 1 for the ELBO; anything else is no bound on log p(x).
+    """
+
+    k: int = 1
+    kl_weight: float = 1.0
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
+        """Nats per image, shape (B,)."""
+        q = model.posterior(x, y)
+        z = q.rsample((self.k,), noise)
+        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
+        kl = kl_divergence(q, model.prior)
+        return Bound(reconstruction - self.kl_weight * kl, reconstruction, kl)

@@ -1,0 +1,110 @@
+"""The training loop: a generator of one record an epoch. It touches no file and draws nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.optim import Adam
+
+from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.errors import TrainingError
+from vaecli.model import VAE
+from vaecli.objectives.bound import make_objective
+from vaecli.seeding import generator
+
+CHECK_EVERY = 100
+"""Batches between looks at the loss; each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to; nats per image, means over the training images as they were met.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: minus what was maximised.
+        elbo: reconstruction - kl.
+        reconstruction: E_q[log p(x|z)].
+        kl: KL(q(z|x) || p(z)).
+        seconds: how long it took, without evaluation.
+        images_per_second: training images over seconds.
+    """
+
+    epoch: int
+    loss: float
+    elbo: float
+    reconstruction: float
+    kl: float
+    seconds: float
+    images_per_second: float
+
+
+def make_optimizer(model: VAE, config: Config) -> Adam:
+    """Adam (Kingma & Ba 2015) at the settings' learning rate, all parameters in one fused step."""
+    return Adam(model.parameters(), lr=config.lr, fused=True)
+
+
+def batches(images: Images, config: Config) -> int:
+    """The number of steps in an epoch; the last batch may be smaller."""
+    return -(-len(images) // config.batch_size)
+
+
+def fit(
+    model: VAE,
+    optimizer: Adam,
+    images: Images,
+    config: Config,
+    finished: int = 0,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Iterator[EpochRecord]:
+    """Trains in place and yields a record after each epoch.
+
+    Order and noise of an epoch come from the seed and the epoch's number alone, so that training which goes on from saved weights
+    and moments is the same as training that never stopped.
+
+    Args:
+        model: on the same device as `images`.
+        optimizer: from `make_optimizer`, with the moments of `finished` epochs.
+        images: the training images, bytes; batches are gathered and binarised on their device.
+        config: the run's settings.
+        finished: epochs already done.
+        on_batch: told the epoch and the batches done in it, now and then.
+
+    Raises:
+        TrainingError: the loss is infinite or no number.
+    """
+    objective = make_objective(config)
+    device = images.pixels.device
+    steps = batches(images, config)
+    for epoch in range(finished + 1, config.epochs + 1):
+        start = time.perf_counter()
+        noise = generator(device, "epoch", config.seed, epoch)
+        order = torch.randperm(len(images), generator=noise, device=device)
+        sums = torch.zeros(steps, 3, device=device)
+        model.train()
+        for step, index in enumerate(order.split(config.batch_size)):
+            x = model.observe(images.pixels[index], noise)
+            bound = objective(model, x, None, noise)
+            optimizer.zero_grad()
+            (-bound.value.mean()).backward()
+            optimizer.step()
+            sums[step] = torch.stack(bound).detach().sum(1)
+            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+                _check_finite(sums[: step + 1], epoch, config)
+                if on_batch:
+                    on_batch(epoch, step + 1)
+        value, reconstruction, kl = (sums.double().sum(0) / len(images)).tolist()
+        seconds = time.perf_counter() - start
+        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
+
+
+def _check_finite(sums: torch.Tensor, epoch: int, config: Config) -> None:
+    bad = (~sums.isfinite().all(1)).nonzero()
+    if len(bad):
+        batch = int(bad[0])
+        raise TrainingError(
+            f"epoch {epoch}, batch {batch + 1}: the loss became {-float(sums[batch, 0]):g}, expected a finite number; "
+            f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
+        )
