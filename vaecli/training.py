@@ -104,7 +104,12 @@ def _check_finite(sums: torch.Tensor, epoch: int, config: Config) -> None:
     bad = (~sums.isfinite().all(1)).nonzero()
     if len(bad):
         batch = int(bad[0])
-        raise TrainingError(
-            f"epoch {epoch}, batch {batch + 1}: the loss became {-float(sums[batch, 0]):g}, expected a finite number; "
-            f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
-        )
+        raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -float(sums[batch, 0]), config)
+
+
+def diverged(what: str, value: float, config: Config) -> TrainingError:
+    """The error of a run whose numbers are no longer numbers, with what to try."""
+    return TrainingError(
+        f"{what} became {value:g}, expected a finite number; "
+        f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
+    )

@@ -1,5 +1,6 @@
 """``vaecli train``."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +44,7 @@ def train(
     from vaecli.data import load_images
     from vaecli.evaluation import evaluate
     from vaecli.model import build
-    from vaecli.training import batches, fit, make_optimizer
+    from vaecli.training import batches, diverged, fit, make_optimizer
 
     if (folder / MODEL).exists() and not overwrite:
         raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
@@ -64,6 +65,8 @@ def train(
                 on_batch=lambda epoch, done: show((epoch - 1) * steps + done, f"Epoch {epoch}"),
             ):  # fmt: skip
                 tested = evaluate(model, test)
+                if not math.isfinite(tested.elbo):
+                    raise diverged(f"epoch {record.epoch}: the test -ELBO", -tested.elbo, chosen)
                 results = {
                     "epoch": record.epoch,
                     "elbo": record.elbo,

@@ -59,11 +59,11 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Image.open(path)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+            with Image.open(path) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
+                picture.load()
+                return ImageOps.exif_transpose(picture)
     except DataError:
         raise
     except FileNotFoundError:

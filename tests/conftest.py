@@ -1,0 +1,92 @@
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vaecli.cli import main
+from vaecli.data import load_images
+
+TRAIN, TEST = 600, 200
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The first real training digits."""
+    return load_images("mnist", "train", limit=TRAIN)
+
+
+def write_idx(folder, split, images):
+    folder.mkdir(parents=True, exist_ok=True)
+    head = struct.pack(">IIII", 0x803, len(images), 28, 28)
+    (folder / f"{split}-images-idx3-ubyte").write_bytes(head + images.pixels.numpy().tobytes())
+    head = struct.pack(">II", 0x801, len(images))
+    (folder / f"{split}-labels-idx1-ubyte").write_bytes(head + images.labels.to(torch.uint8).numpy().tobytes())
+
+
+@pytest.fixture(scope="session")
+def small_mnist(tmp_path_factory, digits):
+    """A folder of plain IDX files with the first real training and test digits."""
+    folder = tmp_path_factory.mktemp("small-mnist")
+    write_idx(folder, "train", digits)
+    write_idx(folder, "t10k", load_images("mnist", "test", limit=TEST))
+    return folder
+
+
+class Outcome:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def path(self):
+        """The one path on stdout."""
+        (line,) = self.out.splitlines()
+        return Path(line)
+
+
+@pytest.fixture
+def vaecli(tmp_path, monkeypatch, capsys):
+    """Runs the command line in an empty folder, as a shell would."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(each) for each in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, small_mnist):
+    """A run folder: two epochs on the small set."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["train", "--epochs", "2", "--data-dir", str(small_mnist), "--out", str(folder), "--name", "small", "-q"]) == 0
+    return folder / "small"
+
+
+@pytest.fixture
+def run_copy(trained, tmp_path):
+    """A run of one's own to damage, under ``checkpoints/`` of the current folder."""
+    folder = tmp_path / "checkpoints" / "small"
+    folder.mkdir(parents=True)
+    for file in trained.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def opened(path):
+    """A picture, with its file closed again."""
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+def one_line(outcome, code):
+    """The single line that a failure leaves on stderr."""
+    assert outcome.code == code, outcome.err
+    assert outcome.out == ""
+    lines = outcome.err.splitlines()
+    assert len(lines) == 1, outcome.err
+    return lines[0]

@@ -1,0 +1,108 @@
+"""The command line's manners, most of them as a shell sees them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import one_line
+from vaecli import registry
+
+COMMANDS = ["train", "sample", "reconstruct"]
+
+
+def shell(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "vaecli", *arguments], capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([command, "--help"] for command in COMMANDS), ["--version"], ["train", "--k", "0"]]
+)
+def test_help_and_usage_errors_load_nothing_heavy(arguments):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "vaecli", *arguments], capture_output=True, text=True, check=False
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "vaecli.registry" in loaded
+    assert not loaded & {"torch", "torchvision", "matplotlib", "PIL", "safetensors", "numpy"}
+
+
+def test_completion_knows_the_registry_and_loads_nothing_heavy():
+    words = {"_VAECLI_COMPLETE": "complete_bash", "COMP_WORDS": "vaecli train --objective i", "COMP_CWORD": "3"}
+    done = shell(**words, PYTHONPROFILEIMPORTTIME="1")
+    assert done.stdout.split() == [name for name in registry.names("objective") if name.startswith("i")]
+    assert " torch" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_groups_defaults_and_an_example(vaecli, command):
+    outcome = vaecli(command, "--help")
+    assert outcome.code == 0
+    assert "Output" in outcome.out
+    assert "[default: " in outcome.out
+    assert f"Example: vaecli {command}" in " ".join(outcome.out.split())
+
+
+def test_help_names_every_member_of_the_registry(vaecli):
+    text = vaecli("train", "--help").out
+    for family in registry.REGISTRY:
+        for name in registry.names(family):
+            assert name in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], "Did you mean 'train'?"),
+        (["train", "--latent-dmi", "3"], "--latent-dim"),
+        (["train", "--objective", "iwea"], "did you mean iwae?"),
+        (["train", "--k", "0"], "--k 0: expected a whole number from 1"),
+        (["train", "--latent-dim", "-1"], "--latent-dim -1: expected a whole number from 1"),
+        (["train", "--epochs", "x"], "--epochs"),
+        (["train", "--hidden", "a,b"], "--hidden a,b: expected whole numbers"),
+        (["train", "--binarize", "none"], "leaves the pixels grey, which bernoulli is no distribution over"),
+        (["train", "--objective", "iwae", "--kl-weight", "2"], "expected it only with --objective elbo"),
+        (["train", "--name", "../out"], "expected the name of a folder"),
+        (["train", "--device", "tpu"], "--device tpu: expected one of auto, cpu, cuda, mps"),
+        (["train", "--config", "nowhere.json"], "expected the config.json of a run"),
+        (["sample", "--kind", "neither"], "--kind neither: expected one of mean, draw, both"),
+        (["sample", "--n", "0"], "--n"),
+        (["reconstruct", "--split", "valid"], "--split valid: expected train or test"),
+        (["reconstruct", "--digit", "3", "--image", "x.png"], "expected only one of them"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):
+    assert words in one_line(vaecli(*arguments), 2)
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_a_run_that_is_not_there_is_one_line_that_says_what_is(vaecli, run_copy, command):
+    assert one_line(vaecli(command, "nowhere"), 1) == (
+        "vaecli: nowhere: no such run; expected one of small, or a path to one; train one with: vaecli train"
+    )
+
+
+def test_without_any_run_the_line_says_how_to_get_one(vaecli):
+    assert one_line(vaecli("sample"), 1).endswith("train one with: vaecli train")
+
+
+def test_a_damaged_checkpoint_is_one_line_through_the_real_command(run_copy, tmp_path):
+    file = run_copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    done = subprocess.run(
+        [sys.executable, "-m", "vaecli", "sample", "small"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_no_colour_and_no_animation_where_there_is_no_terminal(vaecli, small_mnist):
+    outcome = vaecli("train", "--limit", "50", "--epochs", "1", "--data-dir", small_mnist)
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out + outcome.err
+    assert "\r" not in outcome.err

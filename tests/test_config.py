@@ -1,0 +1,68 @@
+import json
+from dataclasses import fields
+
+import pytest
+
+from vaecli.config import Config, merge, read_config
+from vaecli.errors import UsageError
+
+
+def test_json_round_trip():
+    for config in (Config(), Config(objective="iwae", k=10, hidden=(200, 100), latent_dim=50, limit=7, lr=0.01)):
+        assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_members_options_are_filled_in_or_left_out():
+    assert (Config().k, Config().kl_weight, Config().hidden, Config().binarize) == (1, 1.0, (500,), "threshold")
+    assert (Config(objective="iwae").k, Config(objective="iwae").kl_weight) == (5, None)
+    assert "kl_weight" not in Config(objective="iwae").to_json()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"objective": "iwea"}, "did you mean iwae?"),
+        ({"k": 0}, "--k 0: expected a whole number from 1"),
+        ({"latent_dim": -1}, "--latent-dim -1: expected a whole number from 1"),
+        ({"latent_dim": 10**9}, "--latent-dim 1000000000: expected a whole number"),
+        ({"latent_dim": 2.0}, "expected a whole number"),
+        ({"latent_dim": True}, "expected a whole number"),
+        ({"lr": float("nan")}, "--lr nan: expected a number"),
+        ({"lr": 0}, "--lr 0: expected a number"),
+        ({"hidden": ()}, "1 to 16 whole numbers"),
+        ({"hidden": (5, 0)}, "--hidden .*: expected a whole number from 1"),
+        ({"dataset": 3}, "expected a word"),
+        ({"objective": "iwae", "kl_weight": 0.5}, "iwae has no such option, expected it only with --objective elbo"),
+        ({"binarize": "none"}, "leaves the pixels grey, which bernoulli is no distribution over; expected --binarize threshold"),
+        ({"colour": 1}, "the setting 'colour'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, words):
+    with pytest.raises(UsageError, match=words):
+        Config.from_json(settings)
+
+
+def test_run_names_tell_settings_apart():
+    assert Config().run_name == "mnist-z2-elbo"
+    assert Config(latent_dim=3, objective="iwae", k=10).run_name == "mnist-z3-iwae-k10"
+    others = [{}, {"seed": 1}, {"lr": 0.1}, {"hidden": (200, 200)}, {"epochs": 3}, {"limit": 9}, {"batch_size": 20},
+              {"binarize": "stochastic"}, {"kl_weight": 0.5}, {"k": 3}, {"latent_dim": 4}, {"objective": "iwae"}]  # fmt: skip
+    names = [Config(**each).run_name for each in others]
+    assert len(set(names)) == len(names)
+
+
+def test_a_config_file_gives_the_settings_and_options_change_them(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(Config(objective="elbo", kl_weight=0.5, latent_dim=7).to_json()))
+    assert Config(**merge(read_config(path), {"objective": "iwae", "k": 3})) == Config(objective="iwae", k=3, latent_dim=7)
+    assert Config(**merge(read_config(path), {"seed": 3})) == Config(kl_weight=0.5, latent_dim=7, seed=3)
+    for content in ("", "[1]", '{"k": "many"}', "[" * 10_000):
+        path.write_text(content)
+        with pytest.raises(UsageError, match=f"--config {path}: "):
+            read_config(path)
+
+
+def test_every_setting_is_helped():
+    for each in fields(Config):
+        assert each.metadata["help"].endswith("."), each.name
+        assert each.metadata["group"] in ("Data", "Model", "Objective", "Training")

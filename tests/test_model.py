@@ -1,0 +1,43 @@
+import torch
+
+from vaecli.config import Config
+from vaecli.model import build, skeleton
+from vaecli.seeding import generator
+
+
+def test_weights_depend_on_the_seed_and_on_nothing_else():
+    torch.manual_seed(1)
+    first, state = build(Config()), torch.get_rng_state()
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(2)
+    for (name, a), b, c in zip(
+        first.state_dict().items(), build(Config()).state_dict().values(), build(Config(seed=1)).state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), name
+        assert not torch.equal(a, c), name
+
+
+def test_a_skeleton_takes_no_memory():
+    model = skeleton(Config(hidden=(16384, 16384), latent_dim=4096))
+    assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_hidden_layers_are_mirrored():
+    shapes = {name: tuple(tensor.shape) for name, tensor in skeleton(Config(hidden=(300, 40), latent_dim=7)).state_dict().items()}
+    assert [shape for name, shape in shapes.items() if name.startswith("encoder") and name.endswith("weight")] == [
+        (300, 784), (40, 300), (14, 40)]  # fmt: skip
+    assert [shape for name, shape in shapes.items() if name.startswith("decoder") and name.endswith("weight")] == [
+        (40, 7), (300, 40), (784, 300)]  # fmt: skip
+
+
+def test_binarisation():
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(4000, 1)
+    threshold = build(Config()).observe(pixels, generator("cpu"))
+    assert torch.equal(threshold[0], (torch.arange(256) >= 128).float())
+    model = build(Config(binarize="stochastic"))
+    drawn = model.observe(pixels, generator("cpu", 1))
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    # 4000 draws of a probability p: 6 standard errors
+    p = torch.arange(256) / 255
+    assert ((drawn.mean(0) - p).abs() <= 6 * (p * (1 - p) / 4000).sqrt()).all()
+    assert not torch.equal(drawn, model.observe(pixels, generator("cpu", 2)))

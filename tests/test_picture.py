@@ -1,0 +1,97 @@
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from vaecli.data import load_images
+from vaecli.data.picture import read_picture
+from vaecli.errors import DataError
+
+
+def as_picture(pixels):
+    return Image.frombytes("L", (28, 28), pixels.numpy().tobytes())
+
+
+def centre(pixels):
+    page = pixels.view(28, 28).float()
+    at = torch.arange(28) + 0.5
+    return float((page.sum(1) * at).sum() / page.sum()), float((page.sum(0) * at).sum() / page.sum())
+
+
+def drawn_three(size, paper, ink, mode="RGB"):
+    picture = Image.new(mode, size, paper)
+    font = ImageFont.load_default(min(size) * 0.6)
+    ImageDraw.Draw(picture).text((size[0] * 0.1, size[1] * 0.1), "3", ink, font)
+    return picture
+
+
+def test_a_saved_digit_comes_back_as_it_was(tmp_path):
+    for index, pixels in enumerate(load_images("mnist", "test", limit=20).pixels):
+        as_picture(pixels).save(tmp_path / f"{index}.png")
+        assert torch.equal(read_picture(tmp_path / f"{index}.png"), pixels)
+
+
+def test_a_digit_enlarged_and_moved_comes_back_nearly(tmp_path):
+    for pixels in load_images("mnist", "test", limit=20).pixels:
+        page = Image.new("L", (400, 300))
+        page.paste(as_picture(pixels).resize((224, 224), Image.Resampling.NEAREST), (150, 40))
+        page.save(tmp_path / "big.png")
+        back = read_picture(tmp_path / "big.png").float()
+        # one pixel of shift at the most: the makers rounded the centre of mass too
+        shifts = [torch.roll(back.view(28, 28), (down, right), (0, 1)).flatten() for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        best = max(float(torch.corrcoef(torch.stack((shift, pixels.float())))[0, 1]) for shift in shifts)
+        assert best > 0.95
+
+
+@pytest.mark.parametrize(
+    ("mode", "paper", "ink"),
+    [("RGB", "white", "black"), ("RGB", "black", "white"), ("L", 230, 20), ("1", 1, 0), ("RGBA", (0, 0, 0, 0), "black"),
+     ("RGBA", (0, 0, 0, 0), "white"), ("LA", (0, 0), (255, 255)),
+        ("P", "white", "blue"), ("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)),
+     ("I;16", 65535, 0), ("I", 0, 60000), ("F", 0.0, 1.0)],
+)  # fmt: skip
+def test_every_mode_becomes_white_on_black_in_the_middle(tmp_path, mode, paper, ink):
+    if mode in ("I;16", "I", "F"):
+        mask = drawn_three((200, 150), 0, 255, "L")
+        picture = Image.new(mode, mask.size, paper)
+        picture.paste(ink, mask=mask.point(lambda v: 255 * (v > 127)))
+    else:
+        picture = drawn_three((200, 150), paper, ink, "RGB" if mode == "P" else mode).convert(mode)
+    path = tmp_path / f"three.{'tiff' if mode in ('F', 'I', 'CMYK', 'I;16') else 'png'}"
+    picture.save(path)
+    pixels = read_picture(path)
+    page = pixels.view(28, 28)
+    rows, columns = (page > 25).any(1).nonzero(), (page > 25).any(0).nonzero()
+    assert int(pixels.max()) == 255
+    assert int(rows.max() - rows.min()) + 1 in (19, 20)
+    assert int(columns.max() - columns.min()) + 1 <= 20
+    assert all(abs(at - 14) <= 0.75 for at in centre(pixels))
+    assert int(page[0].max()) == int(page[:, 0].max()) == 0
+
+
+def test_uneven_paper_is_paper(tmp_path):
+    picture = drawn_three((300, 300), 0, 255, "L")
+    shade = torch.linspace(200, 250, 300).repeat(300, 1)
+    ink = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(300, 300).float() / 255
+    noisy = (shade * (1 - ink) + 30 * ink).round().to(torch.uint8)
+    Image.frombytes("L", (300, 300), noisy.numpy().tobytes()).save(tmp_path / "photo.png")
+    page = read_picture(tmp_path / "photo.png").view(28, 28)
+    assert int(page[:3].max()) == int(page[-3:].max()) == 0
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
+    good = tmp_path / "good.png"
+    drawn_three((200, 200), "white", "black").save(good)
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:300])
+    Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
+    for name, words in {
+        "text.png": "cannot be read as a picture",
+        "blank.png": "blank",
+        "cut.png": "cannot be read",
+        "bomb.png": "20000 x 5000 pixels, expected at most",
+        "none.png": "no such file",
+        ".": "cannot be read",
+    }.items():
+        with pytest.raises(DataError, match=words):
+            read_picture(tmp_path / name)
