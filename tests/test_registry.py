@@ -13,8 +13,8 @@ MEMBERS = [(family, name) for family in registry.REGISTRY for name in registry.n
 @pytest.mark.parametrize(("family", "name"), MEMBERS)
 def test_every_line_leads_to_a_member_with_its_options(family, name):
     member, loaded = registry.find(family, name), registry.load(family, name)
-    assert loaded.__doc__ or loaded.__module__
-    if is_dataclass(loaded):
+    if family in ("arch", "objective"):
+        assert is_dataclass(loaded)
         assert {each.name for each in fields(loaded)} == set(member.options)
     assert set(member.options) <= {each.name for each in fields(Config)}
     if family == "likelihood":

@@ -15,6 +15,8 @@ from vaecli import registry
 from vaecli.errors import UsageError
 
 BINARIZE = ("threshold", "stochastic", "none")
+LABELS = ("none", "full", "partial")
+LABEL_FRACTION = 0.5
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
@@ -49,16 +51,26 @@ class Config:
     binarize: str | None = setting(
         None, "Grey pixels to black or white: at 127.5, drawn afresh each epoch, or left grey.", "Data", choices=BINARIZE
     )
+    labels: str = setting("none", "Labels that encoder and decoder see.", "Data", choices=LABELS)
+    label_fraction: float | None = setting(
+        None, "With --labels partial: the share of the training images that keep their label.", "Data", low=0, high=1
+    )
     limit: int | None = setting(None, "Train on the first N images only.", "Data", low=1, high=2_000_000)
     latent_dim: int = setting(2, "Size of the latent space.", "Model", low=1, high=4096)
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = setting(
         None, "Units of the hidden layers, encoder's order; the decoder mirrors them.", "Model", low=1, high=16384
     )
+    channels: tuple[int, ...] | None = setting(
+        None, "Channels of the convolutions, each of which halves the image's side.", "Model", low=1, high=1024
+    )
     likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = setting(None, "Particles (latent samples) an image.", "Objective", low=1, high=100_000)
     kl_weight: float | None = setting(None, "Weight of the KL divergence (beta-VAE).", "Objective", low=0, high=1e6)
+    alpha: float | None = setting(
+        None, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", "Objective", low=0, high=1
+    )
     epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=1_000_000)
     batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
@@ -73,6 +85,7 @@ class Config:
         for family in registry.REGISTRY:
             self._fill_options(family)
         self._fill_binarize()
+        self._fill_label_fraction()
 
     def _fill_options(self, family: str) -> None:
         chosen = getattr(self, family)
@@ -99,6 +112,14 @@ class Config:
             raise UsageError(
                 f"--binarize {self.binarize} with --likelihood {self.likelihood}: it {pixels}, which {self.likelihood} is no "
                 f"distribution over; expected --binarize {' or '.join(allowed)}{instead}"
+            )
+
+    def _fill_label_fraction(self) -> None:
+        if self.labels == "partial" and self.label_fraction is None:
+            object.__setattr__(self, "label_fraction", LABEL_FRACTION)
+        elif self.labels != "partial" and self.label_fraction is not None:
+            raise UsageError(
+                f"--label-fraction {self.label_fraction:g} with --labels {self.labels}: expected it only with --labels partial"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -33,8 +33,9 @@ def evaluate(model: VAE, images: Images) -> Evaluation:
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
     sums = torch.zeros(2, dtype=torch.float64)
-    for pixels in images.pixels.split(BATCH):
-        bound = ELBO()(model, model.observe(pixels, noise), None, noise)
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        bound = ELBO()(model, model.observe(batch.pixels, noise), model.condition(batch.labels), noise)
         sums += torch.stack((bound.reconstruction, bound.kl)).double().sum(1).cpu()
     reconstruction, kl = (sums / len(images)).tolist()
     return Evaluation(reconstruction - kl, reconstruction, kl)

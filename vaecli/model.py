@@ -6,13 +6,18 @@ from torch import Tensor, nn
 from vaecli import registry
 from vaecli.architectures.initialise import initialise
 from vaecli.config import Config
+from vaecli.data.images import CLASSES
+from vaecli.data.labels import one_hot
 from vaecli.gaussian import DiagonalNormal
 from vaecli.likelihoods.pixels import PixelLikelihood
 from vaecli.seeding import generator
 
 
 class VAE(nn.Module):
-    """p(z) p(x | z) with the amortised posterior q(z | x) (Kingma & Welling 2014, arXiv:1312.6114).
+    """p(z) p(x | z, y) with the amortised posterior q(z | x, y); y is the label, or absent.
+
+    Kingma & Welling 2014, arXiv:1312.6114; with labels: Sohn, Lee & Yan 2015, "Learning structured output representation using
+    deep conditional generative models", its prior left as N(0, I).
 
     Made from a run's settings without weights of any meaning; `build` starts them, `vaecli.checkpoint` loads them.
 
@@ -26,10 +31,16 @@ class VAE(nn.Module):
         self.pixel_likelihood = registry.load("likelihood", config.likelihood)
         options = registry.find("arch", config.arch).options
         arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-        self.encoder = arch.encoder(labels=0, outputs=2 * config.latent_dim)
-        self.decoder = arch.decoder(config.latent_dim, labels=0, outputs=self.pixel_likelihood.outputs_per_pixel)
+        labels = CLASSES if self.conditional else 0
+        self.encoder = arch.encoder(labels, outputs=2 * config.latent_dim)
+        self.decoder = arch.decoder(config.latent_dim, labels, outputs=self.pixel_likelihood.outputs_per_pixel)
         self.register_buffer("_zeros", torch.zeros(config.latent_dim), persistent=False)
         self._zeros: Tensor
+
+    @property
+    def conditional(self) -> bool:
+        """Whether encoder and decoder see labels."""
+        return self.config.labels != "none"
 
     @property
     def prior(self) -> DiagonalNormal:
@@ -45,6 +56,10 @@ class VAE(nn.Module):
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
         likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
         return likelihood
+
+    def condition(self, labels: Tensor) -> Tensor | None:
+        """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, 10); None for a model without labels."""
+        return one_hot(labels) if self.conditional else None
 
     def observe(self, pixels: Tensor, noise: torch.Generator) -> Tensor:
         """The values x that the likelihood is about, float32, for bytes of any shape.

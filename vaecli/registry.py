@@ -34,19 +34,30 @@ class Member:
 
 REGISTRY: dict[str, dict[str, Member]] = {
     "dataset": {
-        "mnist": Member("vaecli.data.mnist:load", "70,000 handwritten digits, inside the package"),
+        "mnist": Member("vaecli.data.mnist:MNIST", "70,000 handwritten digits, inside the package"),
+        "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing"),
     },
     "arch": {
         "mlp": Member("vaecli.architectures.mlp:MLP", "fully connected, tanh", {"hidden": (500,)}),
+        "conv": Member("vaecli.architectures.conv:Conv", "convolutions, then dense", {"channels": (32, 64), "hidden": (256,)}),
     },
     "likelihood": {
         "bernoulli": Member(
             "vaecli.likelihoods.bernoulli:Bernoulli", "black or white pixels", binarize=("threshold", "stochastic")
         ),
+        "beta": Member("vaecli.likelihoods.beta:Beta", "grey pixels, a Beta density each", binarize=("none",)),
+        "continuous-bernoulli": Member(
+            "vaecli.likelihoods.continuous_bernoulli:ContinuousBernoulli",
+            "grey pixels, the Bernoulli made a density",
+            binarize=("none",),
+        ),
     },
     "objective": {
         "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {"k": 1, "kl_weight": 1.0}),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {"k": 5}),
+        "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {"k": 5}),
+        "jsd": Member("vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence in the place of KL", {"k": 1}),
+        "gjs": Member("vaecli.objectives.gjs:GJS", "skew geometric Jensen-Shannon divergence", {"k": 1, "alpha": 0.5}),
     },
 }
 

@@ -67,7 +67,8 @@ def fit(
     Args:
         model: on the same device as `images`.
         optimizer: from `make_optimizer`, with the moments of `finished` epochs.
-        images: the training images, bytes; batches are gathered and binarised on their device.
+        images: the training images, bytes, with the labels that training may see; batches are gathered and binarised on
+            their device.
         config: the run's settings.
         finished: epochs already done.
         on_batch: told the epoch and the batches done in it, now and then.
@@ -86,7 +87,7 @@ def fit(
         model.train()
         for step, index in enumerate(order.split(config.batch_size)):
             x = model.observe(images.pixels[index], noise)
-            bound = objective(model, x, None, noise)
+            bound = objective(model, x, model.condition(images.labels[index]), noise)
             optimizer.zero_grad()
             (-bound.value.mean()).backward()
             optimizer.step()

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import torch
 
+from vaecli import registry
 from vaecli.config import Config
 from vaecli.data import Images, load_images
+from vaecli.data.dataset import Dataset
+from vaecli.data.images import UNKNOWN
 from vaecli.data.picture import read_picture
 from vaecli.errors import UsageError
 
@@ -18,7 +21,9 @@ def choose_images(config: Config, split: str, n: int, digit: int | None, files: 
         DataError: the data set or a picture cannot be read.
     """
     if files:
-        return Images(torch.stack([read_picture(file) for file in files]), torch.zeros(len(files), dtype=torch.int64), ("",))
+        known: Dataset = registry.load("dataset", config.dataset)
+        pixels = torch.stack([read_picture(file, known) for file in files])
+        return Images(pixels, torch.full((len(files),), UNKNOWN if digit is None else digit), known.class_names)
     images = load_images(config.dataset, split, data_dir)
     if digit is not None:
         if digit >= len(images.class_names):

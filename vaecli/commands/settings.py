@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vaecli import registry
-from vaecli.config import Config, flag, kind_of
+from vaecli.config import LABEL_FRACTION, Config, flag, kind_of
 from vaecli.errors import UsageError
 
 
@@ -56,6 +56,8 @@ def _default(each: "Field[Any]") -> str:
         return f"{each.default:g}" if isinstance(each.default, float) else str(each.default)
     if each.name == "binarize":
         return "; ".join(f"{name}: {member.binarize[0]}" for name, member in registry.REGISTRY["likelihood"].items())
+    if each.name == "label_fraction":
+        return f"partial: {LABEL_FRACTION}"
     owners = [
         f"{name}: {_shown(member.options[each.name])}"
         for members in registry.REGISTRY.values()

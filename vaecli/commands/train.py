@@ -42,6 +42,7 @@ def train(
 
     from vaecli.checkpoint import MODEL, save_epoch, save_settings
     from vaecli.data import load_images
+    from vaecli.data.labels import hide_labels
     from vaecli.evaluation import evaluate
     from vaecli.model import build
     from vaecli.training import batches, diverged, fit, make_optimizer
@@ -50,6 +51,8 @@ def train(
         raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
     where = check_device(device)
     images = load_images(chosen.dataset, "train", data_dir, chosen.limit).to(where)
+    if chosen.label_fraction is not None:
+        images = hide_labels(images, chosen.label_fraction, chosen.seed)
     test = load_images(chosen.dataset, "test", data_dir).to(where)
     model = build(chosen).to(where)
     optimizer = make_optimizer(model, chosen)

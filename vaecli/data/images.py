@@ -8,6 +8,12 @@ from torch import Tensor
 SIDE = 28
 """Height and width of every image, in pixels."""
 
+CLASSES = 10
+"""How many labels each data set has."""
+
+UNKNOWN = -1
+"""The label of an image whose label is not known."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -15,7 +21,7 @@ class Images:
 
     Attributes:
         pixels: uint8, shape (N, 784), 0 black to 255 white, row by row from the top left.
-        labels: int64, shape (N,), each an index into `class_names`.
+        labels: int64, shape (N,), each an index into `class_names`, or UNKNOWN.
         class_names: what the labels mean.
     """
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from vaecli import registry
+from vaecli.data.dataset import Dataset
+from vaecli.data.idx import read_folder
 from vaecli.data.images import Images
 from vaecli.errors import DataError
 
@@ -19,7 +21,8 @@ def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: i
     Raises:
         DataError: it cannot be found or read, or holds no image.
     """
-    images: Images = registry.load("dataset", dataset)(split, data_dir)
+    known: Dataset = registry.load("dataset", dataset)
+    images = read_folder(data_dir or known.find(), split, known.class_names)
     if not len(images):
         raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
     return images if limit is None else images[:limit]

@@ -7,24 +7,22 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from vaecli.data.dataset import Dataset
 from vaecli.data.images import SIDE
 from vaecli.errors import DataError
 
 MAX_PIXELS = 50_000_000
 """More than a camera gives; a larger picture is refused before it is unpacked."""
 
-BOX = 20
-"""MNIST's digits fit a box of this many pixels, and their centre of mass is the centre of the 28 x 28 image."""
-
 _FAINT = 0.1
 
 
-def read_picture(path: Path) -> Tensor:
-    """Reads any picture that Pillow reads as one digit, white on black: uint8, shape (784,).
+def read_picture(path: Path, dataset: Dataset) -> Tensor:
+    """Reads any picture that Pillow reads, white on black as the images of `dataset` are: uint8, shape (784,).
 
-    As in LeCun et al. 1998, section III.A: the drawing is scaled to fit 20 x 20 pixels with its aspect ratio kept, and
-    placed by its centre of mass. A light background is turned dark, transparency counts as background. A picture that is
-    28 x 28 already is only turned white on black.
+    As MNIST's makers did (LeCun et al. 1998, section III.A): the drawing is scaled to fit 20 x 20 pixels with its aspect ratio
+    kept, and placed by its centre of mass; other data sets have another box and another centre. A light background is turned
+    dark, transparency counts as background. A picture that is 28 x 28 already is only turned white on black.
 
     Raises:
         DataError: it is missing, no picture, too large, or blank.
@@ -32,27 +30,28 @@ def read_picture(path: Path) -> Tensor:
     grey = _ink(_open(path))
     drawn = grey > _FAINT
     if not drawn.any():
-        raise DataError(f"{path}: the picture is blank: expected a digit, dark on light or light on dark")
+        raise DataError(f"{path}: the picture is blank: expected a drawing, dark on light or light on dark")
     if grey.shape == (SIDE, SIDE):
         return (grey * 255).round().to(torch.uint8).flatten()
     rows, columns = drawn.any(1).nonzero().flatten(), drawn.any(0).nonzero().flatten()
     digit = grey[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    scale = BOX / max(digit.shape)
+    scale = dataset.box / max(digit.shape)
     size = [max(1, round(side * scale)) for side in digit.shape]
     small = Image.fromarray((digit * 255).round().to(torch.uint8).numpy()).resize(
         (size[1], size[0]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     )
     pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size).float()
     page = torch.zeros(SIDE, SIDE)
-    top, left = (_corner(pixels.sum(1 - axis), size[axis]) for axis in (0, 1))
+    masses = [pixels.sum(1 - axis) if dataset.centred_by_mass else torch.ones(size[axis]) for axis in (0, 1)]
+    top, left = (_corner(mass) for mass in masses)
     page[top : top + size[0], left : left + size[1]] = pixels * (255 / pixels.max())
     return page.round().to(torch.uint8).flatten()
 
 
-def _corner(mass: Tensor, size: int) -> int:
-    """Where a strip of `size` pixels starts for its centre of mass to be the middle of the page."""
-    centre = float((mass * (torch.arange(size) + 0.5)).sum() / mass.sum())
-    return min(max(round(SIDE / 2 - centre), 0), SIDE - size)
+def _corner(mass: Tensor) -> int:
+    """Where a strip of pixels starts for its centre of mass to be the middle of the page."""
+    centre = float((mass * (torch.arange(len(mass)) + 0.5)).sum() / mass.sum())
+    return min(max(round(SIDE / 2 - centre), 0), SIDE - len(mass))
 
 
 def _open(path: Path) -> Image.Image:
@@ -67,7 +66,7 @@ def _open(path: Path) -> Image.Image:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected a picture of a digit") from None
+        raise DataError(f"{path}: no such file; expected a picture") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         reason = type(error).__name__ if not isinstance(error, OSError) else error.strerror or "not a picture"
         raise DataError(f"{path}: cannot be read as a picture ({reason}); expected a PNG, JPEG or the like") from None

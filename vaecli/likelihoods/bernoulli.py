@@ -45,6 +45,11 @@ class Bernoulli(PixelLikelihood):
         """Pixels in {0, 1}, shape (*sample_shape, ..., 784)."""
         return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))), generator=generator)
 
+    @classmethod
+    def output_for(cls, mean: Tensor) -> Tensor:
+        """The log odds, of means held within [0.001, 0.999] (Burda et al. 2015, their code)."""
+        return torch.logit(mean, eps=1e-3).unsqueeze(-2)
+
 
 class _LogProb(torch.autograd.Function):
     """Sum of x l - softplus(l), keeping only the logits for its gradient x - sigmoid(l)."""

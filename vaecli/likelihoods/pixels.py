@@ -48,6 +48,11 @@ class PixelLikelihood(Distribution, ABC):
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Images drawn with `generator`, shape (*sample_shape, ..., 784)."""
 
+    @classmethod
+    @abstractmethod
+    def output_for(cls, mean: Tensor) -> Tensor:
+        """The output, shape (outputs_per_pixel, 784), of the distribution whose pixels have this `mean`, shape (784,)."""
+
     def marginal(self, mask: Tensor) -> Self:
         """The distribution of the pixels where the boolean `mask`, shape (784,), is true."""
         return type(self)(self.output[..., mask])

@@ -1,0 +1,26 @@
+"""Labels as the networks see them."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecli.data.images import CLASSES, UNKNOWN, Images
+from vaecli.seeding import generator
+
+
+def one_hot(labels: Tensor) -> Tensor:
+    """One-hot vectors, float32, shape (B, 10), of labels of shape (B,); all zeros where the label is unknown."""
+    known = labels != UNKNOWN
+    return F.one_hot(labels.clamp(min=0), CLASSES).float() * known.unsqueeze(-1)
+
+
+def hide_labels(images: Images, fraction: float, seed: int) -> Images:
+    """The same images of which exactly ``round(fraction * N)`` keep their label.
+
+    Which ones is drawn without replacement, from the seed alone.
+    """
+    order = torch.randperm(len(images), generator=generator("cpu", "labels", seed))
+    hidden = order[round(fraction * len(images)) :].to(images.labels.device)
+    return replace(images, labels=images.labels.index_fill(0, hidden, UNKNOWN))
