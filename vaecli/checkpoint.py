@@ -23,7 +23,7 @@ from torch.optim import Adam
 
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError
-from vaecli.files import make_folder, write_file
+from vaecli.files import csv_bytes, make_folder, write_file
 from vaecli.model import VAE, empty, skeleton
 
 FORMAT = 1
@@ -78,7 +78,7 @@ def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping
     state = moments | {f"weight.{name}": tensor for name, tensor in weights.items()}
     write_file(folder / TRAINING, _pack(state, {"config": model.config.to_json(), "results": results, "rows": list(rows)}))
     write_file(folder / MODEL, _pack(weights, {"config": model.config.to_json(), "results": results}))
-    write_file(folder / LOSS, _table(rows))
+    write_file(folder / LOSS, csv_bytes(rows))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -120,6 +120,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(results, dict) or not all(isinstance(value, int | float) for value in results.values()):
         raise CheckpointError(f"{file}: its results are not numbers: the file is damaged or not made by vaecli")
     return Checkpoint(model, config, results, file)
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's ``loss.csv``, by column.
+
+    Raises:
+        CheckpointError: it is missing or not such a file.
+    """
+    file = folder / LOSS
+    try:
+        with file.open(newline="") as handle:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, csv.Error):
+        raise CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote") from None
+    if not rows or not {"epoch", "loss", "test_elbo", "seconds"} <= rows[0].keys():
+        raise CheckpointError(f"{file}: lacks the columns of a loss log, expected the log that train wrote")
+    return rows
 
 
 def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
@@ -241,11 +260,3 @@ def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
 
 def _kind(dtype: torch.dtype, shape: torch.Size) -> str:
     return f"{str(dtype).removeprefix('torch.')}[{', '.join(map(str, shape))}]"
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

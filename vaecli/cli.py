@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vaecli import __version__, console
-from vaecli.commands import reconstruct, sample, train
+from vaecli.commands import compare, inpaint, latent_plot, reconstruct, sample, train
 from vaecli.commands.options import example
 from vaecli.errors import VaecliError
 
@@ -35,6 +35,9 @@ def _app(
 app.command(**train.HELP)(train.train)
 app.command(**sample.HELP)(sample.sample)
 app.command(**reconstruct.HELP)(reconstruct.reconstruct)
+app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)
+app.command(**inpaint.HELP)(inpaint.inpaint)
+app.command(**compare.HELP)(compare.compare)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
 stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
@@ -25,6 +26,12 @@ def result(text: str) -> None:
 def result_json(value: Any) -> None:
     """Prints one JSON object on stdout."""
     stdout.print(json.dumps(value))
+
+
+def table(value: Table) -> None:
+    """Prints a table on stdout, as wide as it needs to be where there is no terminal."""
+    wide = None if stdout.is_terminal else 400
+    Console(markup=False, highlight=False, emoji=False, width=wide).print(value)
 
 
 def note(text: str) -> None:

@@ -1,8 +1,12 @@
 """Files that are either whole or not there."""
 
+import csv
+import io
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vaecli.errors import VaecliError
 
@@ -32,6 +36,16 @@ def write_file(path: Path, data: bytes) -> None:
         if isinstance(error, OSError):
             raise VaecliError(f"{path}: cannot be written ({_reason(error)}); what was there is untouched") from None
         raise
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as comma-separated values under a line of column names: those of all rows, in the order met."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def make_folder(path: Path) -> None:

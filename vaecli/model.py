@@ -85,6 +85,7 @@ def build(config: Config) -> VAE:
     initialise(model.decoder, noise)
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(model.decoder.output.weight)
+        nn.init.zeros_(model.decoder.output.bias)
     return model
 
 

@@ -38,6 +38,15 @@ Run = Annotated[
         autocompletion=_runs,
     ),
 ]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN]...",
+        help="Runs' folders, checkpoint files, or names under checkpoints/; the newest run if none is given.",
+        show_default=False,
+        autocompletion=_runs,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is drawn at random.", rich_help_panel=COMPUTING)]
 Device = Annotated[
     str,
@@ -88,6 +97,17 @@ def open_run(run: str | None) -> Checkpoint:
     if newest:
         console.note(f"Using the newest run, {checkpoint.folder}")
     return checkpoint
+
+
+def open_runs(runs: list[str] | None) -> list[Checkpoint]:
+    """The checkpoints that a person means, the newest where they named none."""
+    return [open_run(run) for run in runs] if runs else [open_run(None)]
+
+
+def run_names(checkpoints: list[Checkpoint]) -> list[str]:
+    """A name for each, told apart by their folders where two runs are called the same."""
+    names = [each.name for each in checkpoints]
+    return [name if names.count(name) == 1 else str(each.folder) for name, each in zip(names, checkpoints, strict=True)]
 
 
 def picture_path(out: Path | None, folder: Path, name: str) -> Path:

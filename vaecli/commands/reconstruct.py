@@ -31,12 +31,21 @@ def reconstruct(
     n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 10,
     split: Split = "test",
     digit: Annotated[
-        int | None, typer.Option(min=0, help="Only images with this label.", show_default=False, rich_help_panel="Data")
+        int | None,
+        typer.Option(
+            min=0,
+            help="Only images with this label; with --image, the label of your picture.",
+            show_default=False,
+            rich_help_panel="Data",
+        ),
     ] = None,
     image: Annotated[
         list[Path] | None,
         typer.Option(help="Your own picture instead; may be given again.", show_default=False, rich_help_panel="Data"),
     ] = None,
+    no_label: Annotated[
+        bool, typer.Option("--no-label", help="Tell a conditional model that the label is unknown.", rich_help_panel="Data")
+    ] = False,
     data_dir: DataDir = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -47,24 +56,26 @@ def reconstruct(
     """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
     console.set_quiet(quiet)
     check_split(split)
-    if image and digit is not None:
-        raise UsageError("--digit with --image: expected only one of them; your picture is shown whatever digit it is")
+    if no_label and image and digit is not None:
+        raise UsageError("--no-label with --digit: expected only one of them for your own picture")
 
     import torch
 
     from vaecli.commands.images import choose_images
+    from vaecli.data.images import UNKNOWN
     from vaecli.figures.grids import save_panels, side_by_side
     from vaecli.seeding import generator
 
     where = check_device(device)
     checkpoint = open_run(run)
-    pixels = choose_images(checkpoint.config, split, n, digit, image, data_dir).pixels.to(where)
+    images = choose_images(checkpoint.config, split, n, digit, image, data_dir).to(where)
     path = picture_path(out, checkpoint.folder, "reconstruct.png")
     model = checkpoint.model.to(where)
     noise = generator(where, "reconstruct", seed)
     with torch.inference_mode():
-        x = model.observe(pixels, noise)
-        likelihood = model.likelihood(model.posterior(x).rsample(generator=noise))
+        x = model.observe(images.pixels, noise)
+        y = model.condition(torch.full_like(images.labels, UNKNOWN) if no_label else images.labels)
+        likelihood = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
         columns = [("original", x), ("mean", likelihood.mean), ("draw", likelihood.sample(generator=noise))]
     save_panels(path, side_by_side(columns))
     console.files_written([path], as_json, run=str(checkpoint.folder))

@@ -1,10 +1,12 @@
 """``vaecli train``."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from vaecli import console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, check_device, example
@@ -32,12 +34,18 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT)] = RUNS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.", rich_help_panel=OUTPUT)] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: print encoder and decoder layer by layer.", rich_help_panel=OUTPUT)
+    ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a VAE, keep it as a run, and measure it on the test images."""
     console.set_quiet(quiet)
     chosen = Config(**merge(read_config(config), settings) if config else settings)
+    if dry_run:
+        _print_layers(chosen, as_json)
+        return
     folder = out / _checked_name(name or chosen.run_name)
 
     from vaecli.checkpoint import MODEL, save_epoch, save_settings
@@ -99,6 +107,27 @@ def train(
         console.result_json({"run": str(folder), **results})
     else:
         console.result(str(folder))
+
+
+def _print_layers(chosen: Config, as_json: bool) -> None:
+    from vaecli.anatomy import layers
+
+    found = layers(chosen)
+    if as_json:
+        console.result_json({"layers": [asdict(each) for each in found], "parameters": sum(each.parameters for each in found)})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
+    for heading in ("layer", "kind", "from", "label", "to", "parameters", "of them from the label"):
+        table.add_column(heading, justify="right" if heading.startswith(("parameters", "of")) else "left", no_wrap=True)
+    for each in found:
+        shapes = [" x ".join(map(str, shape)) for shape in (each.inputs, each.outputs)]
+        label = f"+ {each.labels}" if each.labels else ""
+        counts = f"{each.parameters:,}", f"{each.label_parameters:,}" if each.labels else ""
+        table.add_row(each.name, each.kind, shapes[0], label, shapes[1], *counts)
+    total, by_label = (sum(getattr(each, name) for each in found) for name in ("parameters", "label_parameters"))
+    table.add_section()
+    table.add_row("all", "", "", "", "", f"{total:,}", f"{by_label:,}" if by_label else "")
+    console.table(table)
 
 
 def _checked_name(name: str) -> str:

@@ -67,7 +67,7 @@ def _patience(seconds: float) -> Iterator[None]:
 
 
 FASHION_MNIST = Dataset(
-    class_names=tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")),
+    class_names=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     find=find,
     box=28,
     centred_by_mass=False,

@@ -48,6 +48,16 @@ def read_picture(path: Path, dataset: Dataset) -> Tensor:
     return page.round().to(torch.uint8).flatten()
 
 
+def read_mask(path: Path) -> Tensor:
+    """Which pixels are white in a picture of any size, scaled to 28 x 28: boolean, shape (784,).
+
+    Raises:
+        DataError: it is missing, no picture, or too large.
+    """
+    picture = _open(path).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+    return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) > 127
+
+
 def _corner(mass: Tensor) -> int:
     """Where a strip of pixels starts for its centre of mass to be the middle of the page."""
     centre = float((mass * (torch.arange(len(mass)) + 0.5)).sum() / mass.sum())

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaecli.likelihoods.pixels import PixelLikelihood
 
-_SMALL = 0.3  # below this |logit| a series is used: its error is under 1e-8 there
+_SMALL = 0.3  # below this |logit| a series is used: its error is under 1e-8 there; clamps lie apart from it, as they stop gradients
 
 
 class ContinuousBernoulli(PixelLikelihood):
@@ -58,8 +58,8 @@ class ContinuousBernoulli(PixelLikelihood):
 def _log_partition(logits: Tensor) -> Tensor:
     """A(l) = log((e^l - 1) / l) = max(l, 0) + log((1 - e^-|l|) / |l|)."""
     size = logits.abs()
-    far = size.clamp(min=_SMALL)
-    square = size.clamp(max=_SMALL).square()
+    far = size.clamp(min=_SMALL / 2)
+    square = size.clamp(max=2 * _SMALL).square()
     series = square / 24 - square.square() / 2880 + square**3 / 181440
     return torch.where(size < _SMALL, logits / 2 + series, logits.clamp(min=0) + torch.log(-torch.expm1(-far)) - far.log())
 
@@ -67,8 +67,8 @@ def _log_partition(logits: Tensor) -> Tensor:
 def _mean(logits: Tensor) -> Tensor:
     """A'(l) = 1 / (1 - e^-l) - 1 / l."""
     size = logits.abs()
-    far = size.clamp(min=_SMALL)
-    near = size.clamp(max=_SMALL)
+    far = size.clamp(min=_SMALL / 2)
+    near = size.clamp(max=2 * _SMALL)
     series = near / 12 - near**3 / 720 + near**5 / 30240
     above_half = torch.where(size < _SMALL, series, -1 / torch.expm1(-far) - 1 / far - 0.5)
     return 0.5 + above_half * logits.sign()

@@ -1,0 +1,262 @@
+"""``vaecli compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from vaecli import console
+from vaecli.commands.options import (
+    OUTPUT,
+    AsJson,
+    DataDir,
+    Device,
+    Quiet,
+    Runs,
+    Seed,
+    Split,
+    check_device,
+    check_split,
+    example,
+    open_runs,
+    picture_path,
+    run_names,
+)
+from vaecli.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vaecli.checkpoint import Checkpoint
+
+HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
+SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "parameters", "seconds")
+
+
+def compare(
+    runs: Runs = None,
+    k: Annotated[
+        str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel="Table")
+    ] = "50",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Measure on the first N images only.", show_default=False, rich_help_panel="Table")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"[{'|'.join(SORTS)}]",
+            help="Best first by this column; as given if not.",
+            show_default=False,
+            rich_help_panel="Table",
+        ),
+    ] = None,
+    table_only: Annotated[bool, typer.Option("--table-only", help="Draw no pictures.", rich_help_panel=OUTPUT)] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write the table as compare.csv too.", rich_help_panel=OUTPUT)] = False,
+    n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = 5,
+    split: Split = "test",
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures; the first run's if not given.", show_default=False, rich_help_panel=OUTPUT),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure runs and show them side by side: reconstructions, prior samples, loss curves and a table."""
+    console.set_quiet(quiet)
+    check_split(split)
+    particles = _particles(k)
+    if sort is not None and sort not in SORTS:
+        from vaecli.registry import unknown
+
+        raise UsageError(unknown(f"--sort {sort}", sort, SORTS))
+    if out is not None and out.suffix:
+        raise UsageError(f"--out {out}: expected a folder, since there are several pictures")
+
+    from vaecli.files import csv_bytes, write_file
+
+    where = check_device(device)
+    checkpoints = open_runs(runs)
+    names = run_names(checkpoints)
+    written: list[Path] = []
+    folder = checkpoints[0].folder
+    if not table_only:
+        written += _draw(checkpoints, names, n, split, data_dir, seed, where, out, folder)
+    rows = _measure(checkpoints, names, particles, split, data_dir, limit, where)
+    if sort is not None:
+        rows.sort(key=_sort_key(sort, particles))
+    flat = [{name: value for name, value in row.items() if name not in ("settings", "L")} | row["settings"]
+            | {f"L_{each}": bound for each, bound in row["L"].items()} for row in rows]  # fmt: skip
+    if as_csv:
+        written.append(picture_path(out, folder, "compare.csv"))
+        write_file(written[-1], csv_bytes(flat))
+    if as_json:
+        console.files_written(written, True, runs=rows)
+        return
+    console.table(_table(rows, particles, split))
+    for caution in _cautions(checkpoints):
+        console.note(caution)
+    console.files_written(written, False)
+
+
+def _particles(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1]
+    if not all(0 <= each <= 1_000_000 for each in numbers):
+        raise UsageError(f"--k {text}: expected whole numbers from 1 with commas between them, such as --k 1,50, or 0 for none")
+    return [each for each in numbers if each]
+
+
+def _measure(
+    checkpoints: list[Checkpoint], names: list[str], particles: list[int], split: str, data_dir: Path | None, limit: int | None,
+    where: torch.device,
+) -> list[dict[str, Any]]:  # fmt: skip
+    from vaecli.checkpoint import read_log
+    from vaecli.data import load_images
+    from vaecli.evaluation import evaluate, importance_bound
+
+    rows = []
+    for checkpoint, name in zip(checkpoints, names, strict=True):
+        images = load_images(checkpoint.config.dataset, split, data_dir, limit).to(where)
+        model = checkpoint.model.to(where)
+        value = evaluate(model, images)
+        bounds = {}
+        with console.bar(len(images) * sum(particles), "image-particles") as show:
+            for k in particles:
+                before = len(images) * sum(particles[: particles.index(k)])
+                bound = importance_bound(model, images, k, _progress(show, before, k, f"{name} L_{k}"))
+                bounds[str(k)] = float(bound.mean())
+        try:
+            seconds: float | None = round(sum(row["seconds"] for row in read_log(checkpoint.folder)), 1)
+        except CheckpointError:
+            seconds = None
+        rows.append(
+            {
+                "run": name,
+                "epochs": checkpoint.results.get("epoch"),
+                f"{split}_elbo": value.elbo,
+                "reconstruction": value.reconstruction,
+                "kl": value.kl,
+                "L": bounds,
+                "parameters": sum(each.numel() for each in model.parameters()),
+                "seconds": seconds,
+                "settings": checkpoint.config.to_json(),
+            }
+        )
+    return rows
+
+
+def _progress(show: console.Bar, before: int, k: int, what: str) -> Callable[[int], None]:
+    return lambda images: show(before + images * k, what)
+
+
+def _sort_key(sort: str, particles: list[int]) -> Any:
+    if sort == "L" and not particles:
+        raise UsageError("--sort L: expected a bound in the table to sort by; give one with --k 50")
+
+    def key(row: dict[str, Any]) -> Any:
+        if sort == "L":
+            return -row["L"][str(particles[-1])]
+        value = row.get(sort, row.get("train_elbo"))
+        if value is None:
+            return float("inf")
+        return -value if sort in ("test_elbo", "reconstruction") else value
+
+    return key
+
+
+def _table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
+    differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
+                 if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles), "parameters", "seconds"]
+    for heading in ["run", *(name.replace("_", " ") for name in differing)]:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        shown = [row["settings"].get(name, "") for name in differing]
+        elbo = row[f"{split}_elbo"]
+        table.add_row(
+            row["run"],
+            *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown),
+            str(row["epochs"]),
+            f"{-elbo:.2f}",
+            f"{row['reconstruction']:.2f}",
+            f"{row['kl']:.2f}",
+            *(f"{-row['L'][str(k)]:.2f}" for k in particles),
+            f"{row['parameters']:,}",
+            "" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        )
+    return table
+
+
+def _cautions(checkpoints: list[Checkpoint]) -> list[str]:
+    """Why some of the table's nats may not be compared with others."""
+    found = []
+    if len({each.config.dataset for each in checkpoints}) > 1:
+        found.append("Nats are not comparable between these runs: they are of different images.")
+    if len({each.config.likelihood for each in checkpoints}) > 1:
+        found.append(
+            "Nats are not comparable between these runs: Bernoulli gives probabilities of black and white pixels, Beta and "
+            "continuous-bernoulli give densities of grey ones, each on its own scale; densities may be positive."
+        )
+    elif len({each.config.binarize for each in checkpoints}) > 1:
+        found.append("Nats are not comparable between these runs: their pixels are binarised differently.")
+    if len({each.config.labels == "none" for each in checkpoints}) > 1:
+        found.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
+    return found
+
+
+def _draw(
+    checkpoints: list[Checkpoint], names: list[str], n: int, split: str, data_dir: Path | None, seed: int, where: torch.device,
+    out: Path | None, folder: Path,
+) -> list[Path]:  # fmt: skip
+    import torch
+
+    from vaecli.checkpoint import read_log
+    from vaecli.data import load_images
+    from vaecli.figures.grids import Panel, save_panels
+    from vaecli.figures.plots import save_curves
+    from vaecli.seeding import generator
+
+    reconstructions, samples, curves = [], [], []
+    drawn_for = None
+    for checkpoint, name in zip(checkpoints, names, strict=True):
+        config, model = checkpoint.config, checkpoint.model.to(where)
+        images = load_images(config.dataset, split, data_dir, n).to(where)
+        noise = generator(where, "compare", seed)
+        with torch.inference_mode():
+            x, y = model.observe(images.pixels, noise), model.condition(images.labels)
+            shown = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
+            # labels in turn, so that runs with labels show each; the same latents for all runs of one size
+            z = model.prior.rsample((n,), generator(where, "compare samples", seed))
+            sampled = model.likelihood(z, model.condition(torch.arange(n, device=where) % len(images.class_names)))
+        if drawn_for != (config.dataset, config.binarize, config.likelihood):
+            drawn_for = (config.dataset, config.binarize, config.likelihood)
+            reconstructions.append(Panel("\noriginal", x, 1))
+        pairs = [torch.stack((each.mean, each.sample(generator=noise)), 1).flatten(0, 1) for each in (shown, sampled)]
+        reconstructions.append(Panel(f"{name}\nmean, draw", pairs[0], 2))
+        by_row = "mean, draw; 0, 1, ... by row" if model.conditional else "mean, draw"
+        samples.append(Panel(f"{name}\n{by_row}", pairs[1], 2))
+        try:
+            log = read_log(checkpoint.folder)
+        except CheckpointError as error:
+            console.note(f"{error}; its loss curve is left out")
+            continue
+        curves.append((name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row["test_elbo"] for row in log]))
+    paths = [picture_path(out, folder, f"compare-{what}.png") for what in ("reconstructions", "samples")]
+    save_panels(paths[0], [reconstructions])
+    save_panels(paths[1], [samples])
+    if curves:
+        paths.append(picture_path(out, folder, "compare-losses.png"))
+        save_curves(paths[-1], curves)
+    return paths
