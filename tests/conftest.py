@@ -79,8 +79,7 @@ def run_copy(trained, tmp_path):
 def opened(path):
     """A picture, with its file closed again."""
     with Image.open(path) as picture:
-        picture.load()
-        return picture
+        return picture.convert("RGB")
 
 
 def one_line(outcome, code):

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import one_line
 from vaecli import registry
 
-COMMANDS = ["train", "sample", "reconstruct"]
+COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
 
 
 def shell(*arguments, **environment):
@@ -71,7 +71,7 @@ def test_help_names_every_member_of_the_registry(vaecli):
         (["sample", "--kind", "neither"], "--kind neither: expected one of mean, draw, both"),
         (["sample", "--n", "0"], "--n"),
         (["reconstruct", "--split", "valid"], "--split valid: expected train or test"),
-        (["reconstruct", "--digit", "3", "--image", "x.png"], "expected only one of them"),
+        (["reconstruct", "--digit", "3", "--image", "x.png", "--no-label"], "expected only one of them"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):

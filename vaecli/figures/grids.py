@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
@@ -77,6 +78,8 @@ def side_by_side(columns: Sequence[tuple[str, Tensor]], tall: int = 10) -> list[
 def _draw(panel: Panel) -> Image.Image:
     images = panel.images.detach().cpu().clamp(0, 1).view(-1, 1, SIDE, SIDE)
     grid = make_grid(images, nrow=panel.columns, padding=_GAP, pad_value=_LINE)
+    if len(images) == 1:  # which make_grid leaves without a frame
+        grid = F.pad(grid, (_GAP,) * 4, value=_LINE)
     picture = Image.fromarray((grid * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
     picture = picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)

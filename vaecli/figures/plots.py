@@ -10,6 +10,7 @@ import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from vaecli.data.images import UNKNOWN
@@ -51,7 +52,7 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
     Raises:
         VaecliError: the file cannot be written.
     """
-    figure = Figure(figsize=((_SIDE + 1) * len(clouds), _SIDE), layout="constrained")
+    figure = Figure(figsize=((_SIDE + 1) * len(clouds), _SIDE), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     for index, cloud in enumerate(clouds):
         deep = cloud.points.shape[1] == 3
         axes = figure.add_subplot(1, len(clouds), index + 1, projection="3d" if deep else None)
@@ -72,7 +73,7 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
                 axes.view_init(azim=view[0], elev=view[1])  # type: ignore[attr-defined]
         else:
             axes.grid(alpha=0.3)
-        _legend(axes, scale=4)
+        _legend(axes, scale=4, away=1.12 if deep else 1.02)
     _save(figure, path)
 
 
@@ -86,7 +87,7 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Tensor, Tensor]]) -> No
     Raises:
         VaecliError: the file cannot be written.
     """
-    figure = Figure(figsize=(9, 3.6 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(9, 3.6 * len(runs)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     rows = figure.subplots(len(runs), 1, squeeze=False, sharey=True)
     for axes, (name, variances, spread) in zip(rows[:, 0], runs, strict=True):
         images, dimensions = variances.shape
@@ -118,7 +119,7 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
     Raises:
         VaecliError: the file cannot be written.
     """
-    figure = Figure(figsize=(2 * _SIDE, _SIDE * 0.75), layout="constrained")
+    figure = Figure(figsize=(2 * _SIDE, _SIDE * 0.75), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     left, right = figure.subplots(1, 2)
     for index, (name, epochs, losses, tests) in enumerate(runs):
         style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": name}
@@ -134,8 +135,8 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
     _save(figure, path)
 
 
-def _legend(axes: Axes, scale: float = 1) -> None:
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, markerscale=scale)
+def _legend(axes: Axes, scale: float = 1, away: float = 1.02) -> None:
+    legend = axes.legend(loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
