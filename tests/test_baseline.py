@@ -1,0 +1,24 @@
+"""The trained baseline that comes with the repository."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vaecli.checkpoint import load_checkpoint, read_log
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.evaluation import evaluate
+
+BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
+
+
+def test_it_is_what_its_metadata_states():
+    checkpoint = load_checkpoint(BASELINE)
+    assert checkpoint.config == Config() == Config.from_json(json.loads((BASELINE / "config.json").read_text()))
+    value = evaluate(checkpoint.model, load_images("mnist", "test"))
+    # the same noise; only the order of sums differs between machines
+    assert value.elbo == pytest.approx(checkpoint.results["test_elbo"], abs=0.01)
+    assert value.kl == pytest.approx(checkpoint.results["test_kl"], abs=0.01)
+    assert read_log(BASELINE)[-1]["test_elbo"] == checkpoint.results["test_elbo"]
+    assert value.elbo > -163
