@@ -42,7 +42,7 @@ def _parameter(each: "Field[Any]") -> inspect.Parameter:
     option: dict[str, Any] = {"help": " ".join(lines), "rich_help_panel": rule["group"], "show_default": False}
     annotation: Any = kind
     if words:
-        option["metavar"] = f"[{'|'.join(words)}]"
+        option["metavar"] = "NAME" if rule["family"] else f"[{'|'.join(words)}]"
         option["autocompletion"] = lambda incomplete: [word for word in words if word.startswith(incomplete)]
     elif kind is tuple:
         option |= {"metavar": "N,N,...", "parser": _numbers(each.name)}
