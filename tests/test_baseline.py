@@ -18,7 +18,7 @@ def test_it_is_what_its_metadata_states():
     assert checkpoint.config == Config() == Config.from_json(json.loads((BASELINE / "config.json").read_text()))
     value = evaluate(checkpoint.model, load_images("mnist", "test"))
     # the same noise; only the order of sums differs between machines
-    assert value.elbo == pytest.approx(checkpoint.results["test_elbo"], abs=0.01)
-    assert value.kl == pytest.approx(checkpoint.results["test_kl"], abs=0.01)
+    assert value.elbo.mean() == pytest.approx(checkpoint.results["test_elbo"], abs=0.01)
+    assert value.kl.mean() == pytest.approx(checkpoint.results["test_kl"], abs=0.01)
     assert read_log(BASELINE)[-1]["test_elbo"] == checkpoint.results["test_elbo"]
-    assert value.elbo > -163
+    assert value.elbo.mean() > -163

@@ -15,7 +15,9 @@ def figures():
     """For each figure its train commands and the command that draws it, as argument lists."""
     for line in README.read_text().splitlines():
         if match := ROW.match(line):
-            cells = [cell.strip() for cell in match[2].split("|")]
+            cells = match[2].split("|")
+            if len(cells) != 4:  # the other table, of slips
+                continue
             commands = [[shlex.split(each)[1:] for each in re.findall("`(vaecli [^`]*)`", cell)] for cell in cells[1:3]]
             yield int(match[1]), *commands
 

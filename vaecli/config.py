@@ -65,6 +65,9 @@ class Config:
         None, "Channels of the convolutions, each of which halves the image's side.", "Model", low=1, high=1024
     )
     likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")
+    init_bias: str = setting(
+        "random", "The decoder's output bias at the start; data: the mean training image's.", "Model", choices=("random", "data")
+    )
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = setting(None, "Particles (latent samples) an image.", "Objective", low=1, high=100_000)
     kl_weight: float | None = setting(None, "Weight of the KL divergence (beta-VAE).", "Objective", low=0, high=1e6)
@@ -74,6 +77,11 @@ class Config:
     epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=1_000_000)
     batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
+    lr_schedule: str = setting(
+        "constant", "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
+        choices=("constant", "cosine", "burda"),
+    )  # fmt: skip
+    adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     seed: int = setting(0, "Seed of weights, order and noise.", "Training", low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:

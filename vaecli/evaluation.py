@@ -6,31 +6,41 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from vaecli.data.images import Images
 from vaecli.model import VAE
-from vaecli.objectives.elbo import ELBO
 from vaecli.seeding import generator
+
+PROPOSALS = ("posterior", "mixture")
 
 BATCH = 500
 
 ROWS = 4000
 """Image-particles decoded at once, which bounds the memory that L_k takes whatever k is."""
 
+ACTIVE = 0.01
+"""A latent dimension is active where the variance of its posterior means over images is above this (Burda et al. 2015)."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over images, in nats.
+    """The ELBO of N images and its parts, in nats, float64 on the CPU, each of shape (N,).
 
     Attributes:
-        elbo: reconstruction - kl, a lower bound on log p(x).
         reconstruction: E_q[log p(x|z)], one particle an image.
         kl: KL(q(z|x) || p(z)), exact.
+        active_units: how many latent dimensions have a variance of posterior means over images above ACTIVE.
     """
 
-    elbo: float
-    reconstruction: float
-    kl: float
+    reconstruction: Tensor
+    kl: Tensor
+    active_units: int
+
+    @property
+    def elbo(self) -> Tensor:
+        """A lower bound on log p(x): reconstruction - kl."""
+        return self.reconstruction - self.kl
 
 
 @torch.inference_mode()
@@ -38,39 +48,71 @@ def evaluate(model: VAE, images: Images) -> Evaluation:
     """The ELBO of all images, with the same noise and binarisation each time."""
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
-    sums = torch.zeros(2, dtype=torch.float64)
+    parts, means = [], []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        bound = ELBO()(model, model.observe(batch.pixels, noise), model.condition(batch.labels), noise)
-        sums += torch.stack((bound.reconstruction, bound.kl)).double().sum(1).cpu()
-    reconstruction, kl = (sums / len(images)).tolist()
-    return Evaluation(reconstruction - kl, reconstruction, kl)
+        x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
+        q = model.posterior(x, y)
+        z = q.rsample((1,), noise)
+        parts.append(torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).double().cpu())
+        means.append(q.mu.cpu())
+    reconstruction, kl = torch.cat(parts, 1)
+    return Evaluation(reconstruction, kl, int((torch.cat(means).var(0) > ACTIVE).sum()))
+
+
+@dataclass(frozen=True)
+class ImportanceBound:
+    """L_k of N images, float64 on the CPU.
+
+    Attributes:
+        value: nats, shape (N,).
+        variance: of each value over repeats, shape (N,), estimated from its own weights (the delta method); blind to modes of the
+            true posterior that no particle fell into.
+    """
+
+    value: Tensor
+    variance: Tensor
 
 
 @torch.inference_mode()
-def importance_bound(model: VAE, images: Images, k: int, on_images: Callable[[int], None] | None = None) -> Tensor:
-    """L_k of each image with the posterior as proposal (Burda et al. 2015, eq. 8): nats, float64 on the CPU, shape (N,).
+def importance_bound(
+    model: VAE, images: Images, k: int, proposal: str = "posterior", repeat: int = 0, on_images: Callable[[int], None] | None = None
+) -> ImportanceBound:
+    """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.
 
     Args:
         model: on the same device as `images`.
         images: with labels where the model is conditional.
         k: particles, taken in chunks, so that memory does not grow with them.
+        proposal: ``posterior`` draws them from q(z|x), which the literature calls NLL; ``mixture`` from 1/2 q(z|x) + 1/2 p(z)
+            (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
+        repeat: another number gives other particles; pixels that are binarised at random stay the same.
         on_images: told how many images are done, now and then.
     """
     model.eval()
-    noise = generator(images.pixels.device, "importance", k)
+    pixel_noise = generator(images.pixels.device, "evaluation pixels")
+    noise = generator(images.pixels.device, "importance", k, repeat)
     particles = min(k, ROWS // 10)
-    bounds = []
+    values, variances = [], []
     for batch in torch.arange(len(images)).split(max(1, ROWS // particles)):
         some = images[batch]
-        x, y = model.observe(some.pixels, noise), model.condition(some.labels)
-        q = model.posterior(x, y)
-        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=x.device)
+        x, y = model.observe(some.pixels, pixel_noise), model.condition(some.labels)
+        q, p = model.posterior(x, y), model.prior
+        total = torch.full((2, len(some)), -math.inf, dtype=torch.float64, device=x.device)
         for start in range(0, k, particles):
-            z = q.rsample((min(particles, k - start),), noise)
-            log_w = model.likelihood(z, y).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)
-            total = torch.logaddexp(total, log_w.double().logsumexp(0))
-        bounds.append((total - math.log(k)).cpu())
+            size = (min(particles, k - start),)
+            z = q.rsample(size, noise)
+            if proposal == "mixture":
+                from_prior = torch.rand(*z.shape[:-1], 1, generator=noise, device=x.device) < 0.5
+                z = torch.where(from_prior, p.rsample(z.shape[:-1], noise), z)
+                log_r = torch.logaddexp(q.log_prob(z), p.log_prob(z)) - math.log(2)
+            else:
+                log_r = q.log_prob(z)
+            log_w = (model.likelihood(z, y).log_prob(x) + p.log_prob(z) - log_r).double()
+            total = torch.logaddexp(total, torch.stack((log_w.logsumexp(0), (2 * log_w).logsumexp(0))))
+        log_sum, log_squares = total.cpu()
+        values.append(log_sum - math.log(k))
+        variances.append(((log_squares - 2 * log_sum).exp() - 1 / k).clamp(min=0))
         if on_images:
             on_images(int(batch[-1]) + 1)
-    return torch.cat(bounds)
+    return ImportanceBound(torch.cat(values), torch.cat(variances))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vaecli import registry
 from vaecli.architectures.initialise import initialise
 from vaecli.config import Config
-from vaecli.data.images import CLASSES
+from vaecli.data.images import CLASSES, Images
 from vaecli.data.labels import one_hot
 from vaecli.gaussian import DiagonalNormal
 from vaecli.likelihoods.pixels import PixelLikelihood
@@ -76,9 +76,22 @@ class VAE(nn.Module):
                 grey: Tensor = self.pixel_likelihood.grey(pixels)
                 return grey
 
+    @torch.inference_mode()
+    def mean_image(self, images: Images) -> Tensor:
+        """The mean of what `observe` makes of the images, in expectation over its noise: shape (784,)."""
+        parts = images.pixels.split(10_000)
+        if self.config.binarize == "stochastic":
+            return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
+        noise = generator(images.pixels.device, "unused")
+        return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
 
-def build(config: Config) -> VAE:
-    """A model at the start of training: its weights depend on the settings alone, and no global seed is touched."""
+
+def build(config: Config, images: Images | None = None) -> VAE:
+    """A model at the start of training, on the CPU.
+
+    Its weights depend on the settings alone, and no global seed is touched. With ``init_bias`` data the decoder's output bias is
+    that of the mean of the training `images` (Burda et al. 2015, section 5), for a convolution that of its mean pixel.
+    """
     model = empty(config)
     noise = generator("cpu", "weights", config.seed)
     initialise(model.encoder, noise)
@@ -86,6 +99,10 @@ def build(config: Config) -> VAE:
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(model.decoder.output.weight)
         nn.init.zeros_(model.decoder.output.bias)
+    if config.init_bias == "data" and images is not None:
+        output = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
+        bias = model.decoder.output.bias.data
+        bias.copy_(output.flatten() if bias.numel() == output.numel() else output.mean(1))
     return model
 
 

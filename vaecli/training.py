@@ -12,6 +12,7 @@ from vaecli.data.images import Images
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
 from vaecli.objectives.bound import make_objective
+from vaecli.schedules import learning_rate
 from vaecli.seeding import generator
 
 CHECK_EVERY = 100
@@ -42,8 +43,8 @@ class EpochRecord:
 
 
 def make_optimizer(model: VAE, config: Config) -> Adam:
-    """Adam (Kingma & Ba 2015) at the settings' learning rate, all parameters in one fused step."""
-    return Adam(model.parameters(), lr=config.lr, fused=True)
+    """Adam (Kingma & Ba 2015) with the settings' epsilon, all parameters in one fused step."""
+    return Adam(model.parameters(), lr=config.lr, eps=config.adam_eps, fused=True)
 
 
 def batches(images: Images, config: Config) -> int:
@@ -82,6 +83,7 @@ def fit(
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
         noise = generator(device, "epoch", config.seed, epoch)
+        optimizer.param_groups[0]["lr"] = learning_rate(config, epoch)
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,18 +33,20 @@ if TYPE_CHECKING:
     import torch
 
     from vaecli.checkpoint import Checkpoint
+    from vaecli.measurement import Wanted
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
-SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "parameters", "seconds")
+TABLE = "Table"
+SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
 
 
 def compare(
     runs: Runs = None,
     k: Annotated[
-        str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel="Table")
+        str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel=TABLE)
     ] = "50",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Measure on the first N images only.", show_default=False, rich_help_panel="Table")
+        int | None, typer.Option(min=1, help="Measure on the first N images only.", show_default=False, rich_help_panel=TABLE)
     ] = None,
     sort: Annotated[
         str | None,
@@ -51,9 +54,25 @@ def compare(
             metavar=f"[{'|'.join(SORTS)}]",
             help="Best first by this column; as given if not.",
             show_default=False,
-            rich_help_panel="Table",
+            rich_help_panel=TABLE,
         ),
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="log p(x) itself, by quadrature over 1 or 2 latents.", rich_help_panel=TABLE)
+    ] = False,
+    proposal: Annotated[
+        str,
+        typer.Option(
+            metavar="[posterior|mixture]",
+            help="Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior.",
+            rich_help_panel=TABLE,
+        ),
+    ] = "posterior",
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Estimates of each L_k.", rich_help_panel=TABLE)] = 1,
+    marginal_labels: Annotated[
+        bool,
+        typer.Option("--marginal-labels", help="Sum a conditional model's label out, and classify by it.", rich_help_panel=TABLE),
+    ] = False,
     table_only: Annotated[bool, typer.Option("--table-only", help="Draw no pictures.", rich_help_panel=OUTPUT)] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write the table as compare.csv too.", rich_help_panel=OUTPUT)] = False,
     n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = 5,
@@ -80,7 +99,9 @@ def compare(
         raise UsageError(f"--out {out}: expected a folder, since there are several pictures")
 
     from vaecli.files import csv_bytes, write_file
+    from vaecli.measurement import Wanted
 
+    wanted = Wanted(tuple(particles), proposal, repeats, exact, marginal_labels)
     where = check_device(device)
     checkpoints = open_runs(runs)
     names = run_names(checkpoints)
@@ -88,20 +109,19 @@ def compare(
     folder = checkpoints[0].folder
     if not table_only:
         written += _draw(checkpoints, names, n, split, data_dir, seed, where, out, folder)
-    rows = _measure(checkpoints, names, particles, split, data_dir, limit, where)
+    rows = _measure(checkpoints, names, wanted, split, data_dir, limit, where)
     if sort is not None:
         rows.sort(key=_sort_key(sort, particles))
-    flat = [{name: value for name, value in row.items() if name not in ("settings", "L")} | row["settings"]
-            | {f"L_{each}": bound for each, bound in row["L"].items()} for row in rows]  # fmt: skip
     if as_csv:
+        flat = [_flat(row) for row in rows]
         written.append(picture_path(out, folder, "compare.csv"))
         write_file(written[-1], csv_bytes(flat))
     if as_json:
         console.files_written(written, True, runs=rows)
         return
     console.table(_table(rows, particles, split))
-    for caution in _cautions(checkpoints):
-        console.note(caution)
+    for remark in [*(each for row in rows for each in _remarks(row)), *_cautions(checkpoints, marginal_labels)]:
+        console.note(remark)
     console.files_written(written, False)
 
 
@@ -116,24 +136,20 @@ def _particles(text: str) -> list[int]:
 
 
 def _measure(
-    checkpoints: list[Checkpoint], names: list[str], particles: list[int], split: str, data_dir: Path | None, limit: int | None,
+    checkpoints: list[Checkpoint], names: list[str], wanted: Wanted, split: str, data_dir: Path | None, limit: int | None,
     where: torch.device,
 ) -> list[dict[str, Any]]:  # fmt: skip
     from vaecli.checkpoint import read_log
     from vaecli.data import load_images
-    from vaecli.evaluation import evaluate, importance_bound
+    from vaecli.measurement import measure
 
     rows = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
         images = load_images(checkpoint.config.dataset, split, data_dir, limit).to(where)
-        model = checkpoint.model.to(where)
-        value = evaluate(model, images)
-        bounds = {}
-        with console.bar(len(images) * sum(particles), "image-particles") as show:
-            for k in particles:
-                before = len(images) * sum(particles[: particles.index(k)])
-                bound = importance_bound(model, images, k, _progress(show, before, k, f"{name} L_{k}"))
-                bounds[str(k)] = float(bound.mean())
+        with console.bar(100, "%") as show:
+            measured = measure(checkpoint.model.to(where), images, wanted, partial(_tell, show, name))
+        if measured.unresolved:
+            console.note(f"{name}: the exact value of {measured.unresolved} images had not settled on the finest grid")
         try:
             seconds: float | None = round(sum(row["seconds"] for row in read_log(checkpoint.folder)), 1)
         except CheckpointError:
@@ -142,11 +158,8 @@ def _measure(
             {
                 "run": name,
                 "epochs": checkpoint.results.get("epoch"),
-                f"{split}_elbo": value.elbo,
-                "reconstruction": value.reconstruction,
-                "kl": value.kl,
-                "L": bounds,
-                "parameters": sum(each.numel() for each in model.parameters()),
+                **measured.to_json(),
+                "parameters": sum(each.numel() for each in checkpoint.model.parameters()),
                 "seconds": seconds,
                 "settings": checkpoint.config.to_json(),
             }
@@ -154,52 +167,85 @@ def _measure(
     return rows
 
 
-def _progress(show: console.Bar, before: int, k: int, what: str) -> Callable[[int], None]:
-    return lambda images: show(before + images * k, what)
+def _tell(show: console.Bar, name: str, share: float, what: str) -> None:
+    show(round(100 * share), f"{name} {what}")
 
 
-def _sort_key(sort: str, particles: list[int]) -> Any:
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without nesting, for a .csv: L_k, and the errors of each number beside it."""
+    plain = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    plain |= {f"L_{k}": value for k, value in row["L"].items()}
+    for kind in ("standard_error", "monte_carlo_error"):
+        errors = row[kind]
+        plain |= {f"{kind}_{name}": value for name, value in errors.items() if name != "L"}
+        plain |= {f"{kind}_L_{k}": value for k, value in errors["L"].items()}
+    return plain | {
+        name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in row["settings"].items()
+    }
+
+
+def _sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]:
     if sort == "L" and not particles:
         raise UsageError("--sort L: expected a bound in the table to sort by; give one with --k 50")
 
     def key(row: dict[str, Any]) -> Any:
-        if sort == "L":
-            return -row["L"][str(particles[-1])]
-        value = row.get(sort, row.get("train_elbo"))
+        value = row["L"][str(particles[-1])] if sort == "L" else row.get(sort.removeprefix("test_"))
         if value is None:
             return float("inf")
-        return -value if sort in ("test_elbo", "reconstruction") else value
+        return -value if sort in ("test_elbo", "reconstruction", "L", "exact") else value
 
     return key
 
 
 def _table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
+    """The rows as a table: settings that differ, then numbers; -ELBO, -L_k and -log p(x) with their standard errors over images."""
     differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
                  if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
+    exact = any("exact" in row for row in rows)
+    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
+    numbers += ["-log p(x)"] if exact else []
+    numbers += ["active units", "parameters", "seconds"]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles), "parameters", "seconds"]
     for heading in ["run", *(name.replace("_", " ") for name in differing)]:
         table.add_column(heading, overflow="fold")
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         shown = [row["settings"].get(name, "") for name in differing]
-        elbo = row[f"{split}_elbo"]
-        table.add_row(
-            row["run"],
-            *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown),
+        errors = row["standard_error"]
+        cells = [
             str(row["epochs"]),
-            f"{-elbo:.2f}",
+            f"{-row['elbo']:.2f} ±{errors['elbo']:.2f}",
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
-            *(f"{-row['L'][str(k)]:.2f}" for k in particles),
-            f"{row['parameters']:,}",
-            "" if row["seconds"] is None else f"{row['seconds']:.1f}",
+            *(f"{-row['L'][str(k)]:.2f} ±{errors['L'][str(k)]:.2f}" for k in particles),
+        ]
+        cells += [f"{-row['exact']:.2f} ±{errors['exact']:.2f}"] if exact else []
+        cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
+        table.add_row(
+            row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells
         )
     return table
 
 
-def _cautions(checkpoints: list[Checkpoint]) -> list[str]:
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What a row says beyond its cells."""
+    said = [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
+    if "grid" in row:
+        said.append(
+            f"{row['run']}: log p(x) on a grid of up to {row['grid']['side']} points a side; its last halving moved the mean by "
+            f"{row['grid']['moved']:.5f} nats"
+        )
+    if "accuracy" in row:
+        found = {f"L_{k}": value for k, value in row["accuracy"]["L"].items()}
+        found |= {name: value for name, value in row["accuracy"].items() if name != "L"}
+        said += [
+            f"{row['run']}: the most probable label is the true one for {value:.2%} by {name}" for name, value in found.items()
+        ]
+    return said
+
+
+def _cautions(checkpoints: list[Checkpoint], marginal_labels: bool) -> list[str]:
     """Why some of the table's nats may not be compared with others."""
     found = []
     if len({each.config.dataset for each in checkpoints}) > 1:
@@ -211,7 +257,7 @@ def _cautions(checkpoints: list[Checkpoint]) -> list[str]:
         )
     elif len({each.config.binarize for each in checkpoints}) > 1:
         found.append("Nats are not comparable between these runs: their pixels are binarised differently.")
-    if len({each.config.labels == "none" for each in checkpoints}) > 1:
+    if not marginal_labels and len({each.config.labels == "none" for each in checkpoints}) > 1:
         found.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
     return found
 

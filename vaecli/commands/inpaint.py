@@ -101,8 +101,8 @@ def inpaint(
     scores = log_missing(model, x, y, seen, inferred.posterior, noise).tolist()
     with torch.inference_mode():
         train = load_images(checkpoint.config.dataset, "train", data_dir)
-        average = torch.stack([model.observe(part, noise).mean(0) for part in train.pixels.to(where).split(10_000)]).mean(0)
-        baseline = model.pixel_likelihood(model.pixel_likelihood.output_for(average)).marginal(~seen)
+        average = model.pixel_likelihood.output_for(model.mean_image(train.to(where)))
+        baseline = model.pixel_likelihood(average).marginal(~seen)
         baselines = baseline.log_prob(x[:, ~seen]).tolist()
         q = inferred.posterior
         decoded = [model.likelihood(q.rsample(generator=noise), y) for _ in range(draws)]

@@ -62,7 +62,7 @@ def train(
     if chosen.label_fraction is not None:
         images = hide_labels(images, chosen.label_fraction, chosen.seed)
     test = load_images(chosen.dataset, "test", data_dir).to(where)
-    model = build(chosen).to(where)
+    model = build(chosen, images).to(where)
     optimizer = make_optimizer(model, chosen)
     save_settings(folder, chosen)
     rows: list[dict[str, Any]] = []
@@ -76,14 +76,15 @@ def train(
                 on_batch=lambda epoch, done: show((epoch - 1) * steps + done, f"Epoch {epoch}"),
             ):  # fmt: skip
                 tested = evaluate(model, test)
-                if not math.isfinite(tested.elbo):
-                    raise diverged(f"epoch {record.epoch}: the test -ELBO", -tested.elbo, chosen)
+                test_elbo = float(tested.elbo.mean())
+                if not math.isfinite(test_elbo):
+                    raise diverged(f"epoch {record.epoch}: the test -ELBO", -test_elbo, chosen)
                 results = {
                     "epoch": record.epoch,
                     "elbo": record.elbo,
-                    "test_elbo": tested.elbo,
-                    "test_reconstruction": tested.reconstruction,
-                    "test_kl": tested.kl,
+                    "test_elbo": test_elbo,
+                    "test_reconstruction": float(tested.reconstruction.mean()),
+                    "test_kl": float(tested.kl.mean()),
                 }
                 rows.append(
                     {
@@ -92,13 +93,13 @@ def train(
                         "elbo": record.elbo,
                         "reconstruction": record.reconstruction,
                         "kl": record.kl,
-                        "test_elbo": tested.elbo,
+                        "test_elbo": test_elbo,
                         "seconds": round(record.seconds, 3),
                         "images_per_second": round(record.images_per_second),
                     }
                 )
                 save_epoch(folder, model, optimizer, rows, results)
-                console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-tested.elbo:.2f}, {record.seconds:.1f} s")
+                console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-test_elbo:.2f}, {record.seconds:.1f} s")
     except TrainingError as error:
         stands = f"{folder} keeps epoch {len(rows)}" if rows else "nothing was saved yet"
         raise TrainingError(f"{error}; {stands}") from None

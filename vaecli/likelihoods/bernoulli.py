@@ -36,6 +36,11 @@ class Bernoulli(PixelLikelihood):
         result: Tensor = _LogProb.apply(self.logits.expand(shape), value)
         return result
 
+    def log_prob_of_each(self, value: Tensor) -> Tensor:
+        """Nats, shape (G, N): logits x - sum softplus(logits)."""
+        logits = self.logits.float()
+        return torch.addmm(-F.softplus(logits).sum(-1, keepdim=True), logits, value.T)
+
     @property
     def mean(self) -> Tensor:
         """The probability that a pixel is white, shape (..., 784)."""

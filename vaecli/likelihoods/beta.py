@@ -37,8 +37,13 @@ class Beta(PixelLikelihood):
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (...), of images in (0, 1), shape (..., 784); a density, so it may be positive."""
         alpha, beta = self.concentrations
-        log_b = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
-        return ((alpha - 1) * value.log() + (beta - 1) * torch.log1p(-value) - log_b).sum(-1)
+        return ((alpha - 1) * value.log() + (beta - 1) * torch.log1p(-value) - _log_b(alpha, beta)).sum(-1)
+
+    def log_prob_of_each(self, value: Tensor) -> Tensor:
+        """Nats, shape (G, N)."""
+        alpha, beta = self.concentrations
+        ones = torch.addmm(-_log_b(alpha, beta).sum(-1, keepdim=True), alpha - 1, value.log().T)
+        return torch.addmm(ones, beta - 1, torch.log1p(-value).T)
 
     @property
     def mean(self) -> Tensor:
@@ -60,3 +65,8 @@ class Beta(PixelLikelihood):
         """With alpha + beta = 4, as where the decoder starts."""
         wanted = torch.stack((4 * mean, 4 * (1 - mean))).clamp(min=1e-3) * math.log(2) / 2
         return wanted + torch.log(-torch.expm1(-wanted))
+
+
+def _log_b(alpha: Tensor, beta: Tensor) -> Tensor:
+    """The logarithm of B(alpha, beta)."""
+    return torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)

@@ -31,6 +31,10 @@ class ContinuousBernoulli(PixelLikelihood):
         """Nats, shape (...), of images in [0, 1], shape (..., 784); a density, so it may be positive."""
         return (value * self.logits - _log_partition(self.logits)).sum(-1)
 
+    def log_prob_of_each(self, value: Tensor) -> Tensor:
+        """Nats, shape (G, N)."""
+        return torch.addmm(-_log_partition(self.logits).sum(-1, keepdim=True), self.logits, value.T)
+
     @property
     def mean(self) -> Tensor:
         """A'(l), shape (..., 784)."""

@@ -39,6 +39,17 @@ class PixelLikelihood(Distribution, ABC):
         Images of shape (B, 784) are shared by all particles of a batch shape (k, B).
         """
 
+    @abstractmethod
+    def log_prob_of_each(self, value: Tensor) -> Tensor:
+        """The log density of every one of N images under every distribution of a batch of shape (G,).
+
+        Args:
+            value: images, shape (N, 784).
+
+        Returns:
+            Nats, shape (G, N). All likelihoods here are exponential families, for which this is a matrix product.
+        """
+
     @property
     @abstractmethod
     def mean(self) -> Tensor:

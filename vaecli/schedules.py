@@ -1,0 +1,24 @@
+"""How the learning rate changes over the epochs."""
+
+import math
+
+from vaecli.config import Config
+
+_STAGES = 8
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """Adam's learning rate in an epoch, from 1.
+
+    ``constant``: the settings' own. ``cosine``: from that to nearly 0 by the last epoch (Loshchilov & Hutter 2017, one cycle).
+    ``burda``: eight stages of 1, 3, 9, ... 3^7 epochs, 3280 in all, each 10^(1/7) lower than the one before (Burda et al. 2015,
+    section 5: from 1e-3 to 1e-4).
+    """
+    match config.lr_schedule:
+        case "cosine":
+            return config.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / config.epochs))
+        case "burda":
+            stage = next((i for i in range(_STAGES) if epoch <= (3 ** (i + 1) - 1) // 2), _STAGES - 1)
+            return config.lr * 10 ** (-stage / (_STAGES - 1))
+        case _:
+            return config.lr
