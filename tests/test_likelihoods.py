@@ -55,6 +55,13 @@ class TestEveryLikelihood:
         assert shared.shape == (4, 3)
         torch.testing.assert_close(shared, likelihood.log_prob(x.expand(4, 3, 784).contiguous()))
 
+    def test_every_image_under_every_distribution_is_a_table_of_the_same(self, name):
+        likelihood, x = made(name, 7), observed(name, 5)
+        table = likelihood.log_prob_of_each(x)
+        assert table.shape == (7, 5)
+        expected = torch.stack([likelihood.log_prob(image) for image in x], 1)
+        torch.testing.assert_close(table, expected, rtol=1e-5, atol=1e-2)
+
     def test_pixels_are_independent(self, name):
         likelihood, x = made(name, 3), observed(name, 3)
         mask = torch.arange(784) < 300

@@ -94,9 +94,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     data, about = _read(file)
     try:
         config = Config.from_json(about.get("config"))
+        expected = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
     except UsageError as error:
         raise CheckpointError(f"{file}: its settings are not valid: {error}") from None
-    expected = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
     size = sum(shape.numel() * dtype.itemsize for dtype, shape in expected.values())
     if size > len(data):
         raise CheckpointError(f"{file}: its settings need {size:,} bytes of weights, but the file has {len(data):,}")

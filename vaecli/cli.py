@@ -40,6 +40,9 @@ app.command(**inpaint.HELP)(inpaint.inpaint)
 app.command(**compare.HELP)(compare.compare)
 
 
+INTERRUPTED = 130
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; failures become one line on stderr.
 
@@ -52,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            console.error("interrupted")
         return code if isinstance(code, int) else 0
     except VaecliError as error:
         console.error(str(error))
@@ -63,4 +68,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted")
-        return 130
+        return INTERRUPTED

@@ -4,8 +4,6 @@ import torch
 
 from vaecli.errors import UsageError
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def find_device(name: str) -> torch.device:
     """The device called `name`; ``auto`` is a GPU where there is one.
@@ -20,3 +18,8 @@ def find_device(name: str) -> torch.device:
         here = ", ".join(each for each, there in available.items() if there)
         raise UsageError(f"--device {name}: expected one that this machine has: auto, {here}")
     return torch.device(name)
+
+
+def accumulator(device: torch.device) -> torch.dtype:
+    """The type to sum log weights in: float64, but for a device that has none."""
+    return torch.float32 if device.type == "mps" else torch.float64

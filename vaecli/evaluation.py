@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vaecli.data.images import Images
+from vaecli.device import accumulator
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
@@ -54,7 +55,7 @@ def evaluate(model: VAE, images: Images) -> Evaluation:
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
         q = model.posterior(x, y)
         z = q.rsample((1,), noise)
-        parts.append(torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).double().cpu())
+        parts.append(torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).cpu().double())
         means.append(q.mu.cpu())
     reconstruction, kl = torch.cat(parts, 1)
     return Evaluation(reconstruction, kl, int((torch.cat(means).var(0) > ACTIVE).sum()))
@@ -92,13 +93,13 @@ def importance_bound(
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     noise = generator(images.pixels.device, "importance", k, repeat)
-    particles = min(k, ROWS // 10)
+    particles, wide = min(k, ROWS // 10), accumulator(images.pixels.device)
     values, variances = [], []
     for batch in torch.arange(len(images)).split(max(1, ROWS // particles)):
         some = images[batch]
         x, y = model.observe(some.pixels, pixel_noise), model.condition(some.labels)
         q, p = model.posterior(x, y), model.prior
-        total = torch.full((2, len(some)), -math.inf, dtype=torch.float64, device=x.device)
+        total = torch.full((2, len(some)), -math.inf, dtype=wide, device=x.device)
         for start in range(0, k, particles):
             size = (min(particles, k - start),)
             z = q.rsample(size, noise)
@@ -108,9 +109,9 @@ def importance_bound(
                 log_r = torch.logaddexp(q.log_prob(z), p.log_prob(z)) - math.log(2)
             else:
                 log_r = q.log_prob(z)
-            log_w = (model.likelihood(z, y).log_prob(x) + p.log_prob(z) - log_r).double()
+            log_w = (model.likelihood(z, y).log_prob(x) + p.log_prob(z) - log_r).to(wide)
             total = torch.logaddexp(total, torch.stack((log_w.logsumexp(0), (2 * log_w).logsumexp(0))))
-        log_sum, log_squares = total.cpu()
+        log_sum, log_squares = total.cpu().double()
         values.append(log_sum - math.log(k))
         variances.append(((log_squares - 2 * log_sum).exp() - 1 / k).clamp(min=0))
         if on_images:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaecli.data.images import Images
+from vaecli.device import accumulator
 from vaecli.errors import UsageError
 from vaecli.latents import encode
 from vaecli.model import VAE
@@ -87,20 +88,21 @@ def _integrate(
 ) -> Tensor:
     """The values of log p(x) on one grid, float64 on the CPU; images with the same label share what the decoder makes of it."""
     size, cell = model.config.latent_dim, 2 * reach / side
-    axis = (torch.arange(side, dtype=torch.float64, device=x.device) + 0.5) * cell - reach
-    grid = torch.cartesian_prod(*[axis] * size).view(-1, size).float()
+    axis = ((torch.arange(side, dtype=torch.float64) + 0.5) * cell - reach).float().to(x.device)
+    grid = torch.cartesian_prod(*[axis] * size).view(-1, size)
     groups = [(None, slice(None))] if not model.conditional else [(int(y), labels == y) for y in labels.unique()]
-    result = torch.empty(len(x), dtype=torch.float64, device=x.device)
+    wide = accumulator(x.device)
+    result = torch.empty(len(x), dtype=wide, device=x.device)
     chunk = max(1, min(4000, _CELLS // len(x)))
     for label, members in groups:
         some = x[members]
-        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=x.device)
+        total = torch.full((len(some),), -math.inf, dtype=wide, device=x.device)
         for start in range(0, len(grid), chunk):
             z = grid[start : start + chunk]
             y = None if label is None else model.condition(labels.new_full((len(z),), label))
             log_joint = model.likelihood(z, y).log_prob_of_each(some) + model.prior.log_prob(z).unsqueeze(1)
-            total = torch.logaddexp(total, log_joint.logsumexp(0).double())
+            total = torch.logaddexp(total, log_joint.logsumexp(0).to(wide))
             if on_share:
                 on_share(side, (start + len(z)) / len(grid))
         result[members] = total + size * math.log(cell)
-    return result.cpu()
+    return result.cpu().double()

@@ -98,7 +98,7 @@ def fit(
                 _check_finite(sums[: step + 1], epoch, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
-        value, reconstruction, kl = (sums.double().sum(0) / len(images)).tolist()
+        value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vaecli import console
+from vaecli.commands.compare_table import SORTS, cautions, flat, remarks, sort_key, table
 from vaecli.commands.options import (
     OUTPUT,
     AsJson,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
 TABLE = "Table"
-SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
 
 
 def compare(
@@ -91,10 +90,7 @@ def compare(
     console.set_quiet(quiet)
     check_split(split)
     particles = _particles(k)
-    if sort is not None and sort not in SORTS:
-        from vaecli.registry import unknown
-
-        raise UsageError(unknown(f"--sort {sort}", sort, SORTS))
+    key = sort_key(sort, particles) if sort is not None else None
     if out is not None and out.suffix:
         raise UsageError(f"--out {out}: expected a folder, since there are several pictures")
 
@@ -110,17 +106,16 @@ def compare(
     if not table_only:
         written += _draw(checkpoints, names, n, split, data_dir, seed, where, out, folder)
     rows = _measure(checkpoints, names, wanted, split, data_dir, limit, where)
-    if sort is not None:
-        rows.sort(key=_sort_key(sort, particles))
+    if key is not None:
+        rows.sort(key=key)
     if as_csv:
-        flat = [_flat(row) for row in rows]
         written.append(picture_path(out, folder, "compare.csv"))
-        write_file(written[-1], csv_bytes(flat))
+        write_file(written[-1], csv_bytes([flat(row) for row in rows]))
     if as_json:
         console.files_written(written, True, runs=rows)
         return
-    console.table(_table(rows, particles, split))
-    for remark in [*(each for row in rows for each in _remarks(row)), *_cautions(checkpoints, marginal_labels)]:
+    console.table(table(rows, particles, split))
+    for remark in chain(*map(remarks, rows), cautions([each.config for each in checkpoints], marginal_labels)):
         console.note(remark)
     console.files_written(written, False)
 
@@ -169,97 +164,6 @@ def _measure(
 
 def _tell(show: console.Bar, name: str, share: float, what: str) -> None:
     show(round(100 * share), f"{name} {what}")
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without nesting, for a .csv: L_k, and the errors of each number beside it."""
-    plain = {name: value for name, value in row.items() if not isinstance(value, dict)}
-    plain |= {f"L_{k}": value for k, value in row["L"].items()}
-    for kind in ("standard_error", "monte_carlo_error"):
-        errors = row[kind]
-        plain |= {f"{kind}_{name}": value for name, value in errors.items() if name != "L"}
-        plain |= {f"{kind}_L_{k}": value for k, value in errors["L"].items()}
-    return plain | {
-        name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in row["settings"].items()
-    }
-
-
-def _sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]:
-    if sort == "L" and not particles:
-        raise UsageError("--sort L: expected a bound in the table to sort by; give one with --k 50")
-
-    def key(row: dict[str, Any]) -> Any:
-        value = row["L"][str(particles[-1])] if sort == "L" else row.get(sort.removeprefix("test_"))
-        if value is None:
-            return float("inf")
-        return -value if sort in ("test_elbo", "reconstruction", "L", "exact") else value
-
-    return key
-
-
-def _table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
-    """The rows as a table: settings that differ, then numbers; -ELBO, -L_k and -log p(x) with their standard errors over images."""
-    differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
-                 if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
-    exact = any("exact" in row for row in rows)
-    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
-    numbers += ["-log p(x)"] if exact else []
-    numbers += ["active units", "parameters", "seconds"]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ["run", *(name.replace("_", " ") for name in differing)]:
-        table.add_column(heading, overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        shown = [row["settings"].get(name, "") for name in differing]
-        errors = row["standard_error"]
-        cells = [
-            str(row["epochs"]),
-            f"{-row['elbo']:.2f} ±{errors['elbo']:.2f}",
-            f"{row['reconstruction']:.2f}",
-            f"{row['kl']:.2f}",
-            *(f"{-row['L'][str(k)]:.2f} ±{errors['L'][str(k)]:.2f}" for k in particles),
-        ]
-        cells += [f"{-row['exact']:.2f} ±{errors['exact']:.2f}"] if exact else []
-        cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
-        table.add_row(
-            row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells
-        )
-    return table
-
-
-def _remarks(row: dict[str, Any]) -> list[str]:
-    """What a row says beyond its cells."""
-    said = [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
-    if "grid" in row:
-        said.append(
-            f"{row['run']}: log p(x) on a grid of up to {row['grid']['side']} points a side; its last halving moved the mean by "
-            f"{row['grid']['moved']:.5f} nats"
-        )
-    if "accuracy" in row:
-        found = {f"L_{k}": value for k, value in row["accuracy"]["L"].items()}
-        found |= {name: value for name, value in row["accuracy"].items() if name != "L"}
-        said += [
-            f"{row['run']}: the most probable label is the true one for {value:.2%} by {name}" for name, value in found.items()
-        ]
-    return said
-
-
-def _cautions(checkpoints: list[Checkpoint], marginal_labels: bool) -> list[str]:
-    """Why some of the table's nats may not be compared with others."""
-    found = []
-    if len({each.config.dataset for each in checkpoints}) > 1:
-        found.append("Nats are not comparable between these runs: they are of different images.")
-    if len({each.config.likelihood for each in checkpoints}) > 1:
-        found.append(
-            "Nats are not comparable between these runs: Bernoulli gives probabilities of black and white pixels, Beta and "
-            "continuous-bernoulli give densities of grey ones, each on its own scale; densities may be positive."
-        )
-    elif len({each.config.binarize for each in checkpoints}) > 1:
-        found.append("Nats are not comparable between these runs: their pixels are binarised differently.")
-    if not marginal_labels and len({each.config.labels == "none" for each in checkpoints}) > 1:
-        found.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
-    return found
 
 
 def _draw(

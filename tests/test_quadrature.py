@@ -1,0 +1,135 @@
+"""Exact log p(x): against a closed form, and as the ground truth of the bounds on a trained model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from vaecli.checkpoint import load_checkpoint
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.data.images import Images
+from vaecli.errors import UsageError
+from vaecli.evaluation import evaluate, importance_bound
+from vaecli.gaussian import DiagonalNormal
+from vaecli.model import build
+from vaecli.quadrature import START, exact_log_prob
+from vaecli.seeding import generator
+
+BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
+
+
+class Gaussian:
+    """p(x|z) = N(W z, noise^2 I) with the true posterior, in the form of a model whose pixels are values already."""
+
+    conditional = False
+
+    def __init__(self, size, noise):
+        self.config = Config(latent_dim=size)
+        self.W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
+        self.noise = noise
+        self.prior = DiagonalNormal(torch.zeros(size), torch.zeros(size))
+
+    def eval(self):
+        return self
+
+    def observe(self, pixels, noise):
+        return pixels
+
+    def condition(self, labels):
+        return None
+
+    def posterior(self, x, y=None):
+        precision = 1 + 1 / self.noise**2
+        mu = x @ self.W / self.noise**2 / precision
+        return DiagonalNormal(mu, torch.full_like(mu, precision**-0.5).log())
+
+    def likelihood(self, z, y=None):
+        outer = self
+
+        class Pixels:
+            def log_prob_of_each(self, value):
+                return torch.distributions.Normal((z @ outer.W.T).unsqueeze(1), outer.noise).log_prob(value).sum(-1)
+
+        return Pixels()
+
+
+def drawn(model, count=8):
+    noise = generator("cpu", "drawn")
+    z = torch.randn(count, model.config.latent_dim, generator=noise)
+    x = z @ model.W.T + model.noise * torch.randn(count, 6, generator=noise)
+    return Images(x, torch.zeros(count, dtype=torch.int64), ("",))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("noise", [0.5, 0.02])
+def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
+    model = Gaussian(size, noise)
+    images = drawn(model)
+    found = exact_log_prob(model, images)
+    cov = (model.W @ model.W.T + noise**2 * torch.eye(6)).double()
+    expected = MultivariateNormal(torch.zeros(6, dtype=torch.float64), cov).log_prob(images.pixels.double())
+    # float32 log densities of size up to 30 / noise: their rounding
+    torch.testing.assert_close(found.log_prob, expected, atol=2e-3, rtol=0)
+    assert found.unresolved == 0
+    assert (found.side > 2 * START[size]) == (size == 2 and noise == 0.02)
+
+
+def test_a_posterior_narrower_than_any_grid_is_told(monkeypatch):
+    monkeypatch.setitem(__import__("vaecli.quadrature", fromlist=["MOST"]).MOST, 2, 300)
+    assert exact_log_prob(Gaussian(2, 0.002), drawn(Gaussian(2, 0.002))).unresolved == 8
+
+
+def test_more_than_two_dimensions_are_refused(digits):
+    with pytest.raises(UsageError, match="--exact: found a latent space of 3 dimensions"):
+        exact_log_prob(build(Config(latent_dim=3)), digits[:2])
+
+
+@pytest.fixture(scope="module")
+def trained_model():
+    return load_checkpoint(BASELINE).model
+
+
+@pytest.fixture(scope="module")
+def some():
+    return load_images("mnist", "test", limit=100)
+
+
+def test_the_bounds_of_a_trained_model_are_in_order_and_the_mixture_reaches_the_truth(trained_model, some):
+    exact = exact_log_prob(trained_model, some)
+    assert exact.unresolved == 0
+    assert float(exact.moved.mean()) < 0.01
+    by_mixture = importance_bound(trained_model, some, 5000, "mixture")
+    fifty, elbo = importance_bound(trained_model, some, 50, "mixture").value, evaluate(trained_model, some).elbo
+    # a bound of k particles is low by half its variance to first order, and off by its Monte Carlo error
+    expected = exact.log_prob - by_mixture.variance / 2
+    error = float(by_mixture.variance.sum().sqrt()) / len(some)
+    assert float((by_mixture.value - expected).mean()) == pytest.approx(0, abs=5 * error + 0.01)
+    means = [float(each.mean()) for each in (exact.log_prob, by_mixture.value, fifty, elbo)]
+    assert means[0] + 5 * error > means[1] > means[2] > means[3]
+
+
+def test_the_posterior_alone_misses_modes(trained_model, some):
+    exact = exact_log_prob(trained_model, some).log_prob
+    missed = exact - importance_bound(trained_model, some, 1000).value
+    assert float(missed.max()) > 1
+    assert float(missed.mean()) > float((exact - importance_bound(trained_model, some, 1000, "mixture").value).mean())
+
+
+def test_the_variance_told_is_the_variance_over_repeats(trained_model, some):
+    runs = [importance_bound(trained_model, some[:20], 200, "mixture", repeat) for repeat in range(40)]
+    spread = torch.stack([run.value for run in runs]).var(0)
+    told = torch.stack([run.variance for run in runs]).mean(0)
+    # a variance from 40 repeats is good to a quarter; twenty images average that out
+    assert float((spread / told).median()) == pytest.approx(1, abs=0.35)
+
+
+def test_chunks_do_not_change_the_value(trained_model, some, monkeypatch):
+    monkeypatch.setattr("vaecli.evaluation.ROWS", 500)
+    small = importance_bound(trained_model, some[:30], 120, "mixture")
+    monkeypatch.setattr("vaecli.evaluation.ROWS", 4000)
+    whole = importance_bound(trained_model, some[:30], 120, "mixture")
+    # other noise falls to each image, so equal within the errors told
+    error = (small.variance + whole.variance).sum().sqrt() / 30
+    assert float((small.value - whole.value).mean()) == pytest.approx(0, abs=5 * float(error))

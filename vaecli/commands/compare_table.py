@@ -1,0 +1,113 @@
+"""What ``vaecli compare`` says of its measurements: a table, a .csv, and the remarks beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from vaecli.errors import UsageError
+from vaecli.registry import unknown
+
+if TYPE_CHECKING:
+    from vaecli.config import Config
+
+SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
+"""The columns that rows can be sorted by."""
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without nesting, for a .csv: L_k, and the errors of each number beside it."""
+    plain = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    plain |= {f"L_{k}": value for k, value in row["L"].items()}
+    for kind in ("standard_error", "monte_carlo_error"):
+        errors = row[kind]
+        plain |= {f"{kind}_{name}": value for name, value in errors.items() if name != "L"}
+        plain |= {f"{kind}_L_{k}": value for k, value in errors["L"].items()}
+    return plain | {
+        name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in row["settings"].items()
+    }
+
+
+def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]:
+    """What to sort rows by for the best to come first.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if sort not in SORTS:
+        raise UsageError(unknown(f"--sort {sort}", sort, SORTS))
+    if sort == "L" and not particles:
+        raise UsageError("--sort L: expected a bound in the table to sort by; give one with --k 50")
+
+    def key(row: dict[str, Any]) -> Any:
+        value = row["L"][str(particles[-1])] if sort == "L" else row.get(sort.removeprefix("test_"))
+        if value is None:
+            return float("inf")
+        return -value if sort in ("test_elbo", "reconstruction", "L", "exact") else value
+
+    return key
+
+
+def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
+    """The rows as a table: settings that differ, then numbers; -ELBO, -L_k and -log p(x) with their standard errors over images."""
+    differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
+                 if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
+    exact = any("exact" in row for row in rows)
+    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
+    numbers += ["-log p(x)"] if exact else []
+    numbers += ["active units", "parameters", "seconds"]
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ["run", *(name.replace("_", " ") for name in differing)]:
+        made.add_column(heading, overflow="fold")
+    for heading in numbers:
+        made.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        shown = [row["settings"].get(name, "") for name in differing]
+        errors = row["standard_error"]
+        cells = [
+            str(row["epochs"]),
+            f"{-row['elbo']:.2f} ±{errors['elbo']:.2f}",
+            f"{row['reconstruction']:.2f}",
+            f"{row['kl']:.2f}",
+            *(f"{-row['L'][str(k)]:.2f} ±{errors['L'][str(k)]:.2f}" for k in particles),
+        ]
+        cells += [f"{-row['exact']:.2f} ±{errors['exact']:.2f}"] if exact else []
+        cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
+        made.add_row(row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells)
+    return made
+
+
+def remarks(row: dict[str, Any]) -> list[str]:
+    """What a row says beyond its cells."""
+    said = [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
+    if "grid" in row:
+        said.append(
+            f"{row['run']}: log p(x) on a grid of up to {row['grid']['side']} points a side; its last halving moved the mean by "
+            f"{row['grid']['moved']:.5f} nats"
+        )
+    if "accuracy" in row:
+        found = {f"L_{k}": value for k, value in row["accuracy"]["L"].items()}
+        found |= {name: value for name, value in row["accuracy"].items() if name != "L"}
+        said += [
+            f"{row['run']}: the most probable label is the true one for {value:.2%} by {name}" for name, value in found.items()
+        ]
+    return said
+
+
+def cautions(configs: list[Config], marginal_labels: bool) -> list[str]:
+    """Why some of the table's nats may not be compared with others."""
+    found = []
+    if len({each.dataset for each in configs}) > 1:
+        found.append("Nats are not comparable between these runs: they are of different images.")
+    if len({each.likelihood for each in configs}) > 1:
+        found.append(
+            "Nats are not comparable between these runs: Bernoulli gives probabilities of black and white pixels, Beta and "
+            "continuous-bernoulli give densities of grey ones, each on its own scale; densities may be positive."
+        )
+    elif len({each.binarize for each in configs}) > 1:
+        found.append("Nats are not comparable between these runs: their pixels are binarised differently.")
+    if not marginal_labels and len({each.labels == "none" for each in configs}) > 1:
+        found.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
+    return found
