@@ -68,6 +68,13 @@ def test_errors_over_repeats(conditional, digits):
     assert measured.standard_error["L_5"] == pytest.approx(float(runs.mean(0).std()) / 50**0.5)
 
 
+def test_where_there_is_no_error_to_tell_none_is_told(conditional, digits):
+    measured = measure(conditional, digits[:1], Wanted((1,)))
+    assert measured.standard_error == {}
+    assert measured.monte_carlo_error == {}
+    assert measure(conditional, digits[:9], Wanted((1,), repeats=2)).monte_carlo_error.keys() == {"L_1"}
+
+
 def test_active_units_are_those_that_images_spread_over(digits):
     model = build(Config(latent_dim=6))
     with torch.no_grad():
@@ -95,3 +102,4 @@ def test_the_command_tells_it_all(vaecli, run_copy, small_mnist):
     assert "Monte Carlo error of L_5 " in outcome.err
     assert "its last halving moved the mean by " in outcome.err
     assert "trained without labels" in one_line(compare("--marginal-labels"), 2)
+    assert compare("--limit", "1", "--k", "1").code == 0

@@ -58,7 +58,7 @@ def evaluate(model: VAE, images: Images) -> Evaluation:
         parts.append(torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).cpu().double())
         means.append(q.mu.cpu())
     reconstruction, kl = torch.cat(parts, 1)
-    return Evaluation(reconstruction, kl, int((torch.cat(means).var(0) > ACTIVE).sum()))
+    return Evaluation(reconstruction, kl, int((torch.cat(means).var(0, correction=0) > ACTIVE).sum()))
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ class Measured:
 
     Attributes:
         mean: by name: ``elbo``, ``reconstruction``, ``kl``, ``L_k`` for each k, ``exact``.
-        standard_error: of each mean, from its spread over images.
-        monte_carlo_error: of each L_k, from its spread over repeats, or from its own weights where there is one repeat.
+        standard_error: of each mean, from its spread over images; of a single image there is none.
+        monte_carlo_error: of each L_k, from its spread over repeats, or from its own weights where there is one repeat
+            (of L_1 there is none then).
         active_units: latent dimensions that images spread over.
         images: how many images.
         grid: points a side of the finest grid of ``exact``, and ``moved``, by how much the last halving moved the mean.
@@ -70,7 +71,8 @@ class Measured:
     def add(self, name: str, values: Tensor) -> None:
         """Takes in one value an image."""
         self.mean[name] = float(values.mean())
-        self.standard_error[name] = float(values.std() / math.sqrt(len(values))) if len(values) > 1 else math.nan
+        if len(values) > 1:
+            self.standard_error[name] = float(values.std() / math.sqrt(len(values)))
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, the bounds under ``L`` by k."""
@@ -122,7 +124,7 @@ def measure(model: VAE, images: Images, wanted: Wanted, on_share: Callable[[floa
         measured.add(name, values.mean(0))
         if len(runs) > 1:
             measured.monte_carlo_error[name] = float(values.mean(1).std() / math.sqrt(len(runs)))
-        else:
+        elif k > 1:  # one weight tells nothing of its spread
             measured.monte_carlo_error[name] = float(runs[0][1].sum().sqrt() / len(images))
     if wanted.exact:
 

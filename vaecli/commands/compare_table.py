@@ -68,15 +68,19 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
         errors = row["standard_error"]
         cells = [
             str(row["epochs"]),
-            f"{-row['elbo']:.2f} ±{errors['elbo']:.2f}",
+            _with_error(-row["elbo"], errors.get("elbo")),
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
-            *(f"{-row['L'][str(k)]:.2f} ±{errors['L'][str(k)]:.2f}" for k in particles),
+            *(_with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
         ]
-        cells += [f"{-row['exact']:.2f} ±{errors['exact']:.2f}"] if exact else []
+        cells += [_with_error(-row["exact"], errors.get("exact"))] if exact else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
         made.add_row(row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells)
     return made
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f}" if error is None else f"{value:.2f} ±{error:.2f}"
 
 
 def remarks(row: dict[str, Any]) -> list[str]:
