@@ -12,13 +12,13 @@ BATCH = 1000
 
 
 @torch.inference_mode()
-def encode(model: VAE, images: Images) -> DiagonalNormal:
+def encode(model: VAE, images: Images, seed: int = 0) -> DiagonalNormal:
     """The posteriors q(z | x, y) of N images, on the CPU: mu and log sigma of shape (N, latent_dim).
 
-    Pixels that are binarised at random are drawn in the same way each time.
+    Pixels that are binarised at random are drawn by `seed`, in the same way each time.
     """
     model.eval()
-    noise = generator(images.pixels.device, "encode")
+    noise = generator(images.pixels.device, "encode", seed)
     parts = []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]

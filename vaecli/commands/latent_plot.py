@@ -15,6 +15,7 @@ from vaecli.commands.options import (
     Out,
     Quiet,
     Runs,
+    Seed,
     Split,
     check_device,
     check_split,
@@ -80,6 +81,7 @@ def latent_plot(
         ),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write what is plotted as a .csv too.", rich_help_panel="Output")] = False,
+    seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
     quiet: Quiet = False,
@@ -111,7 +113,7 @@ def latent_plot(
     clouds: list[Cloud] = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
         images = load_images(checkpoint.config.dataset, split, data_dir)[: n or (BATCH if variance else IMAGES)].to(where)
-        encoded.append(encode(checkpoint.model.to(where), images))
+        encoded.append(encode(checkpoint.model.to(where), images, seed))
         clouds.append(_cloud(f"{name}: posterior means of {len(images):,} {split} images", encoded[-1], images, dimensions))
     if variance:
         spreads = [q.mu.var(0, correction=0) for q in encoded]
