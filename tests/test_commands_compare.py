@@ -69,6 +69,14 @@ def test_sorting_puts_the_best_first(compare):
     assert "did you mean test_elbo?" in one_line(compare("--sort", "test-elbo"), 2)
 
 
+@pytest.mark.parametrize("option", ["--exact", "--marginal-labels"])
+def test_what_one_run_cannot_do_is_told_before_any_work(compare, run_copy, monkeypatch, option):
+    monkeypatch.setattr("vaecli.measurement.evaluate", lambda *_: pytest.fail("measured before it was checked"))
+    found = "3 dimensions, expected 1 or 2" if option == "--exact" else "trained without labels"
+    assert found in one_line(compare(option), 2)
+    assert not list(run_copy.glob("compare-*.png"))
+
+
 def test_one_run_is_fine_and_zero_particles_leave_the_bound_out(vaecli, run_copy, small_mnist):
     outcome = vaecli("compare", "small", "--table-only", "--k", "0", "--limit", "50", "--data-dir", small_mnist)
     assert outcome.code == 0

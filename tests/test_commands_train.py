@@ -48,6 +48,14 @@ def test_a_run_is_not_lost_silently(train):
     assert (run / "model.safetensors").read_bytes() != before
 
 
+def test_overwriting_that_fails_leaves_the_old_run_whole(train):
+    run = train("--name", "mine").path
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    failed = train("--name", "mine", "--overwrite", "--lr", "1000000", "--batch-size", "50", "-q")
+    assert "nothing was saved yet" in one_line(failed, 1)
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+
+
 def test_a_config_file_repeats_the_run(train, trained):
     first = train("--objective", "iwae", "--k", "2", "--hidden", "50,20", "--name", "first").path
     again = train("--config", first / "config.json", "--name", "again").path

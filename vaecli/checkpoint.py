@@ -23,7 +23,7 @@ from torch.optim import Adam
 
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError
-from vaecli.files import csv_bytes, make_folder, write_file
+from vaecli.files import csv_bytes, write_file
 from vaecli.model import VAE, empty, skeleton
 
 FORMAT = 1
@@ -61,14 +61,8 @@ class Checkpoint:
         return self.path.parent
 
 
-def save_settings(folder: Path, config: Config) -> None:
-    """Makes a run's folder and writes ``config.json`` there."""
-    make_folder(folder)
-    write_file(folder / CONFIG, (json.dumps(config.to_json(), indent=2) + "\n").encode())
-
-
 def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping[str, Any]], results: dict[str, float]) -> None:
-    """Writes what a run has come to: moments, weights and the loss log, each file whole or not at all."""
+    """Writes what a run has come to: moments, weights, settings and the loss log, each file whole or not at all."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     moments = {
         f"{kind}.{name}": optimizer.state[parameter][kind].detach().cpu().contiguous()
@@ -78,6 +72,7 @@ def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping
     state = moments | {f"weight.{name}": tensor for name, tensor in weights.items()}
     write_file(folder / TRAINING, _pack(state, {"config": model.config.to_json(), "results": results, "rows": list(rows)}))
     write_file(folder / MODEL, _pack(weights, {"config": model.config.to_json(), "results": results}))
+    write_file(folder / CONFIG, (json.dumps(model.config.to_json(), indent=2) + "\n").encode())
     write_file(folder / LOSS, csv_bytes(rows))
 
 

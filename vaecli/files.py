@@ -52,12 +52,13 @@ def make_folder(path: Path) -> None:
     """Makes a folder and those above it, where they are not there yet.
 
     Raises:
-        VaecliError: it cannot be made.
+        VaecliError: it cannot be made, or nothing can be written there.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise VaecliError(f"{path}: cannot be made a folder ({_reason(error)}); choose another with --out") from None
+        raise VaecliError(f"{path}: cannot be made a folder to write in ({_reason(error)}); choose another with --out") from None
 
 
 def _reason(error: OSError) -> str:

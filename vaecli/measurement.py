@@ -12,7 +12,7 @@ from vaecli.data.images import CLASSES, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation import PROPOSALS, evaluate, importance_bound
 from vaecli.model import VAE
-from vaecli.quadrature import exact_log_prob
+from vaecli.quadrature import check_size, exact_log_prob
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,17 @@ class Wanted:
         """Checks the proposal."""
         if self.proposal not in PROPOSALS:
             raise UsageError(f"--proposal {self.proposal}: expected one of {', '.join(PROPOSALS)}")
+
+    def check(self, model: VAE) -> None:
+        """Refuses a model of which this cannot be measured, before any work.
+
+        Raises:
+            UsageError: labels are to be summed out of a model without any, or a grid is asked for of more than two latents.
+        """
+        if self.marginal_labels and not model.conditional:
+            raise UsageError("--marginal-labels: the run was trained without labels, expected a conditional one (--labels full)")
+        if self.exact:
+            check_size(model)
 
 
 @dataclass
@@ -99,8 +110,7 @@ def measure(model: VAE, images: Images, wanted: Wanted, on_share: Callable[[floa
     Raises:
         UsageError: labels are to be summed out of a model without any, or a grid is asked for of more than two latents.
     """
-    if wanted.marginal_labels and not model.conditional:
-        raise UsageError("--marginal-labels: the run was trained without labels, expected a conditional one (--labels full)")
+    wanted.check(model)
     value = evaluate(model, images)
     measured = Measured(value.active_units, len(images))
     for name in ("elbo", "reconstruction", "kl"):

@@ -61,9 +61,8 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
     Raises:
         UsageError: the latent space has more dimensions.
     """
+    check_size(model)
     size = model.config.latent_dim
-    if size not in START:
-        raise UsageError(f"--exact: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
@@ -81,6 +80,17 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
         value[active] = finer
         active = active[(moved[active] > TOLERANCE) | (narrowest[active] < 2 * reach / side)]
     return Quadrature(value, moved, side, len(active))
+
+
+def check_size(model: VAE) -> None:
+    """Refuses a latent space that no grid can cover.
+
+    Raises:
+        UsageError: it has more than two dimensions.
+    """
+    size = model.config.latent_dim
+    if size not in START:
+        raise UsageError(f"--exact: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
 
 
 def _integrate(

@@ -100,6 +100,8 @@ def compare(
     wanted = Wanted(tuple(particles), proposal, repeats, exact, marginal_labels)
     where = check_device(device)
     checkpoints = open_runs(runs)
+    for each in checkpoints:
+        wanted.check(each.model)
     names = run_names(checkpoints)
     written: list[Path] = []
     folder = checkpoints[0].folder

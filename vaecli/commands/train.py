@@ -48,10 +48,11 @@ def train(
         return
     folder = out / _checked_name(name or chosen.run_name)
 
-    from vaecli.checkpoint import MODEL, save_epoch, save_settings
+    from vaecli.checkpoint import MODEL, save_epoch
     from vaecli.data import load_images
     from vaecli.data.labels import hide_labels
     from vaecli.evaluation import evaluate
+    from vaecli.files import make_folder
     from vaecli.model import build
     from vaecli.training import batches, diverged, fit, make_optimizer
 
@@ -64,7 +65,7 @@ def train(
     test = load_images(chosen.dataset, "test", data_dir).to(where)
     model = build(chosen, images).to(where)
     optimizer = make_optimizer(model, chosen)
-    save_settings(folder, chosen)
+    make_folder(folder)
     rows: list[dict[str, Any]] = []
     results: dict[str, float] = {}
     steps = batches(images, chosen)
