@@ -1,5 +1,8 @@
 """Where tensors live."""
 
+import ctypes
+import sys
+
 import torch
 
 from vaecli.errors import UsageError
@@ -23,3 +26,15 @@ def find_device(name: str) -> torch.device:
 def accumulator(device: torch.device) -> torch.dtype:
     """The type to sum log weights in: float64, but for a device that has none."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def keep_freed_memory() -> None:
+    """Has the C library keep what a step frees for the next step, where it is glibc.
+
+    By default it gives tensors of more than 128 KiB back to the system, and every step pays for fetching their pages anew.
+    """
+    mmap_threshold, trim_threshold = -3, -1
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 1 << 30)

@@ -71,7 +71,7 @@ class VAE(nn.Module):
             case "threshold":
                 return (pixels > 127).float()
             case "stochastic":
-                return torch.bernoulli(pixels / 255, generator=noise)
+                return (torch.randint(255, pixels.shape, generator=noise, dtype=torch.uint8, device=pixels.device) < pixels).float()
             case _:
                 grey: Tensor = self.pixel_likelihood.grey(pixels)
                 return grey

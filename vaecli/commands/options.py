@@ -73,11 +73,12 @@ Out = Annotated[
 
 
 def check_device(name: str) -> torch.device:
-    """The device called `name`."""
-    from vaecli.device import find_device
+    """The device called `name`, ready for a command's work."""
+    from vaecli.device import find_device, keep_freed_memory
 
     if name not in DEVICES:
         raise UsageError(f"--device {name}: expected one of {', '.join(DEVICES)}")
+    keep_freed_memory()
     return find_device(name)
 
 
