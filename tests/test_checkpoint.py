@@ -7,11 +7,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from vaecli.checkpoint import CONFIG, LOSS, MODEL, TRAINING, _pack, load_checkpoint
+from vaecli.checkpoint import _pack, load_checkpoint
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, VaecliError
 from vaecli.files import write_file
 from vaecli.model import build
+from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING
 
 
 def header_of(path):

@@ -19,15 +19,31 @@ def shell(*arguments, **environment):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([command, "--help"] for command in COMMANDS), ["--version"], ["train", "--k", "0"]]
+    "arguments",
+    [
+        ["--help"],
+        *([command, "--help"] for command in COMMANDS),
+        ["--version"],
+        ["train", "--k", "0"],
+        *([command, "nowhere"] for command in COMMANDS if command != "train"),
+    ],
 )
-def test_help_and_usage_errors_load_nothing_heavy(arguments):
+def test_help_usage_errors_and_wrong_names_load_nothing_heavy(arguments):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "vaecli", *arguments], capture_output=True, text=True, check=False
     )
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "vaecli.registry" in loaded
     assert not loaded & {"torch", "torchvision", "matplotlib", "PIL", "safetensors", "numpy"}
+
+
+def test_training_on_mnist_loads_no_torchvision(tmp_path):
+    lines = (
+        "import sys; from vaecli.cli import main; main(sys.argv[1:]); print('torchvision' in sys.modules, 'torch' in sys.modules)"
+    )
+    arguments = ["train", "--epochs", "1", "--limit", "200", "--out", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", lines, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False True"
 
 
 def test_completion_knows_the_registry_and_loads_nothing_heavy():

@@ -23,7 +23,7 @@ def no_network(root, download):
 
 @pytest.mark.parametrize("place", ["own/fashion-mnist", "debian", "cache/vaecli/FashionMNIST/raw"])
 def test_each_place_is_found(monkeypatch, tmp_path, place):
-    monkeypatch.setattr(fashion_mnist, "FashionMNIST", no_network)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", no_network)
     shutil.copytree(REAL, tmp_path / place)
     if place.startswith("own"):
         monkeypatch.setenv("VAECLI_DATA_DIR", str(tmp_path / "own"))
@@ -44,13 +44,13 @@ def test_otherwise_it_is_downloaded_into_the_cache(monkeypatch, tmp_path):
         assert download
         shutil.copytree(REAL, Path(root) / "FashionMNIST" / "raw")
 
-    monkeypatch.setattr(fashion_mnist, "FashionMNIST", download)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", download)
     assert len(load_images("fashion-mnist", "test")) == 150
     assert (tmp_path / "cache" / "vaecli" / "FashionMNIST" / "raw").is_dir()
 
 
 def test_when_nothing_works_one_error_names_every_place(monkeypatch, tmp_path):
-    monkeypatch.setattr(fashion_mnist, "FashionMNIST", no_network)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", no_network)
     with pytest.raises(DataError) as caught:
         load_images("fashion-mnist", "train")
     text = str(caught.value)

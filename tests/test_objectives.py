@@ -36,6 +36,9 @@ class LinearGaussian:
     def likelihood(self, z, y=None) -> Distribution:
         return Independent(Normal(z @ self.W.T, NOISE), 1)
 
+    def log_likelihood(self, z, y, x):
+        return self.likelihood(z, y).log_prob(x)
+
     def log_evidence(self, x):
         cov = self.W @ self.W.T + NOISE**2 * torch.eye(PIXELS, dtype=torch.float64)
         return MultivariateNormal(torch.zeros(PIXELS, dtype=torch.float64), cov).log_prob(x)

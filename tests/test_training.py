@@ -1,9 +1,14 @@
 import pytest
 import torch
 
+from vaecli import model as model_room
+from vaecli import registry
 from vaecli.config import Config
+from vaecli.device import matmul_dtype
 from vaecli.errors import TrainingError
 from vaecli.model import build
+from vaecli.objectives.bound import make_objective
+from vaecli.seeding import generator
 from vaecli.training import fit, make_optimizer
 
 
@@ -66,3 +71,39 @@ def test_a_loss_that_is_no_number_stops_with_where_and_what_to_try(digits):
         TrainingError, match=r"epoch \d+, batch \d+: the loss became .*try a smaller learning rate than --lr 1e\+06"
     ):
         run(Config(epochs=30, lr=1e6, batch_size=50), digits)
+
+
+@pytest.mark.parametrize("objective", registry.names("objective"))
+def test_particles_in_parts_have_the_same_gradient(objective, digits, monkeypatch):
+    config = Config(objective=objective, k=7, hidden=(20,))
+    x = (digits[:10].pixels > 127).float()
+    found = []
+    for rows in (20_000, 30):  # all at once; three particles at a time
+        monkeypatch.setattr(model_room, "ROWS", rows)
+        model = build(config)
+        make_objective(config)(model, x, None, generator("cpu", "noise")).value.mean().backward()
+        found.append([each.grad for each in model.parameters()])
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        model, optimizer, records = run(Config(objective="iwae", k=3, hidden=(50,), epochs=4, precision=precision), digits)
+        losses[precision] = records[-1].loss
+        assert {each.dtype for each in model.parameters()} == {torch.float32}
+        assert {each["exp_avg"].dtype for each in optimizer.state.values()} == {torch.float32}
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.002)
+
+
+def test_auto_precision_is_what_the_processor_multiplies_fast(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert matmul_dtype("auto", cpu) is torch.bfloat16
+    assert matmul_dtype("fp32", cpu) is torch.float32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert matmul_dtype("auto", cpu) is torch.float32
+    assert matmul_dtype("bf16", cpu) is torch.bfloat16
+    assert matmul_dtype("auto", torch.device("mps")) is torch.float32

@@ -10,8 +10,10 @@ from torch.distributions import kl_divergence
 
 from vaecli.data.images import Images
 from vaecli.device import accumulator
+from vaecli.gaussian import DiagonalNormal
 from vaecli.model import VAE
 from vaecli.seeding import generator
+from vaecli.tabulated import BLOCK, Table, worthwhile
 
 PROPOSALS = ("posterior", "mixture")
 
@@ -81,6 +83,8 @@ def importance_bound(
 ) -> ImportanceBound:
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.
 
+    With one or two latents and many particles log p(x|z) is read off a `Table`, to within a hundredth of a nat.
+
     Args:
         model: on the same device as `images`.
         images: with labels where the model is conditional.
@@ -95,25 +99,29 @@ def importance_bound(
     noise = generator(images.pixels.device, "importance", k, repeat)
     particles, wide = min(k, ROWS // 10), accumulator(images.pixels.device)
     values, variances = [], []
-    for batch in torch.arange(len(images)).split(max(1, ROWS // particles)):
-        some = images[batch]
-        x, y = model.observe(some.pixels, pixel_noise), model.condition(some.labels)
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK]
+        x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
         q, p = model.posterior(x, y), model.prior
-        total = torch.full((2, len(some)), -math.inf, dtype=wide, device=x.device)
-        for start in range(0, k, particles):
-            size = (min(particles, k - start),)
-            z = q.rsample(size, noise)
-            if proposal == "mixture":
-                from_prior = torch.rand(*z.shape[:-1], 1, generator=noise, device=x.device) < 0.5
-                z = torch.where(from_prior, p.rsample(z.shape[:-1], noise), z)
-                log_r = torch.logaddexp(q.log_prob(z), p.log_prob(z)) - math.log(2)
-            else:
-                log_r = q.log_prob(z)
-            log_w = (model.likelihood(z, y).log_prob(x) + p.log_prob(z) - log_r).to(wide)
-            total = torch.logaddexp(total, torch.stack((log_w.logsumexp(0), (2 * log_w).logsumexp(0))))
-        log_sum, log_squares = total.cpu().double()
-        values.append(log_sum - math.log(k))
-        variances.append(((log_squares - 2 * log_sum).exp() - 1 / k).clamp(min=0))
-        if on_images:
-            on_images(int(batch[-1]) + 1)
+        table = Table(model, x, block, q) if worthwhile(model, len(images), k) else None
+        for rows in torch.arange(len(block), device=x.device).split(max(1, ROWS // particles)):
+            log_sum, log_squares = torch.full((2, len(rows)), -math.inf, dtype=wide, device=x.device)
+            q_rows, y_rows = DiagonalNormal(q.mu[rows], q.log_sigma[rows]), None if y is None else y[rows]
+            for done in range(0, k, particles):
+                size = (min(particles, k - done),)
+                z = q_rows.rsample(size, noise)
+                if proposal == "mixture":
+                    from_prior = torch.rand(*z.shape[:-1], 1, generator=noise, device=x.device) < 0.5
+                    z = torch.where(from_prior, p.rsample(z.shape[:-1], noise), z)
+                    log_r = torch.logaddexp(q_rows.log_prob(z), p.log_prob(z)) - math.log(2)
+                else:
+                    log_r = q_rows.log_prob(z)
+                log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x[rows])
+                log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
+                log_sum = torch.logaddexp(log_sum, log_w.logsumexp(0))
+                log_squares = torch.logaddexp(log_squares, (2 * log_w).logsumexp(0))
+            values.append((log_sum - math.log(k)).cpu().double())
+            variances.append(((log_squares - 2 * log_sum).exp() - 1 / k).clamp(min=0).cpu().double())
+            if on_images:
+                on_images(start + int(rows[-1]) + 1)
     return ImportanceBound(torch.cat(values), torch.cat(variances))

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.errors import UsageError
+from vaecli.grid import Grid, reach_of
 from vaecli.latents import encode
 from vaecli.model import VAE
 from vaecli.seeding import generator
@@ -22,9 +23,6 @@ MOST = {1: 1_000_000, 2: 2400}
 
 TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
-
-_REACH = 6.0
-_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -67,18 +65,19 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
     q = encode(model, images)
-    reach = max(_REACH, float((q.mu.abs() + _REACH * q.stddev).max()))
+    reach = reach_of(q)
     narrowest = q.stddev.min(1).values.double()
     side = START[size]
-    value = _integrate(model, x, images.labels, reach, side, on_share)
+    value = _integrate(model, x, images.labels, Grid(size, side, reach), on_share)
     moved = torch.full_like(value, math.inf)
     active = torch.arange(len(x))
     while len(active) and 2 * side <= MOST[size]:
         side *= 2
-        finer = _integrate(model, x[active.to(x.device)], images.labels[active.to(x.device)], reach, side, on_share)
+        grid = Grid(size, side, reach)
+        finer = _integrate(model, x[active.to(x.device)], images.labels[active.to(x.device)], grid, on_share)
         moved[active] = (finer - value[active]).abs()
         value[active] = finer
-        active = active[(moved[active] > TOLERANCE) | (narrowest[active] < 2 * reach / side)]
+        active = active[(moved[active] > TOLERANCE) | (narrowest[active] < grid.cell)]
     return Quadrature(value, moved, side, len(active))
 
 
@@ -93,26 +92,13 @@ def check_size(model: VAE) -> None:
         raise UsageError(f"--exact: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
 
 
-def _integrate(
-    model: VAE, x: Tensor, labels: Tensor, reach: float, side: int, on_share: Callable[[int, float], None] | None
-) -> Tensor:
-    """The values of log p(x) on one grid, float64 on the CPU; images with the same label share what the decoder makes of it."""
-    size, cell = model.config.latent_dim, 2 * reach / side
-    axis = ((torch.arange(side, dtype=torch.float64) + 0.5) * cell - reach).float().to(x.device)
-    grid = torch.cartesian_prod(*[axis] * size).view(-1, size)
-    groups = [(None, slice(None))] if not model.conditional else [(int(y), labels == y) for y in labels.unique()]
+def _integrate(model: VAE, x: Tensor, labels: Tensor, grid: Grid, on_share: Callable[[int, float], None] | None) -> Tensor:
+    """The values of log p(x) on one grid, float64 on the CPU."""
     wide = accumulator(x.device)
-    result = torch.empty(len(x), dtype=wide, device=x.device)
-    chunk = max(1, min(4000, _CELLS // len(x)))
-    for label, members in groups:
-        some = x[members]
-        total = torch.full((len(some),), -math.inf, dtype=wide, device=x.device)
-        for start in range(0, len(grid), chunk):
-            z = grid[start : start + chunk]
-            y = None if label is None else model.condition(labels.new_full((len(z),), label))
-            log_joint = model.likelihood(z, y).log_prob_of_each(some) + model.prior.log_prob(z).unsqueeze(1)
-            total = torch.logaddexp(total, log_joint.logsumexp(0).to(wide))
-            if on_share:
-                on_share(side, (start + len(z)) / len(grid))
-        result[members] = total + size * math.log(cell)
-    return result.cpu().double()
+    total = torch.full((len(x),), -math.inf, dtype=wide, device=x.device)
+    for members, where, z, log_likelihood in grid.log_likelihoods(model, x, labels):
+        log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
+        total[members] = torch.logaddexp(total[members], log_joint.logsumexp(0).to(wide))
+        if on_share:
+            on_share(grid.side, where.stop / grid.side**grid.size)
+    return (total + grid.size * math.log(grid.cell)).cpu().double()

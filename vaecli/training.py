@@ -9,6 +9,7 @@ from torch.optim import Adam
 
 from vaecli.config import Config
 from vaecli.data.images import Images
+from vaecli.device import matmul_dtype
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
 from vaecli.objectives.bound import make_objective
@@ -79,6 +80,7 @@ def fit(
     """
     objective = make_objective(config)
     device = images.pixels.device
+    dtype = matmul_dtype(config.precision, device)
     steps = batches(images, config)
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
@@ -89,7 +91,8 @@ def fit(
         model.train()
         for step, index in enumerate(order.split(config.batch_size)):
             x = model.observe(images.pixels[index], noise)
-            bound = objective(model, x, model.condition(images.labels[index]), noise)
+            with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+                bound = objective(model, x, model.condition(images.labels[index]), noise)
             optimizer.zero_grad()
             (-bound.value.mean()).backward()
             optimizer.step()

@@ -94,12 +94,13 @@ def compare(
     if out is not None and out.suffix:
         raise UsageError(f"--out {out}: expected a folder, since there are several pictures")
 
+    checkpoints = open_runs(runs)
+
     from vaecli.files import csv_bytes, write_file
     from vaecli.measurement import Wanted
 
     wanted = Wanted(tuple(particles), proposal, repeats, exact, marginal_labels)
     where = check_device(device)
-    checkpoints = open_runs(runs)
     for each in checkpoints:
         wanted.check(each.model)
     names = run_names(checkpoints)
@@ -136,9 +137,9 @@ def _measure(
     checkpoints: list[Checkpoint], names: list[str], wanted: Wanted, split: str, data_dir: Path | None, limit: int | None,
     where: torch.device,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    from vaecli.checkpoint import read_log
     from vaecli.data import load_images
     from vaecli.measurement import measure
+    from vaecli.runs import read_log
 
     rows = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
@@ -174,10 +175,10 @@ def _draw(
 ) -> list[Path]:  # fmt: skip
     import torch
 
-    from vaecli.checkpoint import read_log
     from vaecli.data import load_images
     from vaecli.figures.grids import Panel, save_panels
     from vaecli.figures.plots import save_curves
+    from vaecli.runs import read_log
     from vaecli.seeding import generator
 
     reconstructions, samples, curves = [], [], []

@@ -80,6 +80,9 @@ def inpaint(
     if kind not in KINDS:
         raise UsageError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
 
+    checkpoint = open_run(run)
+    where = check_device(device)
+
     import torch
 
     from vaecli.commands.images import choose_images
@@ -88,8 +91,6 @@ def inpaint(
     from vaecli.inpainting import infer, log_missing
     from vaecli.seeding import generator
 
-    where = check_device(device)
-    checkpoint = open_run(run)
     model = checkpoint.model.to(where)
     images = choose_images(checkpoint.config, split, n, digit, image, data_dir).to(where)
     seen = (_read_mask(mask) if mask else _half(observed)).to(where)

@@ -94,13 +94,14 @@ def latent_plot(
     if variance and manifold:
         raise UsageError("--variance with --manifold: expected only one of them")
 
+    checkpoints = open_runs(runs)
+    where = check_device(device)
+
     from vaecli.data import load_images
     from vaecli.figures.plots import save_scatter, save_variances
     from vaecli.files import csv_bytes, write_file
     from vaecli.latents import encode
 
-    where = check_device(device)
-    checkpoints = open_runs(runs)
     told: dict[str, Any] = {"runs": [str(each.folder) for each in checkpoints]}
     if manifold:
         path = picture_path(out, checkpoints[0].folder, "latent-manifold.png")

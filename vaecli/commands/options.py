@@ -9,6 +9,7 @@ import typer
 
 from vaecli import console
 from vaecli.errors import UsageError, VaecliError
+from vaecli.runs import find_checkpoint, runs_in
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +22,7 @@ COMPUTING, DATA, OUTPUT = "Computing", "Data", "Output"
 
 
 def _runs(incomplete: str) -> list[str]:
-    names = (file.parent.name for file in RUNS.glob("*/model.safetensors"))
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(folder.name for folder in runs_in(RUNS) if folder.name.startswith(incomplete))
 
 
 def _devices(incomplete: str) -> list[str]:
@@ -74,10 +74,11 @@ Out = Annotated[
 
 def check_device(name: str) -> torch.device:
     """The device called `name`, ready for a command's work."""
-    from vaecli.device import find_device, keep_freed_memory
-
     if name not in DEVICES:
         raise UsageError(f"--device {name}: expected one of {', '.join(DEVICES)}")
+
+    from vaecli.device import find_device, keep_freed_memory
+
     keep_freed_memory()
     return find_device(name)
 
@@ -91,9 +92,10 @@ def check_split(name: str) -> str:
 
 def open_run(run: str | None) -> Checkpoint:
     """The checkpoint that a person means; says which, where they named none."""
-    from vaecli.checkpoint import find_checkpoint, load_checkpoint
-
     path, newest = find_checkpoint(run, RUNS)
+
+    from vaecli.checkpoint import load_checkpoint
+
     checkpoint = load_checkpoint(path)
     if newest:
         console.note(f"Using the newest run, {checkpoint.folder}")
@@ -102,6 +104,8 @@ def open_run(run: str | None) -> Checkpoint:
 
 def open_runs(runs: list[str] | None) -> list[Checkpoint]:
     """The checkpoints that a person means, the newest where they named none."""
+    for run in runs or []:
+        find_checkpoint(run, RUNS)  # a wrong name is told before any is opened
     return [open_run(run) for run in runs] if runs else [open_run(None)]
 
 

@@ -59,6 +59,9 @@ def reconstruct(
     if no_label and image and digit is not None:
         raise UsageError("--no-label with --digit: expected only one of them for your own picture")
 
+    checkpoint = open_run(run)
+    where = check_device(device)
+
     import torch
 
     from vaecli.commands.images import choose_images
@@ -66,8 +69,6 @@ def reconstruct(
     from vaecli.figures.grids import save_panels, side_by_side
     from vaecli.seeding import generator
 
-    where = check_device(device)
-    checkpoint = open_run(run)
     images = choose_images(checkpoint.config, split, n, digit, image, data_dir).to(where)
     path = picture_path(out, checkpoint.folder, "reconstruct.png")
     model = checkpoint.model.to(where)

@@ -35,14 +35,15 @@ def sample(
     if kind not in KINDS:
         raise UsageError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
 
+    checkpoint = open_run(run)
+    where = check_device(device)
+
     import torch
 
     from vaecli.commands.images import check_digit, class_names
     from vaecli.figures.grids import Panel, save_panels
     from vaecli.seeding import generator
 
-    where = check_device(device)
-    checkpoint = open_run(run)
     model = checkpoint.model.to(where)
     names = class_names(checkpoint.config)
     if digit is not None:

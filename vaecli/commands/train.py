@@ -13,6 +13,7 @@ from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet
 from vaecli.commands.settings import settings_as_options
 from vaecli.config import Config, merge, read_config
 from vaecli.errors import CheckpointError, TrainingError, UsageError
+from vaecli.runs import MODEL
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -47,8 +48,10 @@ def train(
         _print_layers(chosen, as_json)
         return
     folder = out / _checked_name(name or chosen.run_name)
+    if (folder / MODEL).exists() and not overwrite:
+        raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
 
-    from vaecli.checkpoint import MODEL, save_epoch
+    from vaecli.checkpoint import save_epoch
     from vaecli.data import load_images
     from vaecli.data.labels import hide_labels
     from vaecli.evaluation import evaluate
@@ -56,8 +59,6 @@ def train(
     from vaecli.model import build
     from vaecli.training import batches, diverged, fit, make_optimizer
 
-    if (folder / MODEL).exists() and not overwrite:
-        raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
     where = check_device(device)
     images = load_images(chosen.dataset, "train", data_dir, chosen.limit).to(where)
     if chosen.label_fraction is not None:

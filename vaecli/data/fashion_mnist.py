@@ -7,8 +7,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from torchvision.datasets import FashionMNIST
-
 from vaecli.data.dataset import Dataset
 from vaecli.errors import DataError
 
@@ -40,6 +38,9 @@ def find() -> Path:
     for place in places:
         if any(place.glob(f"{_PROOF}*")):
             return place
+
+    from torchvision.datasets import FashionMNIST
+
     try:
         with _patience(_TIMEOUT), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             FashionMNIST(str(cache()), download=True)

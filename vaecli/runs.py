@@ -1,0 +1,64 @@
+"""Run directories: what their files are called, where they are, and their log. No torch, so that a wrong name is told at once."""
+
+import csv
+from pathlib import Path
+
+from vaecli.errors import CheckpointError
+
+MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's ``loss.csv``, by column.
+
+    Raises:
+        CheckpointError: it is missing or not such a file.
+    """
+    file = folder / LOSS
+    try:
+        with file.open(newline="") as handle:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, csv.Error):
+        raise CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote") from None
+    if not rows or not {"epoch", "loss", "test_elbo", "seconds"} <= rows[0].keys():
+        raise CheckpointError(f"{file}: lacks the columns of a loss log, expected the log that train wrote")
+    return rows
+
+
+def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
+    """The checkpoint that a person means.
+
+    Args:
+        run: a run's folder, a checkpoint file, or the name of a run under `root`; None for the newest run there.
+        root: the folder that runs are kept in.
+
+    Returns:
+        The path of the ``model.safetensors``, and whether it was chosen because it is the newest.
+
+    Raises:
+        CheckpointError: there is none; the message names the runs that exist.
+    """
+    runs = runs_in(root)
+    if run is None:
+        if not runs:
+            raise CheckpointError(f"{root}/: found no run there, expected at least one; train one with: vaecli train")
+        return runs[0] / MODEL, True
+    for candidate in (Path(run), root / run):
+        if candidate.is_file():
+            return candidate, False
+        if (candidate / MODEL).is_file():
+            return candidate / MODEL, False
+    found = "no checkpoint in that folder" if Path(run).is_dir() else "no such run"
+    known = f"expected one of {', '.join(sorted(each.name for each in runs))}" if runs else f"there is none in {root}/ yet"
+    raise CheckpointError(f"{run}: {found}; {known}, or a path to one; train one with: vaecli train")
+
+
+def runs_in(root: Path) -> list[Path]:
+    """The folders of the finished or half-finished runs under `root`, newest first."""
+    try:
+        files = [(file.stat().st_mtime, file.parent) for file in root.glob(f"*/{MODEL}")]
+    except OSError:
+        return []
+    return [folder for _, folder in sorted(files, reverse=True)]
