@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.files import csv_bytes, write_file
 from vaecli.model import VAE, empty, skeleton
-from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING
+from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING, rows_of
 
 FORMAT = 1
 """The version of the format that this file writes, and the newest that it reads."""
 
 MAX_HEADER = 1 << 20
 _KEY = "vaecli"
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_LOG = "log"
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,75 @@ class Checkpoint:
         return self.path.parent
 
 
+@dataclass(frozen=True)
+class Training:
+    """All that a run needs to go on as if it had never stopped.
+
+    Attributes:
+        model: with the weights of the last finished epoch, on the CPU.
+        config: its settings.
+        moments: Adam's, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
+        log: the rows of ``loss.csv``, one for each finished epoch, as text.
+        results: what the run had measured.
+    """
+
+    model: VAE
+    config: Config
+    moments: dict[str, Tensor]
+    log: list[dict[str, str]]
+    results: dict[str, float]
+
+    def restore(self, optimizer: Adam, steps: int) -> None:
+        """Gives an optimizer of the model's parameters the moments that it had after so many steps."""
+        for name, parameter in self.model.named_parameters():
+            kept = {kind: self.moments[f"{kind}.{name}"].to(parameter.device) for kind in _MOMENTS}
+            optimizer.state[parameter] = {"step": torch.tensor(float(steps), device=parameter.device), **kept}
+
+
 def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping[str, Any]], results: dict[str, float]) -> None:
-    """Writes what a run has come to: moments, weights, settings and the loss log, each file whole or not at all."""
+    """Writes what a run has come to: moments, weights, settings and the loss log, each file whole or not at all.
+
+    The first file written holds the whole state, so that a run that is killed between two of them goes on from the newer one.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     moments = {
         f"{kind}.{name}": optimizer.state[parameter][kind].detach().cpu().contiguous()
         for name, parameter in model.named_parameters()
-        for kind in ("exp_avg", "exp_avg_sq")
+        for kind in _MOMENTS
     }
-    state = moments | {f"weight.{name}": tensor for name, tensor in weights.items()}
-    write_file(folder / TRAINING, _pack(state, {"config": model.config.to_json(), "results": results, "rows": list(rows)}))
-    write_file(folder / MODEL, _pack(weights, {"config": model.config.to_json(), "results": results}))
-    write_file(folder / CONFIG, (json.dumps(model.config.to_json(), indent=2) + "\n").encode())
-    write_file(folder / LOSS, csv_bytes(rows))
+    _save(folder, model.config, weights, moments, rows, results)
+
+
+def save_again(folder: Path, training: Training, results: dict[str, float] | None = None) -> None:
+    """Brings a run's files in line with the state that it goes on from, where a crash between two of them left one behind.
+
+    Args:
+        folder: the run's.
+        training: its state.
+        results: to say in the place of its own.
+    """
+    weights = dict(training.model.state_dict())
+    results = training.results if results is None else results
+    _save(folder, training.config, weights, training.moments, training.log, results, only_changed=True)
+
+
+def _save(
+    folder: Path, config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
+    results: dict[str, float], only_changed: bool = False,
+) -> None:  # fmt: skip
+    log = csv_bytes(rows)
+    about = {"config": config.to_json(), "results": results}
+    state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
+    files = {
+        TRAINING: _pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
+        MODEL: _pack(weights, about),
+        CONFIG: (json.dumps(config.to_json(), indent=2) + "\n").encode(),
+        LOSS: log,
+    }
+    for name, data in files.items():
+        path = folder / name
+        if not (only_changed and path.is_file() and path.read_bytes() == data):
+            write_file(path, data)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -85,18 +143,59 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: it is missing, damaged, not a checkpoint of vaecli, or of a newer format.
     """
     file = path / MODEL if path.is_dir() else path
+    config, weights, results = _load(file, lambda weights: weights)
+    return Checkpoint(_filled(config, weights).eval(), config, results, file)
+
+
+def load_training(folder: Path) -> Training:
+    """Reads the ``training.safetensors`` of a run.
+
+    Raises:
+        CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
+    """
+    file = folder / TRAINING
+    config, tensors, results = _load(
+        file, lambda weights: {f"{kind}.{name}": value for kind in ("weight", *_MOMENTS) for name, value in weights.items()}, [_LOG]
+    )
+    log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
+    if len(log) != results.get("epoch"):
+        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {results.get('epoch')}: the file is damaged")
+    weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
+    return Training(_filled(config, weights), config, tensors, log, results)
+
+
+def _filled(config: Config, weights: dict[str, Tensor]) -> VAE:
+    model = empty(config)
+    model.load_state_dict(weights)
+    return model
+
+
+_Shapes = dict[str, tuple[torch.dtype, torch.Size]]
+
+
+def _load(
+    file: Path, wanted: Callable[[_Shapes], _Shapes], texts: Sequence[str] = ()
+) -> tuple[Config, dict[str, Tensor], dict[str, float]]:
+    """The settings, tensors and results of a file.
+
+    Args:
+        file: its path.
+        wanted: the tensors that it has to hold, from those of the model's weights.
+        texts: names of tensors of bytes that it has to hold beside them, of any length.
+    """
     data, about = _read(file)
     try:
         config = Config.from_json(about.get("config"))
-        expected = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
+        expected = wanted({name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(config).state_dict().items()})
     except UsageError as error:
         raise CheckpointError(f"{file}: its settings are not valid: {error}") from None
     size = sum(shape.numel() * dtype.itemsize for dtype, shape in expected.values())
     if size > len(data):
         raise CheckpointError(f"{file}: its settings need {size:,} bytes of weights, but the file has {len(data):,}")
     tensors = _unpack(file, data, about)
-    if tensors.keys() != expected.keys():
-        odd = sorted(tensors.keys() ^ expected.keys())[0]
+    expected |= {name: (torch.uint8, torch.Size([tensors[name].numel()])) for name in texts if name in tensors}
+    if tensors.keys() != expected.keys() | set(texts):
+        odd = sorted(tensors.keys() ^ (expected.keys() | set(texts)))[0]
         there = "has an unexpected tensor" if odd in tensors else "lacks the tensor"
         raise CheckpointError(f"{file}: {there} {odd[:60]!r}: its weights are not those of its settings")
     for name, (dtype, shape) in expected.items():
@@ -107,13 +206,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             )
         if not found.isfinite().all():
             raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
-    model = empty(config)
-    model.load_state_dict(tensors)
-    model.eval()
     results = about.get("results")
-    if not isinstance(results, dict) or not all(isinstance(value, int | float) for value in results.values()):
+    if not isinstance(results, dict) or not all(type(value) in (int, float) for value in results.values()):
         raise CheckpointError(f"{file}: its results are not numbers: the file is damaged or not made by vaecli")
-    return Checkpoint(model, config, results, file)
+    return config, tensors, results
 
 
 def _pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:

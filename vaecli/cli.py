@@ -40,7 +40,8 @@ app.command(**inpaint.HELP)(inpaint.inpaint)
 app.command(**compare.HELP)(compare.compare)
 
 
-INTERRUPTED = 130
+INTERRUPTED, CLOSED = 130, 141
+"""As a shell has it for a program that SIGINT or SIGPIPE ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 interrupted.
+        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
     """
+    console.prepare()
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
         sys.stdout.flush()
@@ -66,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             console.error(message)
         return error.exit_code
+    except BrokenPipeError:
+        console.close_output()
+        return CLOSED
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted")
         return INTERRUPTED

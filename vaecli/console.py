@@ -4,7 +4,10 @@ Text is printed as it is: no markup, so that ``[bold]`` in a file name stays wha
 can be copied from a narrow terminal.
 """
 
+import io
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,17 @@ from rich.table import Table
 
 stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
 stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
+
+
+def prepare() -> None:
+    """Lets names of files that are no text in the terminal's encoding through, as the bytes that they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "backslashreplace")
+
+
+def close_output() -> None:
+    """Keeps the interpreter from writing, at its end, what nobody reads any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def result(text: str) -> None:
@@ -40,8 +54,12 @@ def note(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Prints the one line of an error on stderr, whatever `quiet` says."""
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {text}")
+    """Prints the one line of an error on stderr, whatever `quiet` says.
+
+    What a file or an argument brings along that is no printable letter, such as a terminal's escape codes, is spelt out.
+    """
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {shown}")
 
 
 def set_quiet(quiet: bool) -> None:

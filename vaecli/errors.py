@@ -23,3 +23,11 @@ class CheckpointError(VaecliError):
 
 class TrainingError(VaecliError):
     """Training that cannot go on, such as a loss that is no longer a number."""
+
+
+class Interrupted(VaecliError):
+    """Training that was told to stop, by Ctrl-C or SIGTERM; exits as a shell expects of that signal."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal

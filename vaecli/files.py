@@ -4,11 +4,19 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vaecli.errors import VaecliError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_PART = ".part"
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -22,11 +30,12 @@ def write_file(path: Path, data: bytes) -> None:
     """
     beside = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=_PART, delete=False) as file:
             beside = Path(file.name)
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
         beside.replace(path)
         _sync_folder(path.parent)
@@ -46,6 +55,48 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
+
+
+@contextmanager
+def locked_folder(path: Path, names: Sequence[str]) -> Iterator[None]:
+    """A folder that nobody else writes a run into, made where it is not there, and removed again where nothing came into it.
+
+    The lock is on the open folder itself and ends with the process, however that ends; a system without such locks has none.
+
+    Args:
+        path: the folder.
+        names: of the files that are written there; what a killed process left beside them is removed.
+
+    Raises:
+        VaecliError: another process holds it, or it cannot be made.
+    """
+    make_folder(path)
+    handle = os.open(path, os.O_RDONLY) if fcntl else None
+    try:
+        if handle is not None:
+            _lock(handle, path)
+        for name in names:
+            for left in path.glob(f".{name}-*{_PART}"):
+                left.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.rmdir()  # which takes an empty one only
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise VaecliError(
+            f"{path}: another vaecli trains this run right now; wait for it, or train beside it with --name NAME"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def make_folder(path: Path) -> None:

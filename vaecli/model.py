@@ -16,6 +16,8 @@ from vaecli.seeding import generator
 ROWS = 20_000
 """Images times particles that are decoded at once in training: at 784 pixels, 63 MB for each tensor of theirs."""
 
+LOG_SIGMA = 20.0
+
 
 class VAE(nn.Module):
     """p(z) p(x | z, y) with the amortised posterior q(z | x, y); y is the label, or absent.
@@ -52,9 +54,12 @@ class VAE(nn.Module):
         return DiagonalNormal(self._zeros, self._zeros)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z | x, y) for images x, shape (B, 784), and labels y, shape (B, 10) or None."""
+        """q(z | x, y) for images x, shape (B, 784), and labels y, shape (B, 10) or None.
+
+        Its log sigma is held within 20 of 0, where sigma^2 and its inverse are still numbers in float32.
+        """
         mu, log_sigma = self.encoder(x, y).float().chunk(2, -1)
-        return DiagonalNormal(mu, log_sigma)
+        return DiagonalNormal(mu, log_sigma.clamp(-LOG_SIGMA, LOG_SIGMA))
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""

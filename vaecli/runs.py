@@ -1,11 +1,16 @@
 """Run directories: what their files are called, where they are, and their log. No torch, so that a wrong name is told at once."""
 
 import csv
+import io
 from pathlib import Path
 
 from vaecli.errors import CheckpointError
 
 MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
+FILES = (MODEL, TRAINING, CONFIG, LOSS)
+
+MAX_LOG = 500_000_000
+"""Bytes of a log that are read: more than the most epochs allowed have."""
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
@@ -16,10 +21,24 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     """
     file = folder / LOSS
     try:
-        with file.open(newline="") as handle:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+        with file.open("rb") as handle:
+            text = handle.read(MAX_LOG)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from None
+    return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
+
+
+def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
+    """The rows of a loss log, by column; every value is the text of a number.
+
+    Raises:
+        CheckpointError: it is no such log; the message names `file`.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(text.decode("ascii"))))
+        for row in rows:
+            for value in row.values():
+                float(value)
     except (ValueError, TypeError, csv.Error):
         raise CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote") from None
     if not rows or not {"epoch", "loss", "test_elbo", "seconds"} <= rows[0].keys():

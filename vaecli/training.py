@@ -1,5 +1,6 @@
 """The training loop: a generator of one record an epoch. It touches no file and draws nothing."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def fit(
         on_batch: told the epoch and the batches done in it, now and then.
 
     Raises:
-        TrainingError: the loss is infinite or no number.
+        TrainingError: the loss is absurd, infinite or no number.
     """
     objective = make_objective(config)
     device = images.pixels.device
@@ -98,7 +99,7 @@ def fit(
             optimizer.step()
             sums[step] = torch.stack(bound).detach().sum(1)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                _check_finite(sums[: step + 1], epoch, config)
+                _check_sane(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1], epoch, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
         value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
@@ -106,16 +107,20 @@ def fit(
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
 
 
-def _check_finite(sums: torch.Tensor, epoch: int, config: Config) -> None:
-    bad = (~sums.isfinite().all(1)).nonzero()
-    if len(bad):
-        batch = int(bad[0])
-        raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -float(sums[batch, 0]), config)
+def sane(elbo: float) -> bool:
+    """Whether a bound, in nats per image, is one that training can come back from: within a million of 0."""
+    return abs(elbo) < 1e6  # which no number that is none is
+
+
+def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
+    for batch, (value, reconstruction, kl) in enumerate((sums / config.batch_size).tolist(), 1):
+        if not (math.isfinite(value) and sane(reconstruction) and sane(kl)):
+            raise diverged(f"epoch {epoch}, batch {batch}: the loss", -value, config)
 
 
 def diverged(what: str, value: float, config: Config) -> TrainingError:
-    """The error of a run whose numbers are no longer numbers, with what to try."""
+    """The error of a run whose numbers mean nothing any more, with what to try."""
     return TrainingError(
-        f"{what} became {value:g}, expected a finite number; "
+        f"{what} became {value:g}, expected a number that can still fall; "
         f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
     )

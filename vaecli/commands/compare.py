@@ -160,6 +160,7 @@ def _measure(
                 "parameters": sum(each.numel() for each in checkpoint.model.parameters()),
                 "seconds": seconds,
                 "settings": checkpoint.config.to_json(),
+                **({"diverged_epoch": checkpoint.results["diverged_epoch"]} if "diverged_epoch" in checkpoint.results else {}),
             }
         )
     return rows

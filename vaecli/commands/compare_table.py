@@ -85,7 +85,10 @@ def _with_error(value: float, error: float | None) -> str:
 
 def remarks(row: dict[str, Any]) -> list[str]:
     """What a row says beyond its cells."""
-    said = [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
+    said = (
+        [f"{row['run']}: diverged in epoch {row['diverged_epoch']}, measured as it was before"] if row.get("diverged_epoch") else []
+    )
+    said += [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
     if "grid" in row:
         said.append(
             f"{row['run']}: log p(x) on a grid of up to {row['grid']['side']} points a side; its last halving moved the mean by "

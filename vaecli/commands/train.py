@@ -1,9 +1,10 @@
 """``vaecli train``."""
 
-import math
-from dataclasses import asdict
+import shlex
+import signal
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,9 +12,14 @@ from rich.table import Table
 from vaecli import console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, check_device, example
 from vaecli.commands.settings import settings_as_options
-from vaecli.config import Config, merge, read_config
-from vaecli.errors import CheckpointError, TrainingError, UsageError
-from vaecli.runs import MODEL
+from vaecli.config import Config, flag, merge, read_config
+from vaecli.errors import CheckpointError, Interrupted, TrainingError, UsageError
+from vaecli.files import locked_folder
+from vaecli.interruption import Interruption
+from vaecli.runs import FILES, MODEL, TRAINING, read_log
+
+if TYPE_CHECKING:
+    from vaecli.checkpoint import Training
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -34,6 +40,14 @@ def train(
         typer.Option(help="The run's name; made from the settings if not given.", show_default=False, rich_help_panel=OUTPUT),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT)] = RUNS,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run of this name after its last finished epoch; start it if there is none.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.", rich_help_panel=OUTPUT)] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: print encoder and decoder layer by layer.", rich_help_panel=OUTPUT)
@@ -48,39 +62,116 @@ def train(
         _print_layers(chosen, as_json)
         return
     folder = out / _checked_name(name or chosen.run_name)
-    if (folder / MODEL).exists() and not overwrite:
-        raise CheckpointError(f"{folder}: found a run there; train anew with --overwrite, or beside it with --name NAME")
+    if resume and overwrite:
+        raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
+    if any((folder / each).exists() for each in (MODEL, TRAINING)):
+        if not resume and not overwrite:
+            raise CheckpointError(
+                f"{folder}: found a run there; go on with --resume, train anew with --overwrite, or beside it with --name NAME"
+            )
+    elif resume:
+        console.note(f"No run {folder} to go on with yet: starting it")
 
-    from vaecli.checkpoint import save_epoch
+    with locked_folder(folder, FILES), Interruption() as interruption:
+        try:
+            going_on = resume and (folder / TRAINING).exists()
+            training = _resumed(folder, merge(read_config(config), settings) if config else settings) if going_on else None
+            results = _train(folder, training.config if training else chosen, training, interruption, data_dir, device)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted: {_standing(folder)}", interruption.signal or signal.SIGINT) from None
+    if as_json:
+        console.result_json({"run": str(folder), **results})
+    else:
+        console.result(str(folder))
+
+
+def _resumed(folder: Path, given: dict[str, Any]) -> "Training":
+    """The state that a run goes on from, with the epochs that it is to have.
+
+    Raises:
+        UsageError: settings that were given are not the run's.
+        CheckpointError: it is damaged, or would diverge again.
+    """
+    from vaecli.checkpoint import load_training, save_again
+
+    training = load_training(folder)
+    save_again(folder, training)
+    run, chosen = training.config, Config(**merge(training.config.to_json(), given))
+    for name in given:
+        here, wanted = getattr(run, name), getattr(chosen, name)
+        if name != "epochs" and here != wanted:
+            raise UsageError(
+                f"--resume with {flag(name)} {_shown(wanted)}: {folder} has {_shown(here)}; leave it out to go on, "
+                "or train another run with --name NAME"
+            )
+    if "diverged_epoch" in training.results:
+        raise CheckpointError(
+            f"{folder}: the run diverged in epoch {training.results['diverged_epoch']} and would again; "
+            f"train anew with a smaller learning rate, such as --lr {run.lr / 10:g} --overwrite"
+        )
+    if chosen.epochs != run.epochs and run.lr_schedule != "constant":
+        console.note(
+            f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
+        )
+    training.model.config = chosen
+    return replace(training, config=chosen)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _train(
+    folder: Path, chosen: Config, training: "Training | None", interruption: Interruption, data_dir: Path | None, device: str
+) -> dict[str, float]:
+    """Trains a run to its last epoch, from where it stands; gives what it measured there."""
+    finished = len(training.log) if training else 0
+    if training and finished >= chosen.epochs:
+        console.note(f"{folder} is finished: {finished} epochs are done; train it on with --epochs {2 * finished} --resume")
+        return training.results
+
+    from vaecli.checkpoint import load_training, save_again, save_epoch
     from vaecli.data import load_images
     from vaecli.data.labels import hide_labels
     from vaecli.evaluation import evaluate
-    from vaecli.files import make_folder
     from vaecli.model import build
-    from vaecli.training import batches, diverged, fit, make_optimizer
+    from vaecli.training import batches, diverged, fit, make_optimizer, sane
 
     where = check_device(device)
     images = load_images(chosen.dataset, "train", data_dir, chosen.limit).to(where)
     if chosen.label_fraction is not None:
         images = hide_labels(images, chosen.label_fraction, chosen.seed)
     test = load_images(chosen.dataset, "test", data_dir).to(where)
-    model = build(chosen, images).to(where)
+    steps = batches(images, chosen)
+    model = (training.model if training else build(chosen, images)).to(where)
     optimizer = make_optimizer(model, chosen)
-    make_folder(folder)
     rows: list[dict[str, Any]] = []
     results: dict[str, float] = {}
-    steps = batches(images, chosen)
-    console.note(f"Begin training in {chosen.latent_dim}D latent space")
+    if training:
+        training.restore(optimizer, finished * steps)
+        rows, results = list(training.log), training.results
+    again = f" after epoch {finished}" if finished else ""
+    console.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
     try:
         with console.bar(chosen.epochs * steps, "batches") as show:
             for record in fit(
-                model, optimizer, images, chosen,
+                model, optimizer, images, chosen, finished,
                 on_batch=lambda epoch, done: show((epoch - 1) * steps + done, f"Epoch {epoch}"),
             ):  # fmt: skip
                 tested = evaluate(model, test)
                 test_elbo = float(tested.elbo.mean())
-                if not math.isfinite(test_elbo):
+                if not sane(test_elbo):
                     raise diverged(f"epoch {record.epoch}: the test -ELBO", -test_elbo, chosen)
+                row = {
+                    "epoch": record.epoch,
+                    "loss": record.loss,
+                    "elbo": record.elbo,
+                    "reconstruction": record.reconstruction,
+                    "kl": record.kl,
+                    "test_elbo": test_elbo,
+                    "seconds": round(record.seconds, 3),
+                    "images_per_second": round(record.images_per_second),
+                }
                 results = {
                     "epoch": record.epoch,
                     "elbo": record.elbo,
@@ -88,28 +179,26 @@ def train(
                     "test_reconstruction": float(tested.reconstruction.mean()),
                     "test_kl": float(tested.kl.mean()),
                 }
-                rows.append(
-                    {
-                        "epoch": record.epoch,
-                        "loss": record.loss,
-                        "elbo": record.elbo,
-                        "reconstruction": record.reconstruction,
-                        "kl": record.kl,
-                        "test_elbo": test_elbo,
-                        "seconds": round(record.seconds, 3),
-                        "images_per_second": round(record.images_per_second),
-                    }
-                )
-                save_epoch(folder, model, optimizer, rows, results)
+                with interruption.held():
+                    save_epoch(folder, model, optimizer, [*rows, row], results)
+                    rows.append(row)
                 console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-test_elbo:.2f}, {record.seconds:.1f} s")
     except TrainingError as error:
-        stands = f"{folder} keeps epoch {len(rows)}" if rows else "nothing was saved yet"
-        raise TrainingError(f"{error}; {stands}") from None
+        if not rows:
+            raise TrainingError(f"{error}; nothing was saved yet") from None
+        save_again(folder, load_training(folder), results | {"diverged_epoch": len(rows) + 1})
+        raise TrainingError(f"{error}; {folder} keeps epoch {len(rows)}") from None
     console.note(f"Training in {chosen.latent_dim}D is done: test -ELBO {-results['test_elbo']:.2f} nats on {len(test):,} images")
-    if as_json:
-        console.result_json({"run": str(folder), **results})
-    else:
-        console.result(str(folder))
+    return results
+
+
+def _standing(folder: Path) -> str:
+    """What a run that was interrupted has come to, and how to go on."""
+    if not (folder / TRAINING).exists():
+        return "no epoch was finished, nothing was saved"
+    where = [] if folder.parent == RUNS else ["--out", str(folder.parent)]
+    line = shlex.join(["vaecli", "train", "--name", folder.name, "--resume", *where])
+    return f"{folder} keeps epoch {len(read_log(folder))}; go on with: {line}"
 
 
 def _print_layers(chosen: Config, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """IDX, the format of MNIST: a magic number, the sizes (big-endian), then bytes. Plain, .gz or .xz."""
 
 import gzip
+import io
 import lzma
 import struct
 import zlib
@@ -20,8 +21,38 @@ MAX_ITEMS = 2_000_000
 """More images than any set of this format has; a larger count is a damaged file, not a reason to take memory."""
 
 _IMAGES, _LABELS = 0x803, 0x801
-_OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 _BLOCK = 1 << 20
+_XZ_MEMORY = 100 << 20
+"""An .xz file says itself how much memory unpacking it takes; a more demanding one than xz makes by its own settings is refused."""
+
+
+class _Xz(io.RawIOBase):
+    """The unpacked bytes of an .xz file of one stream, within `_XZ_MEMORY`."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        super().__init__()
+        self._file = path.open(mode)
+        self._unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data and not self._unpacker.eof:
+            packed = self._file.read(_BLOCK) if self._unpacker.needs_input else b""
+            if self._unpacker.needs_input and not packed:
+                raise EOFError("it ends too early")
+            data = self._unpacker.decompress(packed, max_length=len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+_OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".xz": lambda path, mode: io.BufferedReader(_Xz(path, mode))}
 
 
 def read_folder(folder: Path, split: str, class_names: tuple[str, ...]) -> Images:

@@ -11,8 +11,14 @@ from vaecli.data.dataset import Dataset
 from vaecli.data.images import SIDE
 from vaecli.errors import DataError
 
-MAX_PIXELS = 50_000_000
-"""More than a camera gives; a larger picture is refused before it is unpacked."""
+MAX_PIXELS = 25_000_000
+"""As many as most cameras give; a larger picture is refused before it is unpacked."""
+
+LARGE = 1000
+"""Pixels a side that a larger picture is shrunk to before anything else is done with it."""
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""What a picture may be; Pillow reads others by starting other programs."""
 
 _FAINT = 0.1
 
@@ -68,10 +74,13 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
-                picture.load()
+                if max(picture.size) > LARGE:
+                    picture.thumbnail(
+                        (LARGE, LARGE), Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.BOX
+                    )
                 return ImageOps.exif_transpose(picture)
     except DataError:
         raise
