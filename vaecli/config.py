@@ -92,7 +92,7 @@ class Config:
         """Checks every value, then fills in what depends on others."""
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is not None:
+            if value is not None or each.default is not None:
                 object.__setattr__(self, each.name, _checked(each, value))
         for family in registry.REGISTRY:
             self._fill_options(family)
