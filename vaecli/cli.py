@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.prepare()
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where a shell closed it
+            sys.stdout.flush()
         if code == INTERRUPTED:
             console.error("interrupted")
         return code if isinstance(code, int) else 0
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             console.error(message)
         return error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # rich makes the one into the other
         console.close_output()
         return CLOSED
     except (KeyboardInterrupt, typer.Abort):

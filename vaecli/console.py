@@ -29,7 +29,8 @@ def prepare() -> None:
 
 def close_output() -> None:
     """Keeps the interpreter from writing, at its end, what nobody reads any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def result(text: str) -> None:
@@ -43,9 +44,10 @@ def result_json(value: Any) -> None:
 
 
 def table(value: Table) -> None:
-    """Prints a table on stdout, as wide as it needs to be where there is no terminal."""
-    wide = None if stdout.is_terminal else 400
-    Console(markup=False, highlight=False, emoji=False, width=wide).print(value)
+    """Prints a table on stdout, as wide as it needs to be: a narrow terminal wraps its lines, and no figure is lost."""
+    console = Console(markup=False, highlight=False, emoji=False, width=400)
+    console.width = max(console.measure(value).maximum, 1)
+    console.print(value, soft_wrap=True)
 
 
 def note(text: str) -> None:
