@@ -9,6 +9,9 @@ from vaecli.cli import main
 from vaecli.data import load_images
 
 TRAIN, TEST = 600, 200
+DATA = Path(__file__).parent / "data"
+REPORTED = ["--quick", "--only", "3,5,8,11"]
+"""Figures whose runs are also the two that the page's explorer shows."""
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +92,14 @@ def one_line(outcome, code):
     lines = outcome.err.splitlines()
     assert len(lines) == 1, outcome.err
     return lines[0]
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory):
+    """A folder where a part of the report was made from nothing."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("VAECLI_DATA_DIR", str(DATA))
+        assert main(["report", *REPORTED, "-q"]) == 0
+    return folder

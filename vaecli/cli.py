@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vaecli import __version__, console
-from vaecli.commands import compare, inpaint, latent_plot, reconstruct, sample, train
+from vaecli.commands import compare, inpaint, latent_plot, reconstruct, report, sample, train
 from vaecli.commands.options import example
 from vaecli.errors import VaecliError
 
@@ -38,6 +38,7 @@ app.command(**reconstruct.HELP)(reconstruct.reconstruct)
 app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)
 app.command(**inpaint.HELP)(inpaint.inpaint)
 app.command(**compare.HELP)(compare.compare)
+app.command(**report.HELP)(report.report)
 
 
 INTERRUPTED, CLOSED = 130, 141

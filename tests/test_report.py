@@ -1,0 +1,173 @@
+"""The report as one page: what is drawn, what is not drawn again, and what is said where something is missing."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import DATA, REPORTED, one_line
+from vaecli.checkpoint import load_checkpoint
+from vaecli.config import Config
+from vaecli.data import fashion_mnist, load_images
+from vaecli.report import findings
+from vaecli.report.definitions import FIGURES, IWAE10, Z2, train_command
+from vaecli.report.explorer import payload
+from vaecli.report.page import assets
+from vaecli.seeding import generator
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.found if tag == name]
+
+
+@pytest.fixture
+def drawn(reported, tmp_path, vaecli, monkeypatch):
+    """A copy of it to go on from."""
+    monkeypatch.setenv("VAECLI_DATA_DIR", str(DATA))
+    shutil.copytree(reported, tmp_path, dirs_exist_ok=True)
+    return vaecli
+
+
+def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported):
+    text = (reported / "report/index.html").read_text()
+    tags = Tags(text)
+    assert [each["id"] for each in tags.all("article")] == ["explorer", "figure3", "figure5", "figure8", "figure11", "settings"]
+    pictures = tags.all("img")
+    assert [each["src"].split("/")[0] for each in pictures] == ["figure3", "figure8", "figure8", "figure11"]
+    told = json.loads((reported / "report/report.json").read_text())["figures"]
+    for each in pictures:
+        assert (reported / "report" / each["src"]).is_file()
+        number = re.match(r"figure(\d+)/", each["src"])[1]
+        assert told[number]["finding"]["text"] in each["alt"]
+    assert "vaecli compare mnist-z2-elbo-n2000-e1 mnist-z3-elbo-n2000-e1 --out figure3" in text
+    assert "decoder.input" in text  # figure 5, as text
+    assert len(text) < 8e6
+
+
+def test_the_page_asks_nobody_for_anything(reported):
+    text = (reported / "report/index.html").read_text()
+    assert not re.search(r"https?://", text)
+    assert "default-src 'none'" in text
+
+
+def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    outcome = drawn("report", *REPORTED)
+    assert outcome.code == 0
+    assert outcome.err == "All is up to date\n"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_runs_are_known_by_their_settings_not_their_name(drawn, tmp_path):
+    (tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1").rename(tmp_path / "checkpoints/mine")
+    assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == []
+    assert not (tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1").exists()
+
+
+def test_a_run_of_another_kind_under_the_name_is_left_alone(drawn, tmp_path):
+    run = tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1"
+    shutil.copytree(tmp_path / "checkpoints/mnist-z3-elbo-n2000-e1", run, dirs_exist_ok=True)
+    before = (run / "model.safetensors").read_bytes()
+    assert json.loads(drawn("report", "--quick", "--only", "3", "--json").out)["drawn"] == []  # the same weights, trained again
+    assert (run / "model.safetensors").read_bytes() == before
+    again = load_checkpoint(tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1-2")
+    assert again.config == Config(**Z2, limit=2000, epochs=1)
+
+
+def test_a_picture_that_is_gone_is_drawn_again(drawn, tmp_path):
+    picture = tmp_path / "report/figure11/compare-reconstructions.png"
+    before = picture.read_bytes()
+    picture.unlink()
+    assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [11]
+    assert picture.read_bytes() == before
+
+
+def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
+    shutil.rmtree(tmp_path / "report")
+    measured = []
+
+    def interrupted(figure, seen):
+        measured.append(figure.number)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return findings.Finding("so", True)
+
+    monkeypatch.setattr(findings, "finding", interrupted)
+    assert drawn("report", *REPORTED, "-q").code == 130
+    assert measured == [3, 5]
+    assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [5, 8, 11]
+
+
+def test_without_fashion_mnist_the_others_are_drawn(vaecli, monkeypatch, tmp_path):
+    for place in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(place, str(tmp_path / "empty"))
+    monkeypatch.delenv("VAECLI_DATA_DIR", raising=False)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "empty")
+
+    def no_network(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", no_network)
+    outcome = vaecli("report", "--quick", "--only", "5,8", "-q")
+    assert outcome.code == 1
+    assert "part of the report is missing: figures 8 are not drawn: fashion-mnist: not found" in outcome.err
+    text = (tmp_path / "report/index.html").read_text()
+    assert "figures 8 are not drawn: fashion-mnist: not found" in text
+    assert 'id="figure5"' in text
+
+
+def test_a_figure_that_is_none_is_told(vaecli):
+    for wrong in ("15", "x", "", "1,,2"):
+        assert "expected numbers of figures, 1 to 14" in one_line(vaecli("report", "--only", wrong), 2)
+
+
+def test_the_readme_has_the_same_lines():
+    rows = {}
+    for line in (Path(__file__).parents[1] / "README.md").read_text().splitlines():
+        if (match := re.match(r"^\| (\d+) \|(.*)\|$", line)) and match[2].count("|") == 3:
+            rows[int(match[1])] = match[2]
+    assert list(rows) == [each.number for each in FIGURES]
+    for figure in FIGURES:
+        assert f"`{figure.command()}`" in rows[figure.number]
+        trains = re.findall(r"`(vaecli train [^`]*|vaecli train)`", rows[figure.number].split("|")[1])
+        assert trains in ([train_command(each) for each in figure.trains], []), figure.number
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node, to run the page's script outside a browser")
+@pytest.mark.parametrize("settings", [Z2, IWAE10], ids=["2-D", "3-D"])
+def test_the_pages_decoder_is_the_models(reported, tmp_path, settings):
+    config = Config(**{**settings, "limit": 2000, "epochs": 1})
+    run = load_checkpoint(reported / "checkpoints" / config.run_name)
+    space = payload([run], load_images("mnist", "test", limit=10))["spaces"][0]
+    z = 2 * torch.randn(100, config.latent_dim, generator=generator("cpu", "page"))
+    (tmp_path / "explorer.js").write_text(assets()["explorer.js"])
+    (tmp_path / "in.json").write_text(json.dumps({"layers": space["layers"], "latents": z.tolist()}))
+    lines = (
+        'const told = require("./in.json"); const decode = require("./explorer.js").makeDecoder(told.layers);'
+        "console.log(JSON.stringify(told.latents.map((z) => Array.from(decode(z)))));"
+    )
+    done = subprocess.run(["node", "-e", lines], cwd=tmp_path, capture_output=True, text=True, check=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.tensor(json.loads(done.stdout)), run.model.likelihood(z).mean, atol=1e-2, rtol=0)
+
+
+def test_neighbours_agree_where_labels_are_apart():
+    labels = torch.arange(400) % 2
+    apart = torch.randn(400, 2, generator=generator("cpu", "points")) + 20 * labels.unsqueeze(1)
+    assert findings.neighbours_agree(apart, labels) == 1
+    mixed = torch.randn(400, 2, generator=generator("cpu", "points"))
+    assert 0.35 < findings.neighbours_agree(mixed, labels) < 0.65

@@ -1,0 +1,328 @@
+"""``vaecli report``."""
+
+import hashlib
+import io
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaecli import __version__, console
+from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, example
+from vaecli.commands.training_run import Show, train_run
+from vaecli.config import Config
+from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
+from vaecli.files import make_folder, write_file
+from vaecli.report.definitions import FIGURES, IWAE10, Z2, Figure, Settings, train_command
+from vaecli.runs import CONFIG, FILES, MODEL, read_log, runs_in
+
+HELP = example("vaecli report --only 1,4,13")
+QUICK: Settings = {"limit": 2000, "epochs": 1}
+STATE, PAGE = "report.json", "index.html"
+
+
+def report(
+    only: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="These figures only.", show_default=False, rich_help_panel=OUTPUT)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the page and its pictures.", rich_help_panel=OUTPUT)] = Path("report"),
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Epochs of every run; each figure's own if not given.", show_default=False, rich_help_panel="Training"
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="All of it on a small part of the data, for CI.", rich_help_panel="Training")
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train what is missing, draw all figures of the report, and write them as one page with what was measured."""
+    console.set_quiet(quiet)
+    figures = _chosen(only)
+    make_folder(out)
+    change = (dict(QUICK) if quick else {}) | ({"epochs": epochs} if epochs else {})
+    missing = _without_data(figures)
+    figures = [each for each in figures if not missing or not _needs_fashion(each)]
+    wanted = _wanted(figures, change, explored=only is None)
+    found = _finished(wanted)
+    with console.bar(1000, "of 1000 parts") as show:
+        work = _Work(show, sum(_weight(each) for each in wanted if each not in found), len(figures))
+        for config in wanted:
+            if config not in found:
+                found[config] = _trained(config, device, work, quiet)
+        state = _State.read(out / STATE)
+        for figure in figures:
+            work.tell(f"Figure {figure.number}")
+            _bring_up_to_date(figure, found, change, state, out, device, quick, quiet)
+            work.drawn += 1
+        written = _write_page(figures, found, change, state, out, missing, quick)
+    if as_json:
+        told = {number: state.figures[number]["finding"] for number in (str(each.number) for each in figures)}
+        console.result_json({"page": str(out / PAGE), "drawn": state.drawn, "figures": told, "missing": missing})
+    else:
+        console.note(
+            f"Drew {len(state.drawn)} of {len(figures)} figures; the others were up to date" if written else "All is up to date"
+        )
+        console.result(str(out / PAGE))
+    if missing:
+        raise VaecliError(f"{len(missing)} part of the report is missing: {missing[0]}")
+
+
+def _chosen(only: str | None) -> list[Figure]:
+    try:
+        numbers = {int(each) for each in only.split(",")} if only is not None else {each.number for each in FIGURES}
+    except ValueError:
+        numbers = {-1}
+    if not numbers or not numbers <= {each.number for each in FIGURES}:
+        raise UsageError(
+            f"--only {only}: expected numbers of figures, 1 to {len(FIGURES)}, with commas between them, such as --only 1,4,13"
+        )
+    return [each for each in FIGURES if each.number in numbers]
+
+
+def _needs_fashion(figure: Figure) -> bool:
+    return any(each.get("dataset") == "fashion-mnist" for each in figure.trains)
+
+
+def _without_data(figures: Sequence[Figure]) -> list[str]:
+    """What cannot be drawn since Fashion-MNIST is not there, and how to get it."""
+    needing = [str(each.number) for each in figures if _needs_fashion(each)]
+    if not needing:
+        return []
+
+    from vaecli.data import load_images
+
+    try:
+        load_images("fashion-mnist", "test", limit=1)
+    except DataError as error:
+        return [f"figures {' and '.join(needing)} are not drawn: {error}"]
+    return []
+
+
+def _config(settings: Settings, change: Settings) -> Config:
+    return Config(**{**settings, **change})
+
+
+def _wanted(figures: Sequence[Figure], change: Settings, explored: bool) -> list[Config]:
+    """The runs that figures, and with all of them the explorer, need, each once."""
+    needed = [each for figure in figures for each in (*figure.trains, *figure.also)] + ([Z2, IWAE10] if explored else [])
+    return list(dict.fromkeys(_config(each, change) for each in needed))
+
+
+def _finished(wanted: Sequence[Config]) -> dict[Config, Path]:
+    """The folders of those that are trained already, by whatever name."""
+    found: dict[Config, Path] = {}
+    for folder in sorted(runs_in(RUNS)):
+        try:
+            config = Config.from_json(json.loads((folder / CONFIG).read_bytes()))
+            done = config in wanted and (folder / MODEL).is_file() and len(read_log(folder)) == config.epochs
+        except (OSError, ValueError, RecursionError, VaecliError):
+            continue
+        if done and (config not in found or folder.name == config.run_name):
+            found[config] = folder
+    return found
+
+
+def _weight(config: Config) -> float:
+    """About how long a run trains, in epochs of the baseline."""
+    return config.epochs * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
+
+
+@dataclass
+class _Work:
+    """How far all of it is, on one bar."""
+
+    show: Show
+    training: float
+    drawings: int
+    trained: float = 0
+    drawn: int = 0
+    seconds_each: float = 0.5  # drawing a figure, in epochs of the baseline
+
+    def tell(self, what: str) -> None:
+        done = self.trained + self.seconds_each * self.drawn
+        self.show(round(1000 * done / max(1e-9, self.training + self.seconds_each * self.drawings)), what)
+
+    @contextmanager
+    def run(self, total: int, weight: float, name: str) -> Iterator[Show]:
+        before = self.trained
+
+        def tell(done: int, what: str | None = None) -> None:
+            self.trained = before + weight * done / total
+            self.tell(f"{name} {(what or '').lower()}")
+
+        yield tell
+        self.trained = before + weight
+
+
+def _trained(config: Config, device: str, work: _Work, quiet: bool) -> Path:
+    folder = RUNS / config.run_name
+    number = 2
+    while any((folder / each).exists() for each in FILES) and not _is_of(folder, config):
+        folder = RUNS / f"{config.run_name}-{number}"
+        number += 1
+    console.note(f"Training {folder}")
+    try:
+        train_run(folder, config, config.to_json(), None, device, lambda total, _: work.run(total, _weight(config), folder.name))
+    except Interrupted as error:
+        raise Interrupted(
+            "interrupted: what is trained and drawn is kept; go on with the same line again", error.exit_code - 128
+        ) from None
+    console.set_quiet(quiet)
+    return folder
+
+
+def _is_of(folder: Path, config: Config) -> bool:
+    try:
+        return Config.from_json(json.loads((folder / CONFIG).read_bytes())) == config
+    except (OSError, ValueError, RecursionError, VaecliError):
+        return False
+
+
+class _State:
+    """What was drawn before, by number, and from what."""
+
+    def __init__(self, path: Path, figures: dict[str, Any], page: str) -> None:
+        self.path, self.figures, self.page = path, figures, page
+        self.drawn: list[int] = []
+
+    @classmethod
+    def read(cls, path: Path) -> "_State":
+        try:
+            told = json.loads(path.read_bytes())
+            figures, page = dict(told["figures"]), str(told["page"])
+            if not all({"key", "told", "finding", "pictures", "text", "seconds"} <= set(each) for each in figures.values()):
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or not ours: all is drawn anew
+            return cls(path, {}, "")
+        return cls(path, figures, page)
+
+    def keep(self) -> None:
+        write_file(self.path, json.dumps({"figures": self.figures, "page": self.page}, indent=1).encode())
+
+
+def _bring_up_to_date(
+    figure: Figure, found: dict[Config, Path], change: Settings, state: _State, out: Path, device: str, quick: bool, quiet: bool
+) -> None:
+    """Draws and measures a figure, unless that was done with the same runs."""
+    folders = [[found[_config(each, change)] for each in some] for some in (figure.trains, figure.also)]
+    digests = [_digest(folder) for some in folders for folder in some]
+    key = hashlib.sha256(json.dumps([__version__, repr(figure), quick, digests]).encode()).hexdigest()
+    before = state.figures.get(str(figure.number), {})
+    if before.get("key") == key and all((out / each["path"]).is_file() for each in before["pictures"]):
+        return
+
+    from PIL import Image
+
+    from vaecli.checkpoint import load_checkpoint
+    from vaecli.report.findings import evidence, finding
+
+    start = time.perf_counter()
+    words = [figure.draw[0], *(str(folder) for folder in folders[0]), *figure.draw[1:], *(figure.quick if quick else ())]
+    words += ["--out", str(out / figure.folder), "--device", device] if figure.draws else []
+    told = json.loads(_printed([*words, "--json", "--quiet"], quiet))
+    text = "" if figure.draws else _printed([*words, "--quiet"], quiet)
+    pictures = []
+    for path in map(Path, told.get("files", [])):
+        with Image.open(path) as picture:
+            what = path.stem.removeprefix("compare-") if path.stem.startswith("compare-") else ""
+            if what and what not in figure.shows:
+                continue
+            pictures.append({"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": what})
+    runs = [[load_checkpoint(folder) for folder in some] for some in folders]
+    came_out = finding(figure, evidence(runs[0], runs[1], told))
+    state.figures[str(figure.number)] = {
+        "key": key, "told": told, "finding": asdict(came_out), "pictures": pictures, "text": text,
+        "seconds": round(time.perf_counter() - start, 1),
+    }  # fmt: skip
+    state.drawn.append(figure.number)
+    state.keep()
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
+
+
+def _printed(words: list[str], quiet: bool) -> str:
+    """What a command prints on stdout."""
+    from vaecli.cli import app
+
+    text = io.StringIO()
+    with redirect_stdout(text):
+        app(args=words, prog_name="vaecli", standalone_mode=False)
+    console.set_quiet(quiet)
+    return text.getvalue()
+
+
+def _write_page(
+    figures: Sequence[Figure],
+    found: dict[Config, Path],
+    change: Settings,
+    state: _State,
+    out: Path,
+    missing: list[str],
+    quick: bool,
+) -> bool:
+    """Writes the page, unless it is up to date."""
+    from vaecli.report.page import VERDICTS, Entry, Picture, assets, render
+
+    kept = [state.figures[str(each.number)] for each in figures]
+    explored = [found[config] for config in (_config(each, change) for each in (Z2, IWAE10)) if config in found]
+    digests = [_digest(folder) for folder in explored]
+    page = hashlib.sha256(
+        json.dumps([assets(), [each["key"] for each in kept], digests, missing, __version__]).encode()
+    ).hexdigest()
+    if state.page == page and (out / PAGE).is_file():
+        return False
+
+    from vaecli.checkpoint import load_checkpoint
+    from vaecli.data import load_images
+    from vaecli.report.explorer import payload
+
+    entries = [
+        Entry(
+            each.number, each.title, each.claim, was["finding"]["text"], VERDICTS[was["finding"]["holds"]],
+            [Picture(**picture) for picture in was["pictures"]], was["text"],
+            each.command(tuple(found[_config(settings, change)].name for settings in each.trains)),
+        )
+        for each, was in zip(figures, kept, strict=True)
+    ]  # fmt: skip
+    rows = [_row(config, folder) for config, folder in found.items()]
+    explorer = payload([load_checkpoint(folder) for folder in explored], load_images("mnist", "test")) if explored else None
+    html = render(entries, rows, explorer, missing, _versions(), sum(each["seconds"] for each in kept), quick)
+    write_file(out / PAGE, html.encode())
+    state.page = page
+    state.keep()
+    return True
+
+
+def _row(config: Config, folder: Path) -> dict[str, Any]:
+    log = read_log(folder)
+    given = {name: value for name, value in config.to_json().items() if value != Config().to_json().get(name)}
+    owned = {name: value for name, value in given.items() if value is not None and name not in ("binarize", "label_fraction")}
+    shown = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in owned.items()}
+    return {
+        "name": folder.name,
+        "command": train_command(shown),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "loss": f"{-log[-1]['test_elbo']:.2f}",
+        "seconds": f"{sum(row['seconds'] for row in log):.1f}",
+    }
+
+
+def _versions() -> str:
+    import torch
+
+    parts = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}"
+    return ", ".join((*parts, f"{sys.platform} on {platform.machine()}"))

@@ -1,0 +1,56 @@
+"""What the page needs to decode latents by itself: a decoder's weights, the test images and where they lie."""
+
+import base64
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaecli.checkpoint import Checkpoint
+from vaecli.data.images import Images
+from vaecli.latents import encode
+
+POINTS = 10_000
+"""Test images at most that are shown as points."""
+
+
+def payload(runs: list[Checkpoint], images: Images) -> dict[str, Any]:
+    """JSON values for ``explorer.js``; numbers as base64 of little-endian float16, images as packed bits.
+
+    Args:
+        runs: dense Bernoulli models with two or three latents and no labels.
+        images: the test images, shown as points at their posteriors' means.
+    """
+    shown = images[:POINTS]
+    white = (shown.pixels > 127).view(len(shown), -1, 8)
+    bits = (white.to(torch.uint8) << torch.arange(7, -1, -1, dtype=torch.uint8)).sum(-1, dtype=torch.uint8)
+    return {
+        "labels": _base64(shown.labels.to(torch.uint8)),
+        "images": _base64(bits),
+        "names": list(shown.class_names),
+        "spaces": [_space(run, shown) for run in runs],
+    }
+
+
+def _space(run: Checkpoint, images: Images) -> dict[str, Any]:
+    decoder = run.model.decoder
+    layers: list[nn.Linear] = [decoder.input, *decoder.hidden, decoder.output]
+    means = encode(run.model, images).mu
+    return {
+        "run": run.name,
+        "size": means.shape[1],
+        "reach": float(means.abs().quantile(0.999)),
+        "points": _base64(means.half()),
+        "layers": [
+            {"inputs": each.in_features, "outputs": each.out_features, "weight": _half(each.weight), "bias": _half(each.bias)}
+            for each in layers
+        ],
+    }
+
+
+def _half(values: Tensor) -> str:
+    return _base64(values.detach().half())
+
+
+def _base64(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().tobytes()).decode()
