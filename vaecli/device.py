@@ -54,4 +54,4 @@ def keep_freed_memory() -> None:
     mmap_threshold, trim_threshold = -3, -1
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, 1 << 27)

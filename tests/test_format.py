@@ -1,0 +1,31 @@
+"""Checkpoints of every format that was ever written are read for ever, and mean what they meant."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vaecli.checkpoint import FORMAT, load_checkpoint, load_training
+from vaecli.data import load_images
+from vaecli.evaluation import evaluate
+
+KEPT = sorted((Path(__file__).parent / "data").glob("format-*"))
+
+
+def test_one_of_every_format_is_kept():
+    assert [each.name for each in KEPT] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_it_is_read_and_measures_as_it_did(folder):
+    checkpoint = load_checkpoint(folder)
+    found = float(evaluate(checkpoint.model, load_images("mnist", "test")).elbo.mean())
+    assert found == pytest.approx(checkpoint.results["test_elbo"], abs=1e-3)  # another processor rounds otherwise
+    assert checkpoint.config.to_json().items() >= json.loads((folder / "config.json").read_text()).items()
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_its_training_can_go_on(folder):
+    training = load_training(folder)
+    assert len(training.log) == training.results["epoch"] == training.config.epochs
+    assert training.config == load_checkpoint(folder).config
