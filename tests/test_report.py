@@ -124,7 +124,7 @@ def test_without_fashion_mnist_the_others_are_drawn(vaecli, monkeypatch, tmp_pat
     monkeypatch.setattr("torchvision.datasets.FashionMNIST", no_network)
     outcome = vaecli("report", "--quick", "--only", "5,8", "-q")
     assert outcome.code == 1
-    assert "part of the report is missing: figures 8 are not drawn: fashion-mnist: not found" in outcome.err
+    assert "a part of the report is missing: figures 8 are not drawn: fashion-mnist: not found" in outcome.err
     text = (tmp_path / "report/index.html").read_text()
     assert "figures 8 are not drawn: fashion-mnist: not found" in text
     assert 'id="figure5"' in text

@@ -75,7 +75,7 @@ def report(
         )
         console.result(str(out / PAGE))
     if missing:
-        raise VaecliError(f"{len(missing)} part of the report is missing: {missing[0]}")
+        raise VaecliError(f"a part of the report is missing: {missing[0]}")
 
 
 def _chosen(only: str | None) -> list[Figure]:
@@ -228,7 +228,7 @@ def _bring_up_to_date(
     from vaecli.report.findings import evidence, finding
 
     start = time.perf_counter()
-    words = [figure.draw[0], *(str(folder) for folder in folders[0]), *figure.draw[1:], *(figure.quick if quick else ())]
+    words = [figure.draw[0], *(str(folder) for folder in folders[0]), *figure.draw[1:], *(_quickly(figure) if quick else ())]
     words += ["--out", str(out / figure.folder), "--device", device] if figure.draws else []
     told = json.loads(_printed([*words, "--json", "--quiet"], quiet))
     text = "" if figure.draws else _printed([*words, "--quiet"], quiet)
@@ -251,6 +251,10 @@ def _bring_up_to_date(
 
 def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
+
+
+def _quickly(figure: Figure) -> tuple[str, ...]:
+    return figure.quick or (("--limit", "500") if figure.draw[0] == "compare" else ())
 
 
 def _printed(words: list[str], quiet: bool) -> str:
@@ -291,7 +295,8 @@ def _write_page(
 
     entries = [
         Entry(
-            each.number, each.title, each.claim, was["finding"]["text"], VERDICTS[was["finding"]["holds"]],
+            each.number, each.title, each.claim, was["finding"]["text"],
+            VERDICTS.get(was["finding"]["holds"], ("part", was["finding"]["words"])),
             [Picture(**picture) for picture in was["pictures"]], was["text"],
             each.command(tuple(found[_config(settings, change)].name for settings in each.trains)),
         )

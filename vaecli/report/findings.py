@@ -24,11 +24,13 @@ class Finding:
 
     Attributes:
         text: one or two sentences, with the numbers.
-        holds: whether the report's claim does; None where it is true in part, or nothing was claimed.
+        holds: whether the report's claim does; None where that is no matter of yes or no.
+        words: what to say then.
     """
 
     text: str
     holds: bool | None
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def _samples(seen: Evidence) -> Finding:
     return Finding(
         f"Realism is in the eye; what can be measured is how sure of its pixels the decoder is: {three:.1f} nats of entropy a sample "
         f"in 3-D, {two:.1f} in 2-D; less is sharper.",
-        three < two,
+        three < two if abs(three / two - 1) > 0.01 else None,
+        "Not to be told by this measure",
     )
 
 
@@ -137,6 +140,7 @@ def _given_labels(seen: Evidence) -> Finding:
         f"The digits lie over each other: neighbours agree on the label for {given:.1%} of the test digits, for {without:.1%} in the "
         "model without labels. Once the label is given, the latents need not say it again.",
         None,
+        "Nothing is claimed",
     )
 
 
@@ -165,6 +169,7 @@ def _jensen_shannon(seen: Evidence) -> Finding:
         f"But the divergence is never above log 2 = 0.69 nats, hardly holds the posterior to the prior (KL {ours['kl']:.2f}, with KL "
         f"{theirs['test_kl']:.2f}), and so samples from the prior are not like digits.",
         None,
+        "In part",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-VERDICTS = {True: ("yes", "Yes"), False: ("no", "No"), None: ("part", "In part")}
+VERDICTS = {True: ("yes", "Yes"), False: ("no", "No")}
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 """Of the digits, as explorer.js and matplotlib have them."""
 
