@@ -66,6 +66,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
+class Files(dict):
+    def __repr__(self):  # hypothesis shows a test's arguments
+        return f"files of {[len(each) for each in self.values()]} bytes"
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The files of a very small run."""
@@ -77,7 +82,7 @@ def run(tmp_path_factory):
         each.grad = torch.ones_like(each)
     optimizer.step()
     save_epoch(folder, model, optimizer, [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}], {"epoch": 1})
-    return {name: (folder / name).read_bytes() for name in (MODEL, TRAINING)}
+    return Files((name, (folder / name).read_bytes()) for name in (MODEL, TRAINING))
 
 
 READERS = {MODEL: load_checkpoint, TRAINING: lambda path: load_training(path.parent)}
@@ -128,7 +133,7 @@ class TestCheckpoints:
 
     @cases(200)
     @given(setting=st.sampled_from(list(Config().to_json())), value=JSON)
-    def test_any_setting_with_a_digest_that_fits(self, folder, run, name, setting, value):
+    def test_any_setting_with_a_digest_that_fits(self, folder, name, setting, value):
         config = Config(hidden=(2,), latent_dim=1).to_json() | {setting: value}
         model = build(Config(hidden=(2,), latent_dim=1))
         try:
@@ -177,6 +182,12 @@ class TestCheckpoints:
 
 
 IDX = {"images": (read_images, 0x803, (2, 28, 28)), "labels": (read_labels, 0x801, (2,))}
+
+
+@pytest.mark.parametrize("setting", ["dataset", "objective", "k", "hidden"])
+def test_a_setting_with_a_line_break_is_told_on_one_line(folder, setting):
+    config = json.dumps(Config().to_json() | {setting: "a\nb\x1b[2J"})
+    attempt(read_config, folder / "config.json", config.encode(), UsageError)
 
 
 @pytest.mark.parametrize("what", IDX)

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vaecli.errors import printable
+
 stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
 stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
 
@@ -56,12 +58,8 @@ def note(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Prints the one line of an error on stderr, whatever `quiet` says.
-
-    What a file or an argument brings along that is no printable letter, such as a terminal's escape codes, is spelt out.
-    """
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {shown}")
+    """Prints the one line of an error on stderr, whatever `quiet` says."""
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {printable(text)}")
 
 
 def set_quiet(quiet: bool) -> None:

@@ -1,10 +1,18 @@
 """The mistakes a user can make. Each message is one line: what was found, what was expected, what to type next."""
 
 
+def printable(text: str) -> str:
+    """The text on one line: what is no printable letter, such as a terminal's escape codes, is spelt out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class VaecliError(Exception):
     """A mistake that the user can mend; `vaecli.cli.main` prints it as one line and exits with `exit_code`."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(VaecliError):
