@@ -112,6 +112,15 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
     assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [5, 8, 11]
 
 
+def test_ctrl_c_within_a_drawing_is_one_line(drawn, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    shutil.rmtree(tmp_path / "report")
+    monkeypatch.setattr("vaecli.measurement.measure", interrupted)
+    assert one_line(drawn("report", *REPORTED, "-q"), 130) == "vaecli: interrupted"
+
+
 def test_without_fashion_mnist_the_others_are_drawn(vaecli, monkeypatch, tmp_path):
     for place in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(place, str(tmp_path / "empty"))

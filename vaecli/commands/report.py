@@ -17,7 +17,7 @@ import typer
 from vaecli import __version__, console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, example
 from vaecli.commands.training_run import Show, train_run
-from vaecli.config import Config
+from vaecli.config import Config, read_config
 from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
 from vaecli.files import make_folder, write_file
 from vaecli.report.definitions import FIGURES, IWAE10, Z2, Figure, Settings, train_command
@@ -124,9 +124,9 @@ def _finished(wanted: Sequence[Config]) -> dict[Config, Path]:
     found: dict[Config, Path] = {}
     for folder in sorted(runs_in(RUNS)):
         try:
-            config = Config.from_json(json.loads((folder / CONFIG).read_bytes()))
+            config = Config(**read_config(folder / CONFIG))
             done = config in wanted and (folder / MODEL).is_file() and len(read_log(folder)) == config.epochs
-        except (OSError, ValueError, RecursionError, VaecliError):
+        except VaecliError:
             continue
         if done and (config not in found or folder.name == config.run_name):
             found[config] = folder
@@ -184,8 +184,8 @@ def _trained(config: Config, device: str, work: _Work, quiet: bool) -> Path:
 
 def _is_of(folder: Path, config: Config) -> bool:
     try:
-        return Config.from_json(json.loads((folder / CONFIG).read_bytes())) == config
-    except (OSError, ValueError, RecursionError, VaecliError):
+        return Config(**read_config(folder / CONFIG)) == config
+    except UsageError:
         return False
 
 
@@ -259,12 +259,14 @@ def _quickly(figure: Figure) -> tuple[str, ...]:
 
 def _printed(words: list[str], quiet: bool) -> str:
     """What a command prints on stdout."""
-    from vaecli.cli import app
+    from vaecli.cli import INTERRUPTED, app
 
     text = io.StringIO()
     with redirect_stdout(text):
-        app(args=words, prog_name="vaecli", standalone_mode=False)
+        code = app(args=words, prog_name="vaecli", standalone_mode=False)
     console.set_quiet(quiet)
+    if code == INTERRUPTED:  # typer swallows Ctrl-C
+        raise KeyboardInterrupt
     return text.getvalue()
 
 
