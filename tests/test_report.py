@@ -112,6 +112,13 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
     assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [5, 8, 11]
 
 
+def test_a_state_that_is_not_ours_is_drawn_anew(drawn, tmp_path):
+    state = tmp_path / "report/report.json"
+    for damaged in (b"{", b"[]", state.read_bytes().replace(b'"words"', b'"other"')):
+        state.write_bytes(damaged)
+        assert json.loads(drawn("report", "--quick", "--only", "5", "--json").out)["drawn"] == [5]
+
+
 def test_ctrl_c_within_a_drawing_is_one_line(drawn, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

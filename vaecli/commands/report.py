@@ -201,8 +201,11 @@ class _State:
         try:
             told = json.loads(path.read_bytes())
             figures, page = dict(told["figures"]), str(told["page"])
-            if not all({"key", "told", "finding", "pictures", "text", "seconds"} <= set(each) for each in figures.values()):
-                raise ValueError
+            for each in figures.values():
+                if not {"key", "told", "pictures", "text", "seconds"} <= set(each) or not {"text", "holds", "words"} <= set(
+                    each["finding"]
+                ):
+                    raise ValueError
         except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or not ours: all is drawn anew
             return cls(path, {}, "")
         return cls(path, figures, page)

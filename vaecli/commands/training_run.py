@@ -158,7 +158,8 @@ def _train(
     except TrainingError as error:
         if not rows:
             raise TrainingError(f"{error}; nothing was saved yet") from None
-        save_again(folder, load_training(folder), results | {"diverged_epoch": len(rows) + 1})
+        with interruption.held():
+            save_again(folder, load_training(folder), results | {"diverged_epoch": len(rows) + 1})
         raise TrainingError(f"{error}; {folder} keeps epoch {len(rows)}") from None
     console.note(f"Training in {chosen.latent_dim}D is done: test -ELBO {-results['test_elbo']:.2f} nats on {len(test):,} images")
     return results
