@@ -7,9 +7,11 @@ from PIL import Image
 
 from vaecli.cli import main
 from vaecli.data import load_images
+from vaecli.device import make_ready
 
 TRAIN, TEST = 600, 200
 DATA = Path(__file__).parent / "data"
+make_ready()
 REPORTED = ["--quick", "--only", "3,5,8,11"]
 """Figures whose runs are also the two that the page's explorer shows."""
 

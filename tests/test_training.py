@@ -1,13 +1,12 @@
 import pytest
 import torch
 
-from vaecli import model as model_room
-from vaecli import registry
+from vaecli import device, registry, step
 from vaecli.config import Config
 from vaecli.device import matmul_dtype
 from vaecli.errors import TrainingError
+from vaecli.gaussian import DiagonalNormal
 from vaecli.model import build
-from vaecli.objectives.bound import make_objective
 from vaecli.seeding import generator
 from vaecli.training import fit, make_optimizer
 
@@ -74,15 +73,17 @@ def test_a_loss_that_is_no_number_stops_with_where_and_what_to_try(digits):
 
 
 @pytest.mark.parametrize("objective", registry.names("objective"))
-def test_particles_in_parts_have_the_same_gradient(objective, digits, monkeypatch):
-    config = Config(objective=objective, k=7, hidden=(20,))
-    x = (digits[:10].pixels > 127).float()
-    found = []
-    for rows in (20_000, 30):  # all at once; three particles at a time
-        monkeypatch.setattr(model_room, "ROWS", rows)
+def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monkeypatch):
+    config = Config(objective=objective, k=7, hidden=(20,), labels="partial", label_fraction=0.5)
+    spread = torch.linspace(-1, 1, 7).view(7, 1, 1)  # in the place of noise, which comes in another order
+    monkeypatch.setattr(DiagonalNormal, "rsample", lambda self, *_: self.mu + self.stddev * spread)
+    found, nats = [], []
+    for rows in (10_000, 30):  # all at once; four images at a time
+        monkeypatch.setattr(step, "ROWS", rows)
         model = build(config)
-        make_objective(config)(model, x, None, generator("cpu", "noise")).value.mean().backward()
+        nats.append(step.make_step(model, make_optimizer(model, config), digits, config)(torch.arange(10), generator("cpu", "x")))
         found.append([each.grad for each in model.parameters()])
+    torch.testing.assert_close(*nats)
     for whole, parts in zip(*found, strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
 
@@ -101,9 +102,21 @@ def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
 def test_auto_precision_is_what_the_processor_multiplies_fast(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert matmul_dtype("auto", cpu) is torch.bfloat16
-    assert matmul_dtype("fp32", cpu) is torch.float32
+    for gain, expected in ((2.0, torch.bfloat16), (0.5, torch.float32)):
+        monkeypatch.setattr(device, "bf16_gain", lambda gain=gain: gain)
+        assert matmul_dtype("auto", cpu) is expected
+        assert matmul_dtype("fp32", cpu) is torch.float32
+        assert matmul_dtype("bf16", cpu) is torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    monkeypatch.setattr(device, "bf16_gain", lambda: pytest.fail("measured without need: without the instructions it takes long"))
     assert matmul_dtype("auto", cpu) is torch.float32
-    assert matmul_dtype("bf16", cpu) is torch.bfloat16
     assert matmul_dtype("auto", torch.device("mps")) is torch.float32
+
+
+def test_the_gain_of_bf16_is_measured():
+    assert 0 < device.bf16_gain() < 100
+
+
+def test_numbers_below_the_normal_range_are_nothing_on_every_thread():
+    tiny = torch.full((3_000_000,), 1e-30)
+    assert not (tiny * 1e-10).any()

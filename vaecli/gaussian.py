@@ -53,6 +53,6 @@ class DiagonalNormal(Distribution):
 @register_kl(DiagonalNormal, DiagonalNormal)  # type: ignore[untyped-decorator]
 def _kl(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     """KL(q || p) in nats, in closed form (Kingma & Welling 2014, appendix B, for any two diagonal Gaussians)."""
-    ratio = q.log_sigma - p.log_sigma
+    log_ratio = 2 * (q.log_sigma - p.log_sigma)
     distance = (q.mu - p.mu) * (-p.log_sigma).exp()
-    return (0.5 * ((2 * ratio).exp() + distance.square() - 1) - ratio).sum(-1)
+    return 0.5 * (log_ratio.expm1() - log_ratio + distance.square()).sum(-1)

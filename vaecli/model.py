@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from vaecli import registry
 from vaecli.architectures.initialise import initialise
@@ -12,9 +11,6 @@ from vaecli.data.labels import one_hot
 from vaecli.gaussian import DiagonalNormal
 from vaecli.likelihoods.pixels import PixelLikelihood
 from vaecli.seeding import generator
-
-ROWS = 20_000
-"""Images times particles that are decoded at once in training: at 784 pixels, 63 MB for each tensor of theirs."""
 
 LOG_SIGMA = 20.0
 
@@ -66,22 +62,6 @@ class VAE(nn.Module):
         likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
         return likelihood
 
-    def log_likelihood(self, z: Tensor, y: Tensor | None, x: Tensor) -> Tensor:
-        """The log p(x | z, y) of images x, shape (B, 784), for k particles z, shape (k, B, latent_dim): nats, shape (k, B).
-
-        More particles than fit in memory at ease go through the decoder a part at a time, and again in the backward pass
-        (gradient checkpointing, Chen et al. 2016, arXiv:1604.06174): the gradient is the same.
-        """
-
-        def of(part: Tensor) -> Tensor:
-            return self.likelihood(part, y).log_prob(x)
-
-        particles = max(1, ROWS // len(x))
-        if len(z) <= particles or not torch.is_grad_enabled():
-            return of(z)
-        parts = z.split(particles)
-        return torch.cat([checkpoint(of, part, use_reentrant=False, preserve_rng_state=False) for part in parts])
-
     def condition(self, labels: Tensor) -> Tensor | None:
         """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, 10); None for a model without labels."""
         return one_hot(labels) if self.conditional else None
@@ -94,7 +74,7 @@ class VAE(nn.Module):
         """
         match self.config.binarize:
             case "threshold":
-                return (pixels > 127).float()
+                return (pixels >> 7).float()
             case "stochastic":
                 return (torch.randint(255, pixels.shape, generator=noise, dtype=torch.uint8, device=pixels.device) < pixels).float()
             case _:

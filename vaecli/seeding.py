@@ -7,5 +7,10 @@ import torch
 
 def generator(device: torch.device | str, *words: int | str) -> torch.Generator:
     """A generator seeded from `words`, such as a run's seed and an epoch; equal words give equal noise on one device."""
+    return torch.Generator(device).manual_seed(seed_of(*words))
+
+
+def seed_of(*words: int | str) -> int:
+    """The seed that `words` come to."""
     digest = blake2b(repr(words).encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big") >> 1)
+    return int.from_bytes(digest, "big") >> 1

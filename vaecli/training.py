@@ -9,13 +9,13 @@ import torch
 from torch.optim import Adam
 
 from vaecli.config import Config
+from vaecli.cuda_graph import RecordedStep
 from vaecli.data.images import Images
-from vaecli.device import matmul_dtype
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
-from vaecli.objectives.bound import make_objective
 from vaecli.schedules import learning_rate
-from vaecli.seeding import generator
+from vaecli.seeding import seed_of
+from vaecli.step import make_step
 
 CHECK_EVERY = 100
 """Batches between looks at the loss; each look waits for the device."""
@@ -46,7 +46,19 @@ class EpochRecord:
 
 def make_optimizer(model: VAE, config: Config) -> Adam:
     """Adam (Kingma & Ba 2015) with the settings' epsilon, all parameters in one fused step."""
-    return Adam(model.parameters(), lr=config.lr, eps=config.adam_eps, fused=True)
+    device = next(model.parameters()).device
+    if device.type == "cuda":  # a CUDA graph reads the learning rate from the device
+        return Adam(model.parameters(), torch.tensor(config.lr, device=device), eps=config.adam_eps, fused=True, capturable=True)
+    return Adam(model.parameters(), config.lr, eps=config.adam_eps, fused=True)
+
+
+def set_learning_rate(optimizer: Adam, rate: float) -> None:
+    """Has the next steps made at this rate, those of a recorded step too."""
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def batches(images: Images, config: Config) -> int:
@@ -79,25 +91,21 @@ def fit(
     Raises:
         TrainingError: the loss is absurd, infinite or no number.
     """
-    objective = make_objective(config)
     device = images.pixels.device
-    dtype = matmul_dtype(config.precision, device)
+    train = make_step(model, optimizer, images, config)
+    if device.type == "cuda":
+        train = RecordedStep(train, config.batch_size)
+    noise = torch.Generator(device)
     steps = batches(images, config)
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
-        noise = generator(device, "epoch", config.seed, epoch)
-        optimizer.param_groups[0]["lr"] = learning_rate(config, epoch)
+        noise.manual_seed(seed_of("epoch", config.seed, epoch))
+        set_learning_rate(optimizer, learning_rate(config, epoch))
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()
         for step, index in enumerate(order.split(config.batch_size)):
-            x = model.observe(images.pixels[index], noise)
-            with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-                bound = objective(model, x, model.condition(images.labels[index]), noise)
-            optimizer.zero_grad()
-            (-bound.value.mean()).backward()
-            optimizer.step()
-            sums[step] = torch.stack(bound).detach().sum(1)
+            sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 _check_sane(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1], epoch, config)
                 if on_batch:

@@ -67,11 +67,11 @@ def floor(k: int, share: float) -> Iterator[float]:
 def vaecli(k: int, share: float) -> Iterator[float]:
     from vaecli.config import Config
     from vaecli.data import load_images
-    from vaecli.device import keep_freed_memory
+    from vaecli.device import make_ready
     from vaecli.model import build
     from vaecli.training import fit, make_optimizer
 
-    keep_freed_memory()
+    make_ready()
     config = Config(objective="iwae" if k > 1 else "elbo", k=k, epochs=1000)
     model = build(config)
     images = load_images("mnist", "train", limit=round(IMAGES * share))

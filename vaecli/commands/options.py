@@ -77,9 +77,9 @@ def check_device(name: str) -> torch.device:
     if name not in DEVICES:
         raise UsageError(f"--device {name}: expected one of {', '.join(DEVICES)}")
 
-    from vaecli.device import find_device, keep_freed_memory
+    from vaecli.device import find_device, make_ready
 
-    keep_freed_memory()
+    make_ready()
     return find_device(name)
 
 
@@ -95,7 +95,9 @@ def open_run(run: str | None) -> Checkpoint:
     path, newest = find_checkpoint(run, RUNS)
 
     from vaecli.checkpoint import load_checkpoint
+    from vaecli.device import make_ready
 
+    make_ready()
     checkpoint = load_checkpoint(path)
     if newest:
         console.note(f"Using the newest run, {checkpoint.folder}")

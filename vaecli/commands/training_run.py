@@ -17,6 +17,8 @@ from vaecli.interruption import Interruption
 from vaecli.runs import FILES, MODEL, TRAINING, read_log
 
 if TYPE_CHECKING:
+    import torch
+
     from vaecli.checkpoint import Training
 
 Show = Callable[[int, str | None], None]
@@ -46,12 +48,13 @@ def train_run(
     """
     with locked_folder(folder, FILES), Interruption() as interruption:
         try:
+            where = check_device(device)
             training = (
                 _resumed(folder, given)
                 if given is not None and any((folder / each).exists() for each in (MODEL, TRAINING))
                 else None
             )
-            return _train(folder, training.config if training else chosen, training, interruption, data_dir, device, bar)
+            return _train(folder, training.config if training else chosen, training, interruption, data_dir, where, bar)
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted: {_standing(folder)}", interruption.signal or signal.SIGINT) from None
 
@@ -93,7 +96,8 @@ def _shown(value: Any) -> str:
 
 
 def _train(
-    folder: Path, chosen: Config, training: "Training | None", interruption: Interruption, data_dir: Path | None, device: str,
+    folder: Path, chosen: Config, training: "Training | None", interruption: Interruption, data_dir: Path | None,
+    where: "torch.device",
     bar: Callable[[int, str], AbstractContextManager[Show]],
 ) -> dict[str, float]:  # fmt: skip
     """Trains a run to its last epoch, from where it stands; gives what it measured there."""
@@ -109,7 +113,6 @@ def _train(
     from vaecli.model import build
     from vaecli.training import batches, diverged, fit, make_optimizer, sane
 
-    where = check_device(device)
     images = load_images(chosen.dataset, "train", data_dir, chosen.limit).to(where)
     if chosen.label_fraction is not None:
         images = hide_labels(images, chosen.label_fraction, chosen.seed)

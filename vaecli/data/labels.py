@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vaecli.data.images import CLASSES, UNKNOWN, Images
@@ -12,8 +11,7 @@ from vaecli.seeding import generator
 
 def one_hot(labels: Tensor) -> Tensor:
     """One-hot vectors, float32, shape (B, 10), of labels of shape (B,); all zeros where the label is unknown."""
-    known = labels != UNKNOWN
-    return F.one_hot(labels.clamp(min=0), CLASSES).float() * known.unsqueeze(-1)
+    return (labels.unsqueeze(-1) == torch.arange(CLASSES, device=labels.device)).float()
 
 
 def hide_labels(images: Images, fraction: float, seed: int) -> Images:

@@ -1,5 +1,6 @@
 """Black or white pixels."""
 
+import math
 from typing import Any, NoReturn
 
 import torch
@@ -32,10 +33,11 @@ class Bernoulli(PixelLikelihood):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (...), of images in {0, 1}, shape (..., 784)."""
-        shape = torch.broadcast_shapes(value.shape, self.logits.shape)
-        x = value if value.shape == shape[-value.ndim :] else value.expand(shape)
-        result: Tensor = _LogProb.apply(self.logits.expand(shape).reshape(-1, *x.shape), x)
-        return result.view(shape[:-1])
+        logits = self.logits
+        if logits.shape[-value.ndim :] != value.shape:
+            logits, value = torch.broadcast_tensors(logits, value)
+        result: Tensor = _LogProb.apply(logits.reshape(-1, *value.shape), value)
+        return result.view(logits.shape[:-1])
 
     def log_prob_of_each(self, value: Tensor) -> Tensor:
         """Nats, shape (G, N): logits x - sum softplus(logits)."""
@@ -58,9 +60,9 @@ class Bernoulli(PixelLikelihood):
 
 
 class _LogProb(torch.autograd.Function):
-    """Sum of x l - softplus(l) of logits (K, ..., D) and images (..., D); the gradient x - sigmoid(l) is kept in the logits' place.
+    """Sum of x l - softplus(l) of logits (K, ..., D) and images (..., D); the gradient x - sigmoid(l) is found on the way and kept.
 
-    With s = sigmoid(l), softplus(l) = max(l, 0) - log max(s, 1 - s), and one logarithm is taken of the product of several pixels.
+    With s = sigmoid(l), softplus(l) = max(l, 0) - log max(s, 1 - s), and one logarithm is taken of the product over many pixels.
     """
 
     @staticmethod
@@ -69,18 +71,16 @@ class _LogProb(torch.autograd.Function):
         value = logits.new_empty(logits.shape[:-1], dtype=wide)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         block = max(1, _BLOCK // x.numel()) if logits.device.type == "cpu" else len(logits)
+        factors = math.gcd(x.shape[-1], _FACTORS)
         for start in range(0, len(logits), block):
             particles = slice(start, start + block)
             l = logits[particles].to(wide)  # noqa: E741
             s = torch.sigmoid(l)
             if gradient is not None:
                 torch.sub(x, s, out=gradient[particles])
-            confidence = s.sub_(0.5).abs_().add_(0.5)
-            product, *others = confidence.split(_STRIDE, -1)
-            for other in others:
-                product[..., : other.shape[-1]].mul_(other)
-            # log1p is several times faster than log
-            value[particles] = torch.mul(x, l).sub_(l.relu()).sum(-1) - product.reciprocal_().sub_(1).log1p_().sum(-1)
+            confidence = s.sub_(0.5).abs_().add_(0.5).unflatten(-1, (-1, factors)).prod(-1)
+            torch.clamp_min(l, 0, out=s).addcmul_(x, l, value=-1)
+            torch.sub(confidence.log_().sum(-1), s.sum(-1), out=value[particles])
         ctx.save_for_backward(gradient)
         return value
 
@@ -90,8 +90,8 @@ class _LogProb(torch.autograd.Function):
         return gradient * grads[0].unsqueeze(-1), None
 
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 19
 """Pixels at work at once on a CPU, so that what is made of them stays in its cache."""
 
-_STRIDE = 112
-"""A product is of every 112th pixel: of 7 factors, each at least 1/2."""
+_FACTORS = 112
+"""Of at most so many pixels, each at least 1/2, a product is still a normal number in float32."""

@@ -29,7 +29,7 @@ class DReG:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)
-        log_likelihood = model.log_likelihood(z, y, x)
+        log_likelihood = model.likelihood(z, y).log_prob(x)
         # only by way of z: the score of q has mean zero, and leaving it out is the first half of the method
         log_q = DiagonalNormal(q.mu.detach(), q.log_sigma.detach()).log_prob(z)
         log_w = log_likelihood + model.prior.log_prob(z) - log_q

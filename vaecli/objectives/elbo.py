@@ -26,6 +26,6 @@ class ELBO:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)
-        reconstruction = model.log_likelihood(z, y, x).mean(0)
+        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
         kl = kl_divergence(q, model.prior)
         return Bound(reconstruction - self.kl_weight * kl, reconstruction, kl)

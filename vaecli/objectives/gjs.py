@@ -30,7 +30,7 @@ class GJS:
         """Nats per image, shape (B,)."""
         q, p = model.posterior(x, y), model.prior
         z = q.rsample((self.k,), noise)
-        reconstruction = model.log_likelihood(z, y, x).mean(0)
+        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
         g = geometric_mean(q, p, self.alpha)
         divergence = (1 - self.alpha) * kl_divergence(q, g) + self.alpha * kl_divergence(p, g)
         with torch.no_grad():

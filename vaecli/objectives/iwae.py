@@ -28,7 +28,7 @@ class IWAE:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)
-        log_likelihood = model.log_likelihood(z, y, x)
+        log_likelihood = model.likelihood(z, y).log_prob(x)
         log_w = log_likelihood + model.prior.log_prob(z) - q.log_prob(z)
         value = log_w.logsumexp(0) - math.log(self.k)
         with torch.no_grad():

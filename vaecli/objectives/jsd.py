@@ -29,7 +29,7 @@ class JSD:
         q, p = model.posterior(x, y), model.prior
         z = q.rsample((self.k,), noise)
         z_prior = p.rsample((self.k, len(x)), noise)
-        reconstruction = model.log_likelihood(z, y, x).mean(0)
+        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
 
         def log_m(at: Tensor) -> Tensor:
             return torch.logaddexp(q.log_prob(at), p.log_prob(at)) - math.log(2)
