@@ -89,7 +89,7 @@ READERS = {MODEL: load_checkpoint, TRAINING: lambda path: load_training(path.par
 READERS[TRAINING].__name__ = "load_training"
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )

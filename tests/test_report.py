@@ -43,14 +43,14 @@ def drawn(reported, tmp_path, vaecli, monkeypatch):
 
 
 def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported):
-    text = (reported / "report/index.html").read_text()
+    text = (reported / "report-quick/index.html").read_text()
     tags = Tags(text)
     assert [each["id"] for each in tags.all("article")] == ["explorer", "figure3", "figure5", "figure8", "figure11", "settings"]
     pictures = tags.all("img")
     assert [each["src"].split("/")[0] for each in pictures] == ["figure3", "figure8", "figure8", "figure11"]
-    told = json.loads((reported / "report/report.json").read_text())["figures"]
+    told = json.loads((reported / "report-quick/report.json").read_text())["figures"]
     for each in pictures:
-        assert (reported / "report" / each["src"]).is_file()
+        assert (reported / "report-quick" / each["src"]).is_file()
         number = re.match(r"figure(\d+)/", each["src"])[1]
         assert told[number]["finding"]["text"] in each["alt"]
     assert "vaecli compare mnist-z2-elbo-n2000-e1 mnist-z3-elbo-n2000-e1 --out figure3" in text
@@ -59,7 +59,7 @@ def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported)
 
 
 def test_the_page_asks_nobody_for_anything(reported):
-    text = (reported / "report/index.html").read_text()
+    text = (reported / "report-quick/index.html").read_text()
     assert not re.search(r"https?://", text)
     assert "default-src 'none'" in text
 
@@ -89,7 +89,7 @@ def test_a_run_of_another_kind_under_the_name_is_left_alone(drawn, tmp_path):
 
 
 def test_a_picture_that_is_gone_is_drawn_again(drawn, tmp_path):
-    picture = tmp_path / "report/figure11/compare-reconstructions.png"
+    picture = tmp_path / "report-quick/figure11/compare-reconstructions.png"
     before = picture.read_bytes()
     picture.unlink()
     assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [11]
@@ -97,7 +97,7 @@ def test_a_picture_that_is_gone_is_drawn_again(drawn, tmp_path):
 
 
 def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
-    shutil.rmtree(tmp_path / "report")
+    shutil.rmtree(tmp_path / "report-quick")
     measured = []
 
     def interrupted(figure, seen):
@@ -113,7 +113,7 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
 
 
 def test_a_state_that_is_not_ours_is_drawn_anew(drawn, tmp_path):
-    state = tmp_path / "report/report.json"
+    state = tmp_path / "report-quick/report.json"
     for damaged in (b"{", b"[]", state.read_bytes().replace(b'"words"', b'"other"')):
         state.write_bytes(damaged)
         assert json.loads(drawn("report", "--quick", "--only", "5", "--json").out)["drawn"] == [5]
@@ -123,7 +123,7 @@ def test_ctrl_c_within_a_drawing_is_one_line(drawn, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    shutil.rmtree(tmp_path / "report")
+    shutil.rmtree(tmp_path / "report-quick")
     monkeypatch.setattr("vaecli.measurement.measure", interrupted)
     assert one_line(drawn("report", *REPORTED, "-q"), 130) == "vaecli: interrupted"
 
@@ -141,7 +141,7 @@ def test_without_fashion_mnist_the_others_are_drawn(vaecli, monkeypatch, tmp_pat
     outcome = vaecli("report", "--quick", "--only", "5,8", "-q")
     assert outcome.code == 1
     assert "a part of the report is missing: figures 8 are not drawn: fashion-mnist: not found" in outcome.err
-    text = (tmp_path / "report/index.html").read_text()
+    text = (tmp_path / "report-quick/index.html").read_text()
     assert "figures 8 are not drawn: fashion-mnist: not found" in text
     assert 'id="figure5"' in text
 

@@ -44,7 +44,7 @@ def page(request, browser, reported):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get_log("browser")
     browser.get_log("performance")
-    browser.get((reported / "report/index.html").as_uri())
+    browser.get((reported / "report-quick/index.html").as_uri())
     until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
     return browser
 

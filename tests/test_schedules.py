@@ -29,8 +29,8 @@ def test_training_uses_the_schedule_and_the_epsilon(digits):
     config = Config(lr_schedule="cosine", epochs=4, adam_eps=1e-4)
     model = build(config)
     optimizer = make_optimizer(model, config)
-    assert optimizer.param_groups[0]["eps"] == 1e-4
-    used = [optimizer.param_groups[0]["lr"] for _ in fit(model, optimizer, digits, config)]
+    assert optimizer.eps == 1e-4
+    used = [optimizer.rate for _ in fit(model, optimizer, digits, config)]
     assert used == [learning_rate(config, epoch) for epoch in range(1, 5)]
 
 

@@ -94,7 +94,7 @@ def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
         model, optimizer, records = run(Config(objective="iwae", k=3, hidden=(50,), epochs=4, precision=precision), digits)
         losses[precision] = records[-1].loss
         assert {each.dtype for each in model.parameters()} == {torch.float32}
-        assert {each["exp_avg"].dtype for each in optimizer.state.values()} == {torch.float32}
+        assert {each.dtype for each in optimizer.exp_avg} == {torch.float32}
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.002)
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
-from torch.optim import Adam
 
+from vaecli.adam import Adam
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.files import csv_bytes, write_file
@@ -82,9 +82,11 @@ class Training:
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Gives an optimizer of the model's parameters the moments that it had after so many steps."""
-        for name, parameter in self.model.named_parameters():
-            kept = {kind: self.moments[f"{kind}.{name}"].to(parameter.device) for kind in _MOMENTS}
-            optimizer.state[parameter] = {"step": torch.tensor(float(steps), device=parameter.device), **kept}
+        for kind in _MOMENTS:
+            for (name, _), moment in zip(self.model.named_parameters(), getattr(optimizer, kind), strict=True):
+                moment.copy_(self.moments[f"{kind}.{name}"])
+        for count in optimizer.steps:
+            count.fill_(steps)
 
 
 def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping[str, Any]], results: dict[str, float]) -> None:
@@ -94,9 +96,9 @@ def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     moments = {
-        f"{kind}.{name}": optimizer.state[parameter][kind].detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
+        f"{kind}.{name}": moment.cpu().contiguous()
         for kind in _MOMENTS
+        for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
     _save(folder, model.config, weights, moments, rows, results)
 

@@ -83,7 +83,7 @@ class Config:
     )  # fmt: skip
     adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     precision: str = setting(
-        "auto", "Matrix products while training; auto: bf16 where the processor has it, else fp32.", "Training",
+        "auto", "Matrix products while training; auto: the faster of the two here.", "Training",
         choices=("auto", "fp32", "bf16"),
     )  # fmt: skip
     seed: int = setting(0, "Seed of weights, order and noise.", "Training", low=0, high=2**63 - 1)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
 
+from vaecli.adam import Adam
 from vaecli.gaussian import DiagonalNormal
 from vaecli.model import VAE
 
@@ -58,7 +58,7 @@ def infer(
     labels = None if y is None else y.repeat(starts, 1)
     mu = torch.randn(starts * count, latents, generator=noise, device=x.device).requires_grad_()
     log_sigma = torch.full_like(mu, -1.0).detach().requires_grad_()
-    optimizer = Adam([mu, log_sigma])
+    optimizer = Adam([mu, log_sigma], LEARNING_RATES[0])
 
     def bound(particles: int) -> Tensor:
         q = DiagonalNormal(mu, log_sigma)
@@ -75,7 +75,7 @@ def infer(
         return float(total) / count
 
     taken = 0
-    for optimizer.param_groups[0]["lr"] in LEARNING_RATES:
+    for optimizer.rate in LEARNING_RATES:
         before, now = -math.inf, -math.inf
         while taken < steps and (now == -math.inf or now - before >= RISE):
             size = min(WINDOW, steps - taken)

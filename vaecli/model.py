@@ -113,8 +113,9 @@ def build(config: Config, images: Images | None = None) -> VAE:
 
 def empty(config: Config) -> VAE:
     """A model whose weights are memory not yet filled."""
-    model = skeleton(config).to_empty(device="cpu")
-    model._zeros.zero_()
+    model = skeleton(config)
+    model.load_state_dict({name: torch.empty(each.shape) for name, each in model.state_dict().items()}, assign=True)
+    model._zeros = torch.zeros(config.latent_dim)
     return model
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
 
+from vaecli.adam import Adam
 from vaecli.config import Config
 from vaecli.data.images import Images
 from vaecli.device import matmul_dtype

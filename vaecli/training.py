@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch.optim import Adam
 
+from vaecli.adam import Adam
 from vaecli.config import Config
 from vaecli.cuda_graph import RecordedStep
 from vaecli.data.images import Images
@@ -45,20 +45,8 @@ class EpochRecord:
 
 
 def make_optimizer(model: VAE, config: Config) -> Adam:
-    """Adam (Kingma & Ba 2015) with the settings' epsilon, all parameters in one fused step."""
-    device = next(model.parameters()).device
-    if device.type == "cuda":  # a CUDA graph reads the learning rate from the device
-        return Adam(model.parameters(), torch.tensor(config.lr, device=device), eps=config.adam_eps, fused=True, capturable=True)
-    return Adam(model.parameters(), config.lr, eps=config.adam_eps, fused=True)
-
-
-def set_learning_rate(optimizer: Adam, rate: float) -> None:
-    """Has the next steps made at this rate, those of a recorded step too."""
-    group = optimizer.param_groups[0]
-    if isinstance(group["lr"], torch.Tensor):
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
+    """Adam for a model that is on its device, with the settings' epsilon."""
+    return Adam(model.parameters(), config.lr, config.adam_eps)
 
 
 def batches(images: Images, config: Config) -> int:
@@ -100,7 +88,7 @@ def fit(
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
-        set_learning_rate(optimizer, learning_rate(config, epoch))
+        optimizer.rate = learning_rate(config, epoch)
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()

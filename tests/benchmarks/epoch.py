@@ -219,6 +219,14 @@ def run(name: str, k: int, epochs: int, share: float) -> None:
     print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
+def precision() -> str:
+    import torch
+
+    from vaecli.device import matmul_dtype
+
+    return str(matmul_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
+
+
 def processor() -> str:
     try:
         named = [
@@ -244,7 +252,11 @@ def main() -> None:
     if given.sweep:
         names = ["vaecli"]
     table = Table(
-        box=None, pad_edge=False, header_style="bold", title=f"{processor()}, {platform.python_version()}", title_justify="left"
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"{processor()}, Python {platform.python_version()}, {precision()}",
+        title_justify="left",
     )
     for heading in ("k", "", "s an epoch", "images a second", "peak GB", "x floor", "x dataloader"):
         table.add_column(heading, justify="left" if heading == "" else "right")

@@ -21,6 +21,7 @@ from vaecli.config import Config, read_config
 from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
 from vaecli.files import make_folder, write_file
 from vaecli.report.definitions import FIGURES, IWAE10, Z2, Figure, Settings, train_command
+from vaecli.report.state import State
 from vaecli.runs import CONFIG, FILES, MODEL, read_log, runs_in
 
 HELP = example("vaecli report --only 1,4,13")
@@ -32,7 +33,14 @@ def report(
     only: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="These figures only.", show_default=False, rich_help_panel=OUTPUT)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the page and its pictures.", rich_help_panel=OUTPUT)] = Path("report"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the page and its pictures; report, or report-quick with --quick, if not given.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -49,6 +57,7 @@ def report(
     """Train what is missing, draw all figures of the report, and write them as one page with what was measured."""
     console.set_quiet(quiet)
     figures = _chosen(only)
+    out = out or Path("report-quick" if quick else "report")
     make_folder(out)
     change = (dict(QUICK) if quick else {}) | ({"epochs": epochs} if epochs else {})
     missing = _without_data(figures)
@@ -60,7 +69,7 @@ def report(
         for config in wanted:
             if config not in found:
                 found[config] = _trained(config, device, work, quiet)
-        state = _State.read(out / STATE)
+        state = State.read(out / STATE)
         for figure in figures:
             work.tell(f"Figure {figure.number}")
             _bring_up_to_date(figure, found, change, state, out, device, quick, quiet)
@@ -189,33 +198,8 @@ def _is_of(folder: Path, config: Config) -> bool:
         return False
 
 
-class _State:
-    """What was drawn before, by number, and from what."""
-
-    def __init__(self, path: Path, figures: dict[str, Any], page: str) -> None:
-        self.path, self.figures, self.page = path, figures, page
-        self.drawn: list[int] = []
-
-    @classmethod
-    def read(cls, path: Path) -> "_State":
-        try:
-            told = json.loads(path.read_bytes())
-            figures, page = dict(told["figures"]), str(told["page"])
-            for each in figures.values():
-                if not {"key", "told", "pictures", "text", "seconds"} <= set(each) or not {"text", "holds", "words"} <= set(
-                    each["finding"]
-                ):
-                    raise ValueError
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none yet, or not ours: all is drawn anew
-            return cls(path, {}, "")
-        return cls(path, figures, page)
-
-    def keep(self) -> None:
-        write_file(self.path, json.dumps({"figures": self.figures, "page": self.page}, indent=1).encode())
-
-
 def _bring_up_to_date(
-    figure: Figure, found: dict[Config, Path], change: Settings, state: _State, out: Path, device: str, quick: bool, quiet: bool
+    figure: Figure, found: dict[Config, Path], change: Settings, state: State, out: Path, device: str, quick: bool, quiet: bool
 ) -> None:
     """Draws and measures a figure, unless that was done with the same runs."""
     folders = [[found[_config(each, change)] for each in some] for some in (figure.trains, figure.also)]
@@ -233,6 +217,7 @@ def _bring_up_to_date(
     start = time.perf_counter()
     words = [figure.draw[0], *(str(folder) for folder in folders[0]), *figure.draw[1:], *(_quickly(figure) if quick else ())]
     words += ["--out", str(out / figure.folder), "--device", device] if figure.draws else []
+    words += ["--k", "0"] if figure.draw[0] == "compare" and "--k" not in figure.draw else []  # no finding needs its bound
     told = json.loads(_printed([*words, "--json", "--quiet"], quiet))
     text = "" if figure.draws else _printed([*words, "--quiet"], quiet)
     pictures = []
@@ -277,7 +262,7 @@ def _write_page(
     figures: Sequence[Figure],
     found: dict[Config, Path],
     change: Settings,
-    state: _State,
+    state: State,
     out: Path,
     missing: list[str],
     quick: bool,
