@@ -151,6 +151,11 @@ def test_a_figure_that_is_none_is_told(vaecli):
         assert "expected numbers of figures, 1 to 14" in one_line(vaecli("report", "--only", wrong), 2)
 
 
+def test_a_device_that_is_none_is_told_before_anything_is_done(vaecli, tmp_path):
+    assert "--device gpu: expected one of auto, cpu" in one_line(vaecli("report", "--only", "5", "--device", "gpu"), 2)
+    assert not (tmp_path / "report").exists()
+
+
 def test_the_readme_has_the_same_lines():
     rows = {}
     for line in (Path(__file__).parents[1] / "README.md").read_text().splitlines():

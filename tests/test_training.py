@@ -110,6 +110,7 @@ def test_auto_precision_is_what_the_processor_multiplies_fast(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     monkeypatch.setattr(device, "bf16_gain", lambda: pytest.fail("measured without need: without the instructions it takes long"))
     assert matmul_dtype("auto", cpu) is torch.float32
+    assert matmul_dtype("bf16", cpu) is torch.bfloat16
     assert matmul_dtype("auto", torch.device("mps")) is torch.float32
 
 

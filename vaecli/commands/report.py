@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from vaecli import __version__, console
-from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, example
+from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, check_device, example
 from vaecli.commands.training_run import Show, train_run
 from vaecli.config import Config, read_config
 from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
@@ -58,6 +58,7 @@ def report(
     console.set_quiet(quiet)
     figures = _chosen(only)
     out = out or Path("report-quick" if quick else "report")
+    check_device(device)
     make_folder(out)
     change = (dict(QUICK) if quick else {}) | ({"epochs": epochs} if epochs else {})
     missing = _without_data(figures)
