@@ -87,7 +87,7 @@ class _LogProb(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * grads[0].unsqueeze(-1), None
+        return gradient * grads[0].to(gradient.dtype).unsqueeze(-1), None
 
 
 _BLOCK = 1 << 19
