@@ -36,32 +36,32 @@ def digits() -> Any:
 
 
 def floor(k: int, share: float) -> Iterator[float]:
-    """The products of a step: two layers forward, their two gradients of weights, and the decoder's of its inputs."""
+    """The eleven products of a step: each of four layers forward, its weights' gradient and, but for the first, its inputs'."""
     import torch
 
     from vaecli.device import matmul_dtype
 
     dtype = matmul_dtype("auto", torch.device("cpu"))
-    x, hidden, logits = (
-        torch.randn(rows, width, dtype=dtype) for rows, width in ((BATCH, PIXELS), (BATCH * k, HIDDEN), (BATCH * k, PIXELS))
-    )
-    w_in, w_out, g = (
-        torch.randn(PIXELS, HIDDEN, dtype=dtype),
-        torch.randn(HIDDEN, PIXELS, dtype=dtype),
-        torch.randn(BATCH, HIDDEN, dtype=dtype),
-    )
-    outputs = [
-        torch.empty(a, b, dtype=dtype)
-        for a, b in ((BATCH, HIDDEN), (BATCH * k, PIXELS), (HIDDEN, PIXELS), (BATCH * k, HIDDEN), (PIXELS, HIDDEN))
+    layers = [
+        (torch.randn(rows, inputs, dtype=dtype), torch.randn(outputs, inputs, dtype=dtype), torch.randn(rows, outputs, dtype=dtype))
+        for rows, inputs, outputs in (
+            (BATCH, PIXELS, HIDDEN),
+            (BATCH, HIDDEN, 2 * LATENT),
+            (BATCH * k, LATENT, HIDDEN),
+            (BATCH * k, HIDDEN, PIXELS),
+        )
     ]
+    results = [(torch.empty_like(output), torch.empty_like(weight), torch.empty_like(x)) for x, weight, output in layers]
     while True:
         start = time.perf_counter()
         for _ in range(round(STEPS * share)):
-            torch.mm(x, w_in, out=outputs[0])
-            torch.mm(hidden, w_out, out=outputs[1])
-            torch.mm(hidden.T, logits, out=outputs[2])
-            torch.mm(logits, w_out.T, out=outputs[3])
-            torch.mm(x.T, g, out=outputs[4])
+            for (x, weight, _), (output, _, _) in zip(layers, results, strict=True):
+                torch.mm(x, weight.T, out=output)
+            for number in (3, 2, 1, 0):
+                (x, weight, gradient), (_, of_weight, of_x) = layers[number], results[number]
+                torch.mm(gradient.T, x, out=of_weight)
+                if number:
+                    torch.mm(gradient, weight, out=of_x)
         yield time.perf_counter() - start
 
 
