@@ -51,17 +51,16 @@ def floor(k: int, share: float) -> Iterator[float]:
             (BATCH * k, HIDDEN, PIXELS),
         )
     ]
-    results = [(torch.empty_like(output), torch.empty_like(weight), torch.empty_like(x)) for x, weight, output in layers]
+    products = [(x, weight.T) for x, weight, _ in layers]
+    for x, weight, gradient in reversed(layers):
+        products += [(gradient.T, x), (gradient, weight)]
+    products.pop()  # nothing asks for the images' gradient
+    results = [torch.mm(a, b) for a, b in products]
     while True:
         start = time.perf_counter()
         for _ in range(round(STEPS * share)):
-            for (x, weight, _), (output, _, _) in zip(layers, results, strict=True):
-                torch.mm(x, weight.T, out=output)
-            for number in (3, 2, 1, 0):
-                (x, weight, gradient), (_, of_weight, of_x) = layers[number], results[number]
-                torch.mm(gradient.T, x, out=of_weight)
-                if number:
-                    torch.mm(gradient, weight, out=of_x)
+            for (a, b), result in zip(products, results, strict=True):
+                torch.mm(a, b, out=result)
         yield time.perf_counter() - start
 
 
