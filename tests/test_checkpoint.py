@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from vaecli.checkpoint import _pack, load_checkpoint
-from vaecli.config import Config
+from vaecli.config import Config, read_config
 from vaecli.errors import CheckpointError, VaecliError
 from vaecli.files import write_file
 from vaecli.model import build
@@ -39,8 +39,8 @@ def test_a_run_holds_what_it_should(trained):
     assert sorted(each.name for each in trained.iterdir()) == sorted([MODEL, TRAINING, CONFIG, LOSS])
     with safe_open(trained / MODEL, "pt") as file:
         about = json.loads(file.metadata()["vaecli"])
-    assert Config.from_json(about["config"]) == Config(epochs=2) == Config.from_json(json.loads((trained / CONFIG).read_text()))
-    assert set(about) == {"format", "config", "results", "sha256"}
+    assert Config.from_json(about["config"]) == Config(epochs=2) == Config(**read_config(trained / CONFIG)[0])
+    assert set(about) == {"format", "config", "results", "provenance", "sha256"}
     rows = (trained / LOSS).read_text().splitlines()
     assert rows[0] == "epoch,loss,elbo,reconstruction,kl,test_elbo,seconds,images_per_second"
     assert len(rows) == 3

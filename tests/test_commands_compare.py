@@ -89,7 +89,7 @@ def test_different_images_or_likelihoods_are_not_compared_in_nats(vaecli, small_
         ("clothes", ["--dataset", "fashion-mnist", "--data-dir", FASHION]),
     ):
         assert vaecli("train", "--epochs", "1", "--name", name, "-q", *more).code == 0
-    outcome = vaecli("compare", "small", "grey", "clothes", "--data-dir", small_mnist, "--k", "0")
+    outcome = vaecli("compare", "small", "grey", "clothes", "--k", "0")
     assert outcome.code == 0
     assert "they are of different images" in outcome.err
     assert "densities of grey ones" in outcome.err

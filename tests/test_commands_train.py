@@ -17,7 +17,7 @@ def train(vaecli, small_mnist):
 def test_stdout_is_the_path_and_stderr_tells_the_story(train):
     outcome = train("--latent-dim", "3")
     assert outcome.code == 0
-    assert outcome.out == "checkpoints/mnist-z3-elbo-e1\n"
+    assert outcome.out == "checkpoints/own-small-mnist0-z3-elbo-e1\n"
     lines = outcome.err.splitlines()
     assert lines[0] == "Begin training in 3D latent space"
     assert lines[1].startswith("Epoch 1: loss ") and "test -ELBO " in lines[1]
@@ -28,7 +28,7 @@ def test_quiet_says_nothing_and_json_says_all(train):
     outcome = train("--quiet", "--json")
     assert outcome.err == ""
     told = json.loads(outcome.out)
-    assert told["run"] == "checkpoints/mnist-z2-elbo-e1"
+    assert told["run"] == "checkpoints/own-small-mnist0-z2-elbo-e1"
     assert told["test_elbo"] == pytest.approx(told["test_reconstruction"] - told["test_kl"])
 
 

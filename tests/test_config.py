@@ -54,8 +54,8 @@ def test_run_names_tell_settings_apart():
 def test_a_config_file_gives_the_settings_and_options_change_them(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(Config(objective="elbo", kl_weight=0.5, latent_dim=7).to_json()))
-    assert Config(**merge(read_config(path), {"objective": "iwae", "k": 3})) == Config(objective="iwae", k=3, latent_dim=7)
-    assert Config(**merge(read_config(path), {"seed": 3})) == Config(kl_weight=0.5, latent_dim=7, seed=3)
+    assert Config(**merge(read_config(path)[0], {"objective": "iwae", "k": 3})) == Config(objective="iwae", k=3, latent_dim=7)
+    assert Config(**merge(read_config(path)[0], {"seed": 3})) == Config(kl_weight=0.5, latent_dim=7, seed=3)
     for content in ("", "[1]", '{"k": "many"}', "[" * 10_000):
         path.write_text(content)
         with pytest.raises(UsageError, match=f"--config {path}: "):

@@ -24,7 +24,9 @@ from vaecli.config import Config, read_config
 from vaecli.data.idx import read_images, read_labels
 from vaecli.data.picture import read_mask, read_picture
 from vaecli.errors import CheckpointError, DataError, UsageError
+from vaecli.files import RunFolder
 from vaecli.model import build
+from vaecli.provenance import DataRecord, Provenance
 from vaecli.training import make_optimizer
 
 SCALE = int(os.environ.get("VAECLI_FUZZ", "1"))
@@ -32,6 +34,8 @@ SCALE = int(os.environ.get("VAECLI_FUZZ", "1"))
 
 MEMORY = 100e6
 """Bytes that reading a file of at most some hundred kilobytes may take for Python's objects."""
+
+PROVENANCE = Provenance(DataRecord(64 * "0", 64 * "1", "/data"), "cpu", "fp32", 2, "2.15.0")
 
 OUTCOMES: Counter[str] = Counter()
 
@@ -81,7 +85,8 @@ def run(tmp_path_factory):
     for each in model.parameters():
         each.grad = torch.ones_like(each)
     optimizer.step()
-    save_epoch(folder, model, optimizer, [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}], {"epoch": 1})
+    rows = [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}]
+    save_epoch(RunFolder(folder), model, optimizer, rows, {"epoch": 1}, PROVENANCE)
     return Files((name, (folder / name).read_bytes()) for name in (MODEL, TRAINING))
 
 

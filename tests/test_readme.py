@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vaecli.data import Source
+
 README = Path(__file__).parents[1] / "README.md"
 FASHION = Path(__file__).parent / "data" / "fashion-mnist"
 ROW = re.compile(r"^\| (\d+) \|(.*)\|$")
@@ -38,6 +40,7 @@ def test_the_table_has_all_fourteen_figures_with_one_command_each():
 @pytest.mark.parametrize(("number", "trains", "draws"), FIGURES)
 def test_every_line_runs(vaecli, monkeypatch, workplace, small_mnist, number, trains, draws):
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr(Source, "own", False)  # the small folders stand for the data sets
     for command in trains:
         folder = FASHION if "fashion-mnist" in command else small_mnist
         outcome = vaecli(*command, "--data-dir", folder, "--overwrite", "-q")

@@ -120,7 +120,10 @@ def test_a_locked_folder_is_refused_and_a_dead_lock_is_not(tmp_path):
     holder.stdout.close()
     with files.locked_folder(tmp_path / "run", ()):
         pass
-    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run").is_dir()  # as for this process, which did not make it
+    with files.locked_folder(tmp_path / "new", ()):
+        pass
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_a_killed_process_left_beside_the_files_goes(tmp_path):
@@ -152,7 +155,9 @@ def test_a_signal_ends_with_where_the_run_stands(tmp_path, small_mnist, number, 
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert out == ""
-    kept = int(re.search(r"keeps epoch (\d+); go on with: vaecli train --name run --resume --out", err.splitlines()[-1])[1])
+    last = err.splitlines()[-1]
+    kept = int(re.search(r"keeps epoch (\d+); go on with: vaecli train --name run --resume --out", last)[1])
+    assert last.endswith(f"--out {tmp_path} --data-dir {small_mnist}")
     assert kept == len(rows(tmp_path / "run")) >= 2
     assert sorted(each.name for each in (tmp_path / "run").iterdir()) == sorted(FILES)
 

@@ -3,7 +3,7 @@ import torch
 
 from vaecli import device, registry, step
 from vaecli.config import Config
-from vaecli.device import matmul_dtype
+from vaecli.device import resolve_precision
 from vaecli.errors import TrainingError
 from vaecli.gaussian import DiagonalNormal
 from vaecli.model import build
@@ -102,16 +102,16 @@ def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
 def test_auto_precision_is_what_the_processor_multiplies_fast(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    for gain, expected in ((2.0, torch.bfloat16), (0.5, torch.float32)):
+    for gain, expected in ((2.0, "bf16"), (0.5, "fp32")):
         monkeypatch.setattr(device, "bf16_gain", lambda gain=gain: gain)
-        assert matmul_dtype("auto", cpu) is expected
-        assert matmul_dtype("fp32", cpu) is torch.float32
-        assert matmul_dtype("bf16", cpu) is torch.bfloat16
+        assert resolve_precision("auto", cpu) == expected
+        assert resolve_precision("fp32", cpu) == "fp32"
+        assert resolve_precision("bf16", cpu) == "bf16"
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     monkeypatch.setattr(device, "bf16_gain", lambda: pytest.fail("measured without need: without the instructions it takes long"))
-    assert matmul_dtype("auto", cpu) is torch.float32
-    assert matmul_dtype("bf16", cpu) is torch.bfloat16
-    assert matmul_dtype("auto", torch.device("mps")) is torch.float32
+    assert resolve_precision("auto", cpu) == "fp32"
+    assert resolve_precision("bf16", cpu) == "bf16"
+    assert resolve_precision("auto", torch.device("mps")) == "fp32"
 
 
 def test_the_gain_of_bf16_is_measured():

@@ -21,9 +21,12 @@ from torch import Tensor
 
 from vaecli.adam import Adam
 from vaecli.config import Config
-from vaecli.errors import CheckpointError, UsageError
-from vaecli.files import csv_bytes, write_file
+from vaecli.data.images import Images
+from vaecli.data.load import expect, load_images
+from vaecli.errors import CheckpointError, DataError, UsageError, VaecliError
+from vaecli.files import RunFolder, csv_bytes
 from vaecli.model import VAE, empty, skeleton
+from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING, rows_of
 
 FORMAT = 1
@@ -43,12 +46,14 @@ class Checkpoint:
         model: ready to evaluate, on the CPU.
         config: the settings it was trained with.
         results: what its run measured at the end: ``epoch`` and bounds in nats.
+        provenance: where its numbers come from; None for a run of a vaecli that did not write it down.
         path: the file it was read from.
     """
 
     model: VAE
     config: Config
     results: dict[str, float]
+    provenance: Provenance | None
     path: Path
 
     @property
@@ -61,6 +66,33 @@ class Checkpoint:
         """The run's folder."""
         return self.path.parent
 
+    def images(self, split: str, data_dir: Path | None = None) -> Images:
+        """The images that the run was trained (``train``) or tested (``test``) on.
+
+        They are looked for where the run found them.
+
+        Args:
+            split: ``train`` or ``test``.
+            data_dir: where the folder of its IDX files is now.
+
+        Raises:
+            DataError: they cannot be read, or are others.
+        """
+        if self.provenance is None:
+            return load_images(self.config.dataset, split, data_dir)
+        data = self.provenance.data
+        place = data_dir or (Path(data.folder) if data.folder else None)
+        try:
+            images = load_images(self.config.dataset, split, place)
+        except DataError as error:
+            if data_dir or not data.folder:
+                raise
+            raise DataError(
+                f"{error}; the run {self.name} read its images there: if they were moved, give --data-dir DIR"
+            ) from None
+        expect(images, split, getattr(data, split), str(place or self.config.dataset), self.name)
+        return images
+
 
 @dataclass(frozen=True)
 class Training:
@@ -72,6 +104,7 @@ class Training:
         moments: Adam's, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
         log: the rows of ``loss.csv``, one for each finished epoch, as text.
         results: what the run had measured.
+        provenance: where its numbers come from; None for a run of a vaecli that did not write it down.
     """
 
     model: VAE
@@ -79,6 +112,7 @@ class Training:
     moments: dict[str, Tensor]
     log: list[dict[str, str]]
     results: dict[str, float]
+    provenance: Provenance | None
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Gives an optimizer of the model's parameters the moments that it had after so many steps."""
@@ -89,8 +123,11 @@ class Training:
             count.fill_(steps)
 
 
-def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping[str, Any]], results: dict[str, float]) -> None:
-    """Writes what a run has come to: moments, weights, settings and the loss log, each file whole or not at all.
+def save_epoch(
+    folder: RunFolder, model: VAE, optimizer: Adam, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
+    provenance: Provenance | None,
+) -> None:  # fmt: skip
+    """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
 
     The first file written holds the whole state, so that a run that is killed between two of them goes on from the newer one.
     """
@@ -100,39 +137,53 @@ def save_epoch(folder: Path, model: VAE, optimizer: Adam, rows: Sequence[Mapping
         for kind in _MOMENTS
         for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
-    _save(folder, model.config, weights, moments, rows, results)
+    for name, data in _files(model.config, weights, moments, rows, results, provenance).items():
+        folder.write(name, data)
 
 
-def save_again(folder: Path, training: Training, results: dict[str, float] | None = None) -> None:
+def save_again(folder: RunFolder, training: Training, results: dict[str, float] | None = None) -> None:
     """Brings a run's files in line with the state that it goes on from, where a crash between two of them left one behind.
 
     Args:
         folder: the run's.
         training: its state.
-        results: to say in the place of its own.
+        results: to write instead of its own.
     """
     weights = dict(training.model.state_dict())
     results = training.results if results is None else results
-    _save(folder, training.config, weights, training.moments, training.log, results, only_changed=True)
+    files = _files(training.config, weights, training.moments, training.log, results, training.provenance)
+    for name, data in files.items():
+        path = folder.path / name
+        if not (path.is_file() and path.read_bytes() == data):
+            folder.write(name, data)
 
 
-def _save(
-    folder: Path, config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
-    results: dict[str, float], only_changed: bool = False,
-) -> None:  # fmt: skip
+def save_settings(folder: RunFolder, config: Config, provenance: Provenance) -> None:
+    """Writes a run's ``config.json``: what it needs to start again if it is killed before its first epoch."""
+    folder.write(CONFIG, _settings(config, provenance))
+
+
+def _settings(config: Config, provenance: Provenance | None) -> bytes:
+    return (json.dumps({**config.to_json(), **_provenance(provenance)}, indent=2) + "\n").encode()
+
+
+def _provenance(provenance: Provenance | None) -> dict[str, Any]:
+    return {} if provenance is None else {PROVENANCE: provenance.to_json()}
+
+
+def _files(
+    config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
+    results: dict[str, float], provenance: Provenance | None,
+) -> dict[str, bytes]:  # fmt: skip
     log = csv_bytes(rows)
-    about = {"config": config.to_json(), "results": results}
+    about = {"config": config.to_json(), "results": results, **_provenance(provenance)}
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
-    files = {
+    return {
         TRAINING: _pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
         MODEL: _pack(weights, about),
-        CONFIG: (json.dumps(config.to_json(), indent=2) + "\n").encode(),
+        CONFIG: _settings(config, provenance),
         LOSS: log,
     }
-    for name, data in files.items():
-        path = folder / name
-        if not (only_changed and path.is_file() and path.read_bytes() == data):
-            write_file(path, data)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -145,8 +196,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: it is missing, damaged, not a checkpoint of vaecli, or of a newer format.
     """
     file = path / MODEL if path.is_dir() else path
-    config, weights, results = _load(file, lambda weights: weights)
-    return Checkpoint(_filled(config, weights).eval(), config, results, file)
+    config, weights, results, provenance = _load(file, lambda weights: weights)
+    return Checkpoint(_filled(config, weights).eval(), config, results, provenance, file)
 
 
 def load_training(folder: Path) -> Training:
@@ -156,14 +207,14 @@ def load_training(folder: Path) -> Training:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
     """
     file = folder / TRAINING
-    config, tensors, results = _load(
+    config, tensors, results, provenance = _load(
         file, lambda weights: {f"{kind}.{name}": value for kind in ("weight", *_MOMENTS) for name, value in weights.items()}, [_LOG]
     )
     log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
     if len(log) != results.get("epoch"):
         raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {results.get('epoch')}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
-    return Training(_filled(config, weights), config, tensors, log, results)
+    return Training(_filled(config, weights), config, tensors, log, results, provenance)
 
 
 def _filled(config: Config, weights: dict[str, Tensor]) -> VAE:
@@ -177,8 +228,8 @@ _Shapes = dict[str, tuple[torch.dtype, torch.Size]]
 
 def _load(
     file: Path, wanted: Callable[[_Shapes], _Shapes], texts: Sequence[str] = ()
-) -> tuple[Config, dict[str, Tensor], dict[str, float]]:
-    """The settings, tensors and results of a file.
+) -> tuple[Config, dict[str, Tensor], dict[str, float], Provenance | None]:
+    """The settings, tensors, results and provenance of a file.
 
     Args:
         file: its path.
@@ -211,7 +262,11 @@ def _load(
     results = about.get("results")
     if not isinstance(results, dict) or not all(type(value) in (int, float) for value in results.values()):
         raise CheckpointError(f"{file}: its results are not numbers: the file is damaged or not made by vaecli")
-    return config, tensors, results
+    try:
+        provenance = Provenance.from_json(about[PROVENANCE]) if PROVENANCE in about else None
+    except VaecliError as error:
+        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
+    return config, tensors, results, provenance
 
 
 def _pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:

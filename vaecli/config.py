@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from vaecli import registry
-from vaecli.errors import UsageError
+from vaecli.errors import UsageError, VaecliError
+from vaecli.provenance import PROVENANCE, Provenance
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
@@ -156,8 +157,12 @@ class Config:
 
     @property
     def run_name(self) -> str:
-        """A folder name that tells the settings apart: data, latent size, objective, then whatever is not the default."""
-        parts = [self.dataset, f"z{self.latent_dim}", self.objective]
+        """`name_for` the data set."""
+        return self.name_for(self.dataset)
+
+    def name_for(self, data: str) -> str:
+        """A folder name that tells the settings apart: `data`, latent size, objective, then whatever is not the default."""
+        parts = [data, f"z{self.latent_dim}", self.objective]
         parts += [f"k{self.k}"] if self.k not in (None, 1) else []
         plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
                        arch=self.arch, likelihood=self.likelihood)  # fmt: skip
@@ -182,8 +187,11 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
     """The settings in a ``config.json``, unchecked against each other (options on the command line may change them).
+
+    Returns:
+        The settings; and where the run's numbers come from, if the file says it.
 
     Raises:
         UsageError: it cannot be read or is not such a file.
@@ -191,12 +199,14 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             text = file.read(1 << 16)
-        return Config.from_json(json.loads(text)).to_json()
+        values = json.loads(text)
+        made = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
+        return Config.from_json(values).to_json(), None if made is None else Provenance.from_json(made)
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}; expected the config.json of a run") from None
     except (ValueError, RecursionError):
         raise UsageError(f"--config {path}: found no JSON, expected the config.json of a run") from None
-    except UsageError as error:
+    except VaecliError as error:
         raise UsageError(f"--config {path}: {error}") from None
 
 

@@ -31,25 +31,26 @@ def accumulator(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def matmul_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What matrix products are computed in; weights, moments and log weights are float32 whatever it is.
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision of matrix products, ``fp32`` or ``bf16``; weights, moments and log weights are float32 in both.
 
     Args:
         precision: ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device multiplies it faster than float32 (many a CPU with
-            AVX-512 BF16 or AMX, a GPU from Ampere on).
+            AVX-512 BF16 or AMX, a GPU from Ampere on). On a CPU ``auto`` is measured, so two processes may differ: a run
+            resolves it once and writes it down.
         device: where they are computed.
     """
-    if precision == "auto":
-        match device.type:
-            case "cuda":
-                fast = torch.cuda.is_bf16_supported(including_emulation=False)
-            case "cpu":
-                features = torch.cpu.get_capabilities()
-                fast = bool(features.get("avx512_bf16") or features.get("amx_bf16")) and bf16_gain() > 1.2
-            case _:
-                fast = False
-        precision = "bf16" if fast else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    if precision != "auto":
+        return precision
+    match device.type:
+        case "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        case "cpu":
+            features = torch.cpu.get_capabilities()
+            fast = bool(features.get("avx512_bf16") or features.get("amx_bf16")) and bf16_gain() > 1.2
+        case _:
+            fast = False
+    return "bf16" if fast else "fp32"
 
 
 @cache

@@ -57,11 +57,60 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-@contextmanager
-def locked_folder(path: Path, names: Sequence[str]) -> Iterator[None]:
-    """A folder that nobody else writes a run into, made where it is not there, and removed again where nothing came into it.
+class RunFolder:
+    """An open folder that files are written into, and into no other that takes its path later.
 
-    The lock is on the open folder itself and ends with the process, however that ends; a system without such locks has none.
+    Args:
+        path: the folder.
+        lock: whether to keep other processes from doing the same; the lock ends with the process, however that ends.
+
+    Attributes:
+        locked: whether the lock is held: some file systems have none.
+
+    Raises:
+        VaecliError: another process holds it, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path, lock: bool = False) -> None:
+        self.path = path
+        self._handle: int | None = None
+        self.locked = False
+        try:
+            if lock and fcntl:
+                self._handle = os.open(path, os.O_RDONLY)
+                self.locked = _lock(self._handle, path)
+            self._identity = _identity(path if self._handle is None else self._handle)
+        except OSError as error:
+            raise VaecliError(f"{path}: cannot be opened ({_reason(error)})") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Puts a file into the folder, whole or not at all.
+
+        Raises:
+            VaecliError: the folder was moved, removed or replaced, or the file cannot be written.
+        """
+        try:
+            there = _identity(self.path) == self._identity
+        except OSError:
+            there = False
+        if not there:
+            raise VaecliError(
+                f"{self.path}: the folder was moved, removed or replaced while this run trained, expected it to stay; "
+                "nothing more is written; train again with --name NAME"
+            )
+        write_file(self.path / name, data)
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        if self._handle is not None:
+            os.close(self._handle)
+
+
+@contextmanager
+def locked_folder(path: Path, names: Sequence[str]) -> Iterator[RunFolder]:
+    """A folder that nobody else writes a run into, made where there is none.
+
+    One that was made here is removed again if nothing came into it.
 
     Args:
         path: the folder.
@@ -70,25 +119,29 @@ def locked_folder(path: Path, names: Sequence[str]) -> Iterator[None]:
     Raises:
         VaecliError: another process holds it, or it cannot be made.
     """
+    made = not path.exists()
     make_folder(path)
-    handle = os.open(path, os.O_RDONLY) if fcntl else None
+    folder = RunFolder(path, lock=True)
     try:
-        if handle is not None:
-            _lock(handle, path)
         for name in names:
             for left in path.glob(f".{name}-*{_PART}"):
                 left.unlink(missing_ok=True)
         try:
-            yield
+            yield folder
         finally:
-            with suppress(OSError):
-                path.rmdir()  # which takes an empty one only
+            if made:
+                with suppress(OSError):
+                    path.rmdir()  # which takes an empty one only
     finally:
-        if handle is not None:
-            os.close(handle)
+        folder.close()
 
 
-def _lock(handle: int, path: Path) -> None:
+def _identity(path: Path | int) -> tuple[int, int]:
+    found = os.fstat(path) if isinstance(path, int) else path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _lock(handle: int, path: Path) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -96,7 +149,8 @@ def _lock(handle: int, path: Path) -> None:
             f"{path}: another vaecli trains this run right now; wait for it, or train beside it with --name NAME"
         ) from None
     except OSError:  # a file system without locks
-        pass
+        return False
+    return True
 
 
 def make_folder(path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from vaecli.adam import Adam
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.device import matmul_dtype
+from vaecli.device import resolve_precision
 from vaecli.model import VAE
 from vaecli.objectives.bound import make_objective
 
@@ -28,7 +28,7 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config) -> St
     """
     objective = make_objective(config)
     device = images.pixels.device
-    dtype = matmul_dtype(config.precision, device)
+    half = resolve_precision(config.precision, device) == "bf16"
     at_once = max(1, ROWS // (config.k or 1))
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
@@ -38,7 +38,7 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config) -> St
         optimizer.zero_grad()
         for start in range(0, len(x), at_once):
             part = slice(start, start + at_once)
-            with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32, cache_enabled=False):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
                 bound = objective(model, x[part], None if y is None else y[part], noise)
             (-bound.value.sum() / len(x)).backward()
             sums += torch.stack(bound).detach().sum(1)

@@ -118,7 +118,7 @@ def compare(
         console.files_written(written, True, runs=rows)
         return
     console.table(table(rows, particles, split))
-    for remark in chain(*map(remarks, rows), cautions([each.config for each in checkpoints], marginal_labels)):
+    for remark in chain(*map(remarks, rows), cautions(checkpoints, marginal_labels)):
         console.note(remark)
     console.files_written(written, False)
 
@@ -137,13 +137,12 @@ def _measure(
     checkpoints: list[Checkpoint], names: list[str], wanted: Wanted, split: str, data_dir: Path | None, limit: int | None,
     where: torch.device,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    from vaecli.data import load_images
     from vaecli.measurement import measure
     from vaecli.runs import read_log
 
     rows = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
-        images = load_images(checkpoint.config.dataset, split, data_dir, limit).to(where)
+        images = checkpoint.images(split, data_dir)[:limit].to(where)
         with console.bar(100, "%") as show:
             measured = measure(checkpoint.model.to(where), images, wanted, partial(_tell, show, name))
         if measured.unresolved:
@@ -176,7 +175,6 @@ def _draw(
 ) -> list[Path]:  # fmt: skip
     import torch
 
-    from vaecli.data import load_images
     from vaecli.figures.grids import Panel, save_panels
     from vaecli.figures.plots import save_curves
     from vaecli.runs import read_log
@@ -186,7 +184,7 @@ def _draw(
     drawn_for = None
     for checkpoint, name in zip(checkpoints, names, strict=True):
         config, model = checkpoint.config, checkpoint.model.to(where)
-        images = load_images(config.dataset, split, data_dir, n).to(where)
+        images = checkpoint.images(split, data_dir)[:n].to(where)
         noise = generator(where, "compare", seed)
         with torch.inference_mode():
             x, y = model.observe(images.pixels, noise), model.condition(images.labels)

@@ -11,7 +11,7 @@ from vaecli.errors import UsageError
 from vaecli.registry import unknown
 
 if TYPE_CHECKING:
-    from vaecli.config import Config
+    from vaecli.checkpoint import Checkpoint
 
 SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
 """The columns that rows can be sorted by."""
@@ -103,10 +103,12 @@ def remarks(row: dict[str, Any]) -> list[str]:
     return said
 
 
-def cautions(configs: list[Config], marginal_labels: bool) -> list[str]:
+def cautions(checkpoints: list[Checkpoint], marginal_labels: bool) -> list[str]:
     """Why some of the table's nats may not be compared with others."""
     found = []
-    if len({each.dataset for each in configs}) > 1:
+    configs = [each.config for each in checkpoints]
+    own = {each.provenance.data.test for each in checkpoints if each.provenance}
+    if len({each.dataset for each in configs}) > 1 or len(own) > 1:
         found.append("Nats are not comparable between these runs: they are of different images.")
     if len({each.likelihood for each in configs}) > 1:
         found.append(

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from vaecli import registry
+from vaecli.checkpoint import Checkpoint
 from vaecli.config import Config
-from vaecli.data import Images, load_images
+from vaecli.data import Images
 from vaecli.data.dataset import Dataset
 from vaecli.data.images import UNKNOWN
 from vaecli.data.picture import read_picture
@@ -30,20 +31,23 @@ def check_digit(digit: int, config: Config) -> None:
         raise UsageError(f"--digit {digit}: expected 0 to {len(names) - 1}, one of {config.dataset}'s labels")
 
 
-def choose_images(config: Config, split: str, n: int, digit: int | None, files: list[Path] | None, data_dir: Path | None) -> Images:
+def choose_images(
+    checkpoint: Checkpoint, split: str, n: int, digit: int | None, files: list[Path] | None, data_dir: Path | None
+) -> Images:
     """The first `n` images of a split, those labelled `digit` if it is given, or the pictures in `files`.
 
     Raises:
         UsageError: no image has that label.
         DataError: the data set or a picture cannot be read.
     """
+    config = checkpoint.config
     if digit is not None:
         check_digit(digit, config)
     if files:
         dataset: Dataset = registry.load("dataset", config.dataset)
         pixels = torch.stack([read_picture(file, dataset) for file in files])
         return Images(pixels, torch.full((len(files),), UNKNOWN if digit is None else digit), dataset.class_names)
-    images = load_images(config.dataset, split, data_dir)
+    images = checkpoint.images(split, data_dir)
     if digit is not None:
         images = images[images.labels == digit]
         if not len(images):

@@ -86,13 +86,12 @@ def inpaint(
     import torch
 
     from vaecli.commands.images import choose_images
-    from vaecli.data import load_images
     from vaecli.figures.grids import save_panels, side_by_side
     from vaecli.inpainting import infer, log_missing
     from vaecli.seeding import generator
 
     model = checkpoint.model.to(where)
-    images = choose_images(checkpoint.config, split, n, digit, image, data_dir).to(where)
+    images = choose_images(checkpoint, split, n, digit, image, data_dir).to(where)
     seen = (_read_mask(mask) if mask else _half(observed)).to(where)
     path = picture_path(out, checkpoint.folder, "inpaint.png")
     noise = generator(where, "inpaint", seed)
@@ -101,7 +100,7 @@ def inpaint(
     console.note(f"Inferred the latents of {len(x)} images x {starts} starts in {inferred.steps} steps")
     scores = log_missing(model, x, y, seen, inferred.posterior, noise).tolist()
     with torch.inference_mode():
-        train = load_images(checkpoint.config.dataset, "train", data_dir)
+        train = checkpoint.images("train", data_dir)
         average = model.pixel_likelihood.output_for(model.mean_image(train.to(where)))
         baseline = model.pixel_likelihood(average).marginal(~seen)
         baselines = baseline.log_prob(x[:, ~seen]).tolist()

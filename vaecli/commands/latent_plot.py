@@ -97,7 +97,6 @@ def latent_plot(
     checkpoints = open_runs(runs)
     where = check_device(device)
 
-    from vaecli.data import load_images
     from vaecli.figures.plots import save_scatter, save_variances
     from vaecli.files import csv_bytes, write_file
     from vaecli.latents import encode
@@ -113,7 +112,7 @@ def latent_plot(
     encoded: list[DiagonalNormal] = []
     clouds: list[Cloud] = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
-        images = load_images(checkpoint.config.dataset, split, data_dir)[: n or (BATCH if variance else IMAGES)].to(where)
+        images = checkpoint.images(split, data_dir)[: n or (BATCH if variance else IMAGES)].to(where)
         encoded.append(encode(checkpoint.model.to(where), images, seed))
         clouds.append(_cloud(f"{name}: posterior means of {len(images):,} {split} images", encoded[-1], images, dimensions))
     if variance:

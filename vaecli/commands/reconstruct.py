@@ -69,7 +69,7 @@ def reconstruct(
     from vaecli.figures.grids import save_panels, side_by_side
     from vaecli.seeding import generator
 
-    images = choose_images(checkpoint.config, split, n, digit, image, data_dir).to(where)
+    images = choose_images(checkpoint, split, n, digit, image, data_dir).to(where)
     path = picture_path(out, checkpoint.folder, "reconstruct.png")
     model = checkpoint.model.to(where)
     noise = generator(where, "reconstruct", seed)

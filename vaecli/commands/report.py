@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 
 from vaecli import __version__, console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, check_device, example
-from vaecli.commands.training_run import Show, train_run
+from vaecli.commands.training_run import Show, Start, train_run
 from vaecli.config import Config, read_config
 from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
 from vaecli.files import make_folder, write_file
@@ -134,8 +135,10 @@ def _finished(wanted: Sequence[Config]) -> dict[Config, Path]:
     found: dict[Config, Path] = {}
     for folder in sorted(runs_in(RUNS)):
         try:
-            config = Config(**read_config(folder / CONFIG))
+            settings, made = read_config(folder / CONFIG)
+            config = Config(**settings)
             done = config in wanted and (folder / MODEL).is_file() and len(read_log(folder)) == config.epochs
+            done = done and (made is None or made.data.test == _test_digest(config.dataset))
         except VaecliError:
             continue
         if done and (config not in found or folder.name == config.run_name):
@@ -183,7 +186,7 @@ def _trained(config: Config, device: str, work: _Work, quiet: bool) -> Path:
         number += 1
     console.note(f"Training {folder}")
     try:
-        train_run(folder, config, config.to_json(), None, device, lambda total, _: work.run(total, _weight(config), folder.name))
+        train_run(folder, Start(config), config.to_json(), device, lambda total, _: work.run(total, _weight(config), folder.name))
     except Interrupted as error:
         raise Interrupted(
             "interrupted: what is trained and drawn is kept; go on with the same line again", error.exit_code - 128
@@ -194,9 +197,18 @@ def _trained(config: Config, device: str, work: _Work, quiet: bool) -> Path:
 
 def _is_of(folder: Path, config: Config) -> bool:
     try:
-        return Config(**read_config(folder / CONFIG)) == config
-    except UsageError:
+        settings, made = read_config(folder / CONFIG)
+        return Config(**settings) == config and (made is None or made.data.test == _test_digest(config.dataset))
+    except VaecliError:
         return False
+
+
+@cache
+def _test_digest(dataset: str) -> str:
+    """The digest of a data set's own test images."""
+    from vaecli.data import load_images
+
+    return load_images(dataset, "test").digest
 
 
 def _bring_up_to_date(

@@ -10,10 +10,11 @@ from rich.table import Table
 from vaecli import console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, example
 from vaecli.commands.settings import settings_as_options
-from vaecli.commands.training_run import train_run
+from vaecli.commands.training_run import Start, has_epochs, run_name, train_run
 from vaecli.config import Config, merge, read_config
 from vaecli.errors import CheckpointError, UsageError
-from vaecli.runs import MODEL, TRAINING
+from vaecli.provenance import Provenance
+from vaecli.runs import CONFIG
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -51,22 +52,28 @@ def train(
 ) -> None:
     """Train a VAE, keep it as a run, and measure it on the test images."""
     console.set_quiet(quiet)
-    given = merge(read_config(config), settings) if config else settings
+    made: Provenance | None = None
+    given = settings
+    if config:
+        repeated, made = read_config(config)
+        given = merge(repeated, settings)
     chosen = Config(**given)
     if dry_run:
         _print_layers(chosen, as_json)
         return
-    folder = out / _checked_name(name or chosen.run_name)
+    same_data = not (data_dir or "dataset" in settings)
+    start = Start(chosen, data_dir, made, same_data)
+    folder = out / (_checked_name(name) if name is not None else run_name(start))
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
-    if any((folder / each).exists() for each in (MODEL, TRAINING)):
+    if has_epochs(folder):
         if not resume and not overwrite:
             raise CheckpointError(
                 f"{folder}: found a run there; go on with --resume, train anew with --overwrite, or beside it with --name NAME"
             )
-    elif resume:
+    elif resume and not (folder / CONFIG).exists():
         console.note(f"No run {folder} to go on with yet: starting it")
-    results = train_run(folder, chosen, given if resume else None, data_dir, device, console.bar)
+    results = train_run(folder, start, given if resume else None, device, console.bar)
     if as_json:
         console.result_json({"run": str(folder), **results})
     else:

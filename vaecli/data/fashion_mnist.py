@@ -69,6 +69,10 @@ def _patience(seconds: float) -> Iterator[None]:
 
 FASHION_MNIST = Dataset(
     class_names=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    digests={
+        "train": "7288bac6a281ba62d0deb234d54ebf280bb37069484d5ccda0afde783c1deb7b",
+        "test": "4f215d879fce96bd3ec42ee7240e9f78fff1655890f93848c6dc9120eb29b033",
+    },
     find=find,
     box=28,
     centred_by_mass=False,

@@ -1,6 +1,8 @@
 """The one form in which images travel through vaecli: bytes."""
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,6 +33,14 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the number of images, their pixels and their labels."""
+        digest = hashlib.sha256(f"{len(self)}\n".encode())
+        digest.update(self.pixels.cpu().contiguous().numpy().data)
+        digest.update(self.labels.cpu().to(torch.int16).contiguous().numpy().data)
+        return digest.hexdigest()
 
     def __getitem__(self, index: slice | Tensor) -> "Images":
         """The images at `index`: a slice, or a tensor of positions or of booleans."""

@@ -1,12 +1,15 @@
 """Data sets by name."""
 
+from functools import cache, cached_property
 from pathlib import Path
+from typing import cast
 
 from vaecli import registry
 from vaecli.data.dataset import Dataset
 from vaecli.data.idx import read_folder
 from vaecli.data.images import Images
 from vaecli.errors import DataError
+from vaecli.provenance import DataRecord
 
 
 def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: int | None = None) -> Images:
@@ -15,14 +18,66 @@ def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: i
     Args:
         dataset: its name in the registry.
         split: ``train`` or ``test``.
-        data_dir: a folder of IDX files that takes the place of the data set's own.
+        data_dir: a folder of IDX files to read instead of the data set's own.
         limit: keep only the first `limit` images.
 
     Raises:
         DataError: it cannot be found or read, or holds no image.
     """
-    known: Dataset = registry.load("dataset", dataset)
+    known = cast(Dataset, registry.load("dataset", dataset))
     images = read_folder(data_dir or known.find(), split, known.class_names)
     if not len(images):
         raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
     return images if limit is None else images[:limit]
+
+
+class Source:
+    """The images of one data set from one place, each split read once.
+
+    Args:
+        dataset: its name in the registry.
+        folder: a folder of IDX files to read instead of the data set's own.
+    """
+
+    def __init__(self, dataset: str, folder: Path | None = None) -> None:
+        self.dataset, self.folder = dataset, folder
+        self.images = cache(self._images)
+
+    def _images(self, split: str) -> Images:
+        return load_images(self.dataset, split, self.folder)
+
+    @cached_property
+    def record(self) -> DataRecord:
+        """What a run writes down of these images.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        folder = None if self.folder is None else str(self.folder.absolute())
+        return DataRecord(self.images("train").digest, self.images("test").digest, folder)
+
+    @property
+    def own(self) -> bool:
+        """Whether `folder` holds other images than the data set's."""
+        known = cast(Dataset, registry.load("dataset", self.dataset))
+        return self.folder is not None and (self.record.train, self.record.test) != (known.digests["train"], known.digests["test"])
+
+
+def expect(images: Images, split: str, digest: str, place: str, run: str) -> None:
+    """Refuses images that are not a run's.
+
+    Args:
+        images: one split.
+        split: ``train`` or ``test``.
+        digest: that of the run's images of this split.
+        place: where `images` were read from.
+        run: its name.
+
+    Raises:
+        DataError: they are others.
+    """
+    if images.digest != digest:
+        raise DataError(
+            f"{place}: its {split} images have SHA-256 {images.digest[:12]}..., those of the run {run} have {digest[:12]}...; "
+            "give the folder that holds the run's with --data-dir DIR"
+        )
