@@ -86,7 +86,7 @@ def test_help_names_every_member_of_the_registry(vaecli):
         (["sample", "--kind", "neither"], "--kind neither: expected one of mean, draw, both"),
         (["sample", "--n", "0"], "--n"),
         (["reconstruct", "--split", "valid"], "--split valid: expected train or test"),
-        (["reconstruct", "--digit", "3", "--image", "x.png", "--no-label"], "expected only one of them"),
+        (["reconstruct", "--digit", "3", "--image", "x.png", "--no-label"], "--no-label with --image"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):

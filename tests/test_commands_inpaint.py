@@ -11,7 +11,8 @@ from vaecli.commands.inpaint import _half
 @pytest.fixture
 def inpaint(vaecli, run_copy, small_mnist):
     def run(*arguments):
-        return vaecli("inpaint", "small", "--data-dir", small_mnist, "--steps", "60", "--starts", "2", "--n", "2", *arguments)
+        count = [] if "--image" in arguments else ["--n", "2"]
+        return vaecli("inpaint", "small", "--data-dir", small_mnist, "--steps", "60", "--starts", "2", *count, *arguments)
 
     return run
 

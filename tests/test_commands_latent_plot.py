@@ -79,11 +79,11 @@ def test_variances_are_drawn_and_told(run_of, plot):
     assert len((run / "latent-variance.csv").read_text().splitlines()) == 1 + 50 * 3
 
 
-def test_the_manifold_is_the_decoder_over_the_plane(run_of, plot):
+def test_the_manifold_is_the_decoder_over_the_plane(run_of, vaecli):
     run_of(2), run_of(3)
-    picture = opened(plot("z2", "--manifold").path)
+    picture = opened(vaecli("latent-plot", "z2", "--manifold", "--device", "cpu").path)
     assert picture.width > 20 * 28 * 2
-    assert "3 latent dimensions, expected 2" in one_line(plot("z3", "--manifold"), 2)
+    assert "3 latent dimensions, expected 2" in one_line(vaecli("latent-plot", "z3", "--manifold"), 2)
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,22 @@ import typer
 from vaecli import console
 from vaecli.commands.compare_table import SORTS, cautions, flat, remarks, sort_key, table
 from vaecli.commands.options import (
+    COMPUTING,
     OUTPUT,
     AsJson,
     DataDir,
     Device,
     Quiet,
     Runs,
-    Seed,
     Split,
     check_device,
     check_split,
     example,
+    folder_place,
     open_runs,
     picture_path,
     run_names,
+    without_effect,
 )
 from vaecli.errors import CheckpointError, UsageError
 
@@ -40,6 +42,7 @@ TABLE = "Table"
 
 
 def compare(
+    context: typer.Context,
     runs: Runs = None,
     k: Annotated[
         str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel=TABLE)
@@ -77,11 +80,24 @@ def compare(
     n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = 5,
     split: Split = "test",
     data_dir: DataDir = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Seed of what the pictures draw at random; the table's draws are always the same.",
+            rich_help_panel=COMPUTING,
+        ),
+    ] = 0,
     device: Device = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the pictures; the first run's if not given.", show_default=False, rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Folder for the pictures; the first run's if not given.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+            callback=folder_place,
+        ),
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -91,8 +107,14 @@ def compare(
     check_split(split)
     particles = _particles(k)
     key = sort_key(sort, particles) if sort is not None else None
-    if out is not None and out.suffix:
-        raise UsageError(f"--out {out}: expected a folder, since there are several pictures")
+    if table_only:
+        without_effect(context, "with --table-only", "n", "seed", *([] if as_csv else ["out"]))
+    if not particles:
+        without_effect(context, "with --k 0", "repeats", "proposal")
+        if not exact:
+            without_effect(context, "with --k 0 and without --exact", "marginal_labels")
+    if sort == "exact" and not exact:
+        raise UsageError("--sort exact without --exact: expected a column of the table; add --exact")
 
     checkpoints = open_runs(runs)
 

@@ -22,6 +22,7 @@ from vaecli.commands.options import (
     example,
     open_run,
     picture_path,
+    without_effect,
 )
 from vaecli.errors import UsageError
 
@@ -36,6 +37,7 @@ HIDDEN_GREY = 0.35
 
 
 def inpaint(
+    context: typer.Context,
     run: Run = None,
     n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 5,
     split: Split = "test",
@@ -80,7 +82,14 @@ def inpaint(
     if kind not in KINDS:
         raise UsageError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
 
+    if image:
+        without_effect(context, "with --image", "n", "split")
+    if mask:
+        without_effect(context, "with --mask", "observed")
+
     checkpoint = open_run(run)
+    if image and not checkpoint.model.conditional:
+        without_effect(context, "with --image and a run without labels", "digit")
     where = check_device(device)
 
     import torch

@@ -23,10 +23,13 @@ from vaecli.commands.options import (
     open_runs,
     picture_path,
     run_names,
+    without_effect,
 )
 from vaecli.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from vaecli.checkpoint import Checkpoint
     from vaecli.figures.plots import Cloud
     from vaecli.gaussian import DiagonalNormal
@@ -37,6 +40,7 @@ IMAGES, BATCH = 5000, 200
 
 
 def latent_plot(
+    context: typer.Context,
     runs: Runs = None,
     n: Annotated[
         int | None,
@@ -93,8 +97,15 @@ def latent_plot(
     angles = _angles(view)
     if variance and manifold:
         raise UsageError("--variance with --manifold: expected only one of them")
+    if manifold:
+        without_effect(context, "with --manifold", "n", "split", "data_dir", "dimensions", "view", "as_csv", "seed")
+    else:
+        without_effect(context, "without --manifold", "digit")
+    if variance:
+        without_effect(context, "with --variance", "dimensions", "view")
 
     checkpoints = open_runs(runs)
+    _refuse_for(context, checkpoints, dimensions)
     where = check_device(device)
 
     from vaecli.figures.plots import save_scatter, save_variances
@@ -104,7 +115,7 @@ def latent_plot(
     told: dict[str, Any] = {"runs": [str(each.folder) for each in checkpoints]}
     if manifold:
         path = picture_path(out, checkpoints[0].folder, "latent-manifold.png")
-        _save_manifold(path, checkpoints, digit)
+        _save_manifold(path, checkpoints, digit, where)
         console.files_written([path], as_json, **told)
         return
     path = picture_path(out, checkpoints[0].folder, "latent-variance.png" if variance else "latent-plot.png")
@@ -134,6 +145,19 @@ def latent_plot(
     console.files_written(written, as_json, **told)
 
 
+def _refuse_for(context: typer.Context, checkpoints: list[Checkpoint], dimensions: int | None) -> None:
+    """Refuses options that have no effect on any of these runs."""
+    sizes = [each.config.latent_dim for each in checkpoints]
+    if max(sizes) <= 3:
+        without_effect(context, "with 3 latents or fewer", "dimensions")
+    if not any(size == 3 or (size > 3 and dimensions == 3) for size in sizes):
+        without_effect(context, "with no plot in 3-D", "view")
+    if not any(each.config.binarize == "stochastic" for each in checkpoints):
+        without_effect(context, "with pixels that are not drawn at random", "seed")
+    if not any(each.model.conditional for each in checkpoints):
+        without_effect(context, "with a run without labels", "digit")
+
+
 def _angles(view: str | None) -> tuple[float, float] | None:
     if view is None:
         return None
@@ -155,7 +179,7 @@ def _cloud(title: str, q: DiagonalNormal, images: Any, dimensions: int | None) -
     return Cloud(title, points, images.labels.cpu(), images.class_names, axes)
 
 
-def _save_manifold(path: Path, checkpoints: list[Checkpoint], digit: int | None) -> None:
+def _save_manifold(path: Path, checkpoints: list[Checkpoint], digit: int | None, where: torch.device) -> None:
     import torch
 
     from vaecli.commands.images import check_digit
@@ -170,10 +194,10 @@ def _save_manifold(path: Path, checkpoints: list[Checkpoint], digit: int | None)
             raise UsageError(f"--manifold: {checkpoint.name} has {size} latent dimensions, expected 2; leave --manifold out")
         if digit is not None:
             check_digit(digit, checkpoint.config)
-        z = prior_quantiles(side)
-        y = checkpoint.model.condition(torch.full((len(z),), UNKNOWN if digit is None else digit))
+        model, z = checkpoint.model.to(where), prior_quantiles(side).to(where)
+        y = model.condition(torch.full((len(z),), UNKNOWN if digit is None else digit, device=where))
         with torch.inference_mode():
-            means = checkpoint.model.likelihood(z, y).mean
+            means = model.likelihood(z, y).mean
         panels.append(Panel(f"{checkpoint.name}: the decoder over prior quantiles, z1 to the right, z2 up", means, side))
     save_panels(path, [panels])
 

@@ -9,6 +9,7 @@ import typer
 
 from vaecli import console
 from vaecli.errors import UsageError, VaecliError
+from vaecli.figures.formats import SUFFIXES
 from vaecli.runs import find_checkpoint, runs_in
 
 if TYPE_CHECKING:
@@ -23,6 +24,31 @@ COMPUTING, DATA, OUTPUT = "Computing", "Data", "Output"
 
 def _runs(incomplete: str) -> list[str]:
     return sorted(folder.name for folder in runs_in(RUNS) if folder.name.startswith(incomplete))
+
+
+def picture_place(out: Path | None) -> Path | None:
+    """`out`, if one picture can be written there: a folder, or a file of a known format."""
+    formats = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    if out is not None and str(out) == "-":
+        raise UsageError(f"--out -: pictures are not written to stdout; expected a folder, or a file that ends in {formats}")
+    if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, or a file that ends in {formats}")
+    return out
+
+
+def no_stdout(out: Path | None) -> Path | None:
+    """`out`, if it is not the sign for stdout."""
+    if out is not None and str(out) == "-":
+        raise UsageError("--out -: files are not written to stdout; expected a folder")
+    return out
+
+
+def folder_place(out: Path | None) -> Path | None:
+    """`out`, if it can be a folder."""
+    no_stdout(out)
+    if out is not None and out.suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, since several files are written; found a name with a suffix")
+    return out
 
 
 def _devices(incomplete: str) -> list[str]:
@@ -67,9 +93,30 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder, or .png file, for the picture; the run's folder if not given.", show_default=False, rich_help_panel=OUTPUT
+        help="Folder, or .png, .pdf or .svg file, for the picture; the run's folder if not given.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+        callback=picture_place,
     ),
 ]
+
+
+def without_effect(context: typer.Context, when: str, *names: str) -> None:
+    """Refuses options that have no effect with the others given.
+
+    Args:
+        context: the command's.
+        when: what takes their effect away, such as ``with --manifold``.
+        names: their parameters' names.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    options = {each.name: each.opts[0] for each in context.command.params}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise UsageError(f"{options[name]} {when}: it has no effect there; leave it out")
 
 
 def check_device(name: str) -> torch.device:
@@ -118,10 +165,11 @@ def run_names(checkpoints: list[Checkpoint]) -> list[str]:
 
 
 def picture_path(out: Path | None, folder: Path, name: str) -> Path:
-    """Where a picture goes: `out` if that is a .png path, else `name` in the folder `out` or in the run's folder."""
+    """Where a picture goes: `out` if that is a picture's path, else `name` in the folder `out` or in the run's folder."""
     from vaecli.files import make_folder
 
-    path = out if out is not None and out.suffix.lower() == ".png" else (out or folder) / name
+    named = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    path = out if out is not None and named else (out or folder) / name
     if path.is_dir():
         raise VaecliError(f"{path}: found a folder, expected a place for a picture; choose another with --out")
     make_folder(path.parent)

@@ -20,13 +20,14 @@ from vaecli.commands.options import (
     example,
     open_run,
     picture_path,
+    without_effect,
 )
-from vaecli.errors import UsageError
 
 HELP = example("vaecli reconstruct --digit 4 --n 5")
 
 
 def reconstruct(
+    context: typer.Context,
     run: Run = None,
     n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 10,
     split: Split = "test",
@@ -56,10 +57,14 @@ def reconstruct(
     """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
     console.set_quiet(quiet)
     check_split(split)
-    if no_label and image and digit is not None:
-        raise UsageError("--no-label with --digit: expected only one of them for your own picture")
+    if image:
+        without_effect(context, "with --image", "n", "split", "data_dir", "no_label")
 
     checkpoint = open_run(run)
+    if not checkpoint.model.conditional:
+        without_effect(context, "with a run without labels", "no_label")
+        if image:
+            without_effect(context, "with --image and a run without labels", "digit")
     where = check_device(device)
 
     import torch

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from vaecli import __version__, console
-from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, check_device, example
+from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, check_device, example, folder_place, without_effect
 from vaecli.commands.training_run import Show, Start, train_run
 from vaecli.config import Config, read_config
 from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
@@ -31,6 +31,7 @@ STATE, PAGE = "report.json", "index.html"
 
 
 def report(
+    context: typer.Context,
     only: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="These figures only.", show_default=False, rich_help_panel=OUTPUT)
     ] = None,
@@ -40,6 +41,7 @@ def report(
             help="Folder of the page and its pictures; report, or report-quick with --quick, if not given.",
             show_default=False,
             rich_help_panel=OUTPUT,
+            callback=folder_place,
         ),
     ] = None,
     epochs: Annotated[
@@ -60,6 +62,8 @@ def report(
     figures = _chosen(only)
     out = out or Path("report-quick" if quick else "report")
     check_device(device)
+    if only and not any(each.trains for each in figures):
+        without_effect(context, f"with --only {only}", "epochs", "device")
     make_folder(out)
     change = (dict(QUICK) if quick else {}) | ({"epochs": epochs} if epochs else {})
     missing = _without_data(figures)

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from vaecli import console
-from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, example
+from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, example, no_stdout, without_effect
 from vaecli.commands.settings import settings_as_options
 from vaecli.commands.training_run import Start, has_epochs, run_name, train_run
 from vaecli.config import Config, merge, read_config
@@ -21,6 +21,7 @@ HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
 @settings_as_options
 def train(
+    context: typer.Context,
     settings: dict[str, Any],
     data_dir: DataDir = None,
     config: Annotated[
@@ -34,7 +35,7 @@ def train(
         str | None,
         typer.Option(help="The run's name; made from the settings if not given.", show_default=False, rich_help_panel=OUTPUT),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT)] = RUNS,
+    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=no_stdout)] = RUNS,
     resume: Annotated[
         bool,
         typer.Option(
@@ -59,6 +60,7 @@ def train(
         given = merge(repeated, settings)
     chosen = Config(**given)
     if dry_run:
+        without_effect(context, "with --dry-run", "data_dir", "device", "name", "out", "resume", "overwrite")
         _print_layers(chosen, as_json)
         return
     same_data = not (data_dir or "dataset" in settings)

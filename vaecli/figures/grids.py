@@ -1,6 +1,5 @@
 """Grids of images with captions."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +12,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from vaecli.data.images import SIDE
-from vaecli.files import write_file
+from vaecli.figures.formats import save_image
 
 SCALE = 3
 """Screen pixels for a pixel of an image."""
@@ -38,9 +37,9 @@ class Panel:
 
 
 def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
-    """Writes panels as one PNG: each row of them from left to right, the rows below each other.
+    """Writes panels as one picture, each row of them from left to right, the rows below each other.
 
-    Pixels are enlarged without smoothing, so that each can be seen.
+    Pixels are enlarged without smoothing, so that each can be seen. The path's suffix is the format: .png, .pdf or .svg.
 
     Raises:
         VaecliError: the file cannot be written.
@@ -57,9 +56,7 @@ def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
             page.paste(each, (left, top))
             left += each.width + margin
         top += max(each.height for each in row) + margin
-    file = io.BytesIO()
-    page.save(file, "PNG", optimize=True)
-    write_file(path, file.getvalue())
+    save_image(path, page)
 
 
 def side_by_side(columns: Sequence[tuple[str, Tensor]], tall: int = 10) -> list[list[Panel]]:

@@ -1,6 +1,5 @@
 """Plots with axes."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from vaecli.data.images import UNKNOWN
-from vaecli.files import write_file
+from vaecli.figures.formats import save_figure
 from vaecli.seeding import generator
 
 _DPI = 110
@@ -45,7 +44,7 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
     """Clouds side by side, each point in its label's colour, with axes and legends.
 
     Args:
-        path: a PNG.
+        path: a file that ends in .png, .pdf or .svg.
         clouds: one set of axes each; three coordinates are drawn in perspective, a single one above its label.
         view: azimuth and elevation in degrees, of three coordinates.
 
@@ -74,14 +73,14 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
         else:
             axes.grid(alpha=0.3)
         _legend(axes, scale=4, away=1.12 if deep else 1.02)
-    _save(figure, path)
+    save_figure(path, figure, _DPI)
 
 
 def save_variances(path: Path, runs: Sequence[tuple[str, Tensor, Tensor]]) -> None:
     """The posterior variance along each latent dimension, below each other for several runs.
 
     Args:
-        path: a PNG.
+        path: a file that ends in .png, .pdf or .svg.
         runs: for each its name, the variances sigma_d^2 of a batch, shape (N, D), and Var_x(mu_d), shape (D,).
 
     Raises:
@@ -106,14 +105,14 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Tensor, Tensor]]) -> No
         axes.set_title(f"{name}: {images} images, mean posterior variance {variances.mean():.4f}")
         axes.grid(alpha=0.3)
         _legend(axes)
-    _save(figure, path)
+    save_figure(path, figure, _DPI)
 
 
 def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[float], Sequence[float]]]) -> None:
     """Loss and test -ELBO of runs over their epochs.
 
     Args:
-        path: a PNG.
+        path: a file that ends in .png, .pdf or .svg.
         runs: for each its name, the epochs, the losses and the test -ELBOs.
 
     Raises:
@@ -132,7 +131,7 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     _legend(right)
-    _save(figure, path)
+    save_figure(path, figure, _DPI)
 
 
 def _legend(axes: Axes, scale: float = 1, away: float = 1.02) -> None:
@@ -140,9 +139,3 @@ def _legend(axes: Axes, scale: float = 1, away: float = 1.02) -> None:
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
-    write_file(path, file.getvalue())
