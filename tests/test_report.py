@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -53,9 +54,43 @@ def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported)
         assert (reported / "report-quick" / each["src"]).is_file()
         number = re.match(r"figure(\d+)/", each["src"])[1]
         assert told[number]["finding"]["text"] in each["alt"]
-    assert "vaecli compare mnist-z2-elbo-n2000-e1 mnist-z3-elbo-n2000-e1 --out figure3" in text
+    runs = "checkpoints/mnist-z2-elbo-n2000-e1 checkpoints/mnist-z3-elbo-n2000-e1"
+    assert f"vaecli compare {runs} --k 0 --limit 500 --out report-quick/figure3<" in text
     assert "decoder.input" in text  # figure 5, as text
     assert len(text) < 8e6
+
+
+def test_a_quick_pass_gives_no_verdict(reported):
+    text = (reported / "report-quick/index.html").read_text()
+    assert "Does it hold?" not in text
+    told = json.loads((reported / "report-quick/report.json").read_text())["figures"]
+    assert {(each["finding"]["holds"], each["finding"]["words"], each["finding"]["reading"]) for each in told.values()} == {
+        (None, "", "")
+    }
+
+
+def test_the_line_shown_is_the_one_that_ran(drawn, tmp_path):
+    """With all that was given: --epochs, --device, another folder; run again it makes the same picture."""
+    given = ["--quick", "--only", "3", "--epochs", "2", "--device", "cpu", "--out", "elsewhere"]
+    assert drawn("report", *given, "-q").code == 0
+    (line,) = re.findall(r"<code[^>]*>(vaecli compare [^<]*)</code>", (tmp_path / "elsewhere/index.html").read_text())
+    runs = "checkpoints/mnist-z2-elbo-n2000-e2 checkpoints/mnist-z3-elbo-n2000-e2"
+    assert line == f"vaecli compare {runs} --k 0 --limit 500 --out elsewhere/figure3 --device cpu"
+    picture = tmp_path / "elsewhere/figure3/compare-losses.png"
+    before = picture.read_bytes()
+    picture.unlink()
+    assert drawn(*shlex.split(line)[1:]).code == 0
+    assert picture.read_bytes() == before
+
+
+def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, monkeypatch):
+    from vaecli.commands import report
+
+    monkeypatch.setattr(report, "Config", lambda **settings: Config(**{**settings, "limit": 2000, "epochs": 1}))
+    told = json.loads(drawn("report", "--only", "3", "--json").out)
+    assert told["figures"]["3"]["holds"] in (True, False)
+    text = (tmp_path / "report/index.html").read_text()
+    assert "Does it hold?" in text
 
 
 def test_the_page_asks_nobody_for_anything(reported):
@@ -100,7 +135,7 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "report-quick")
     measured = []
 
-    def interrupted(figure, seen):
+    def interrupted(figure, seen, judged):
         measured.append(figure.number)
         if len(measured) == 2:
             raise KeyboardInterrupt
@@ -163,7 +198,9 @@ def test_the_readme_has_the_same_lines():
             rows[int(match[1])] = match[2]
     assert list(rows) == [each.number for each in FIGURES]
     for figure in FIGURES:
-        assert f"`{figure.command()}`" in rows[figure.number]
+        runs = [Config(**each).run_name for each in figure.trains]
+        words = figure.words(runs, {"--out": figure.folder} if figure.draws else {})
+        assert f"`{shlex.join(['vaecli', *words])}`" in rows[figure.number]
         trains = re.findall(r"`(vaecli train [^`]*|vaecli train)`", rows[figure.number].split("|")[1])
         assert trains in ([train_command(each) for each in figure.trains], []), figure.number
 
@@ -187,8 +224,11 @@ def test_the_pages_decoder_is_the_models(reported, tmp_path, settings):
 
 
 def test_neighbours_agree_where_labels_are_apart():
+    def neighbours_agree(points, labels):
+        return float(findings.agreement(points, labels).double().mean())
+
     labels = torch.arange(400) % 2
     apart = torch.randn(400, 2, generator=generator("cpu", "points")) + 20 * labels.unsqueeze(1)
-    assert findings.neighbours_agree(apart, labels) == 1
+    assert neighbours_agree(apart, labels) == 1
     mixed = torch.randn(400, 2, generator=generator("cpu", "points"))
-    assert 0.35 < findings.neighbours_agree(mixed, labels) < 0.65
+    assert 0.35 < neighbours_agree(mixed, labels) < 0.65

@@ -6,9 +6,10 @@ can be copied from a narrow terminal.
 
 import io
 import json
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vaecli import __version__
 from vaecli.errors import printable
 
 stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
@@ -40,9 +42,31 @@ def result(text: str) -> None:
     stdout.print(text)
 
 
-def result_json(value: Any) -> None:
-    """Prints one JSON object on stdout."""
-    stdout.print(json.dumps(value))
+def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], **own: Any) -> None:
+    """Prints what a command made as one JSON object on stdout; docs/json.md lists the fields.
+
+    Args:
+        command: its name.
+        runs: the name and the folder of each run that it read or trained.
+        files: the paths that it made.
+        own: the fields of this command alone. Numbers that are not finite become null.
+    """
+    shared = {
+        "command": command,
+        "version": __version__,
+        "runs": [{"name": name, "path": str(path)} for name, path in runs],
+        "files": [str(path) for path in files],
+    }
+    assert not shared.keys() & own.keys()
+    stdout.print(json.dumps(_finite(shared | own), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(value: Table) -> None:
@@ -67,13 +91,10 @@ def set_quiet(quiet: bool) -> None:
     stderr.quiet = quiet
 
 
-def files_written(paths: list[Path], as_json: bool, **more: Any) -> None:
-    """Prints every path written, a line each, or all in one JSON object."""
-    if as_json:
-        result_json({**more, "files": [str(path) for path in paths]})
-    else:
-        for path in paths:
-            result(str(path))
+def files_written(files: Sequence[Path]) -> None:
+    """Prints every path written, a line each."""
+    for path in files:
+        result(str(path))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from vaecli.commands.options import (
     check_split,
     example,
     folder_place,
+    names_and_folders,
     open_runs,
     picture_path,
     run_names,
@@ -135,14 +136,14 @@ def compare(
         rows.sort(key=key)
     if as_csv:
         written.append(picture_path(out, folder, "compare.csv"))
-        write_file(written[-1], csv_bytes([flat(row) for row in rows]))
+        write_file(written[-1], csv_bytes([{"run": row["run"], "split": split} | flat(row) for row in rows]))
     if as_json:
-        console.files_written(written, True, runs=rows)
+        console.result_json("compare", names_and_folders(checkpoints), written, split=split, table=rows)
         return
     console.table(table(rows, particles, split))
     for remark in chain(*map(remarks, rows), cautions(checkpoints, marginal_labels)):
         console.note(remark)
-    console.files_written(written, False)
+    console.files_written(written)
 
 
 def _particles(text: str) -> list[int]:

@@ -20,6 +20,7 @@ from vaecli.commands.options import (
     check_device,
     check_split,
     example,
+    names_and_folders,
     open_run,
     picture_path,
     without_effect,
@@ -126,16 +127,15 @@ def inpaint(
             {"log_p_missing_given_seen": score, "mean_image": base, "label": label}
             for score, base, label in zip(scores, baselines, images.labels.tolist(), strict=True)
         ]
-        console.files_written(
-            [path], True, run=str(checkpoint.folder), images=rows, mean=sum(scores) / len(x), mean_image=sum(baselines) / len(x)
-        )
+        means = {"mean": sum(scores) / len(x), "mean_image": sum(baselines) / len(x)}
+        console.result_json("inpaint", names_and_folders([checkpoint]), [path], images=rows, **means)
         return
     for index, (score, base) in enumerate(zip(scores, baselines, strict=True)):
         console.result(f"image {index + 1}: log p(missing | seen) {score:.2f} nats, by the mean image {base:.2f}")
     console.result(
         f"mean of {len(x)}: log p(missing | seen) {sum(scores) / len(x):.2f} nats, by the mean image {sum(baselines) / len(x):.2f}"
     )
-    console.files_written([path], False)
+    console.files_written([path])
 
 
 def _half(observed: str) -> Tensor:

@@ -20,6 +20,7 @@ from vaecli.commands.options import (
     check_device,
     check_split,
     example,
+    names_and_folders,
     open_runs,
     picture_path,
     run_names,
@@ -112,14 +113,19 @@ def latent_plot(
     from vaecli.files import csv_bytes, write_file
     from vaecli.latents import encode
 
-    told: dict[str, Any] = {"runs": [str(each.folder) for each in checkpoints]}
+    def tell(files: list[Path], **own: Any) -> None:
+        if as_json:
+            console.result_json("latent-plot", names_and_folders(checkpoints), files, **own)
+        else:
+            console.files_written(files)
+
     if manifold:
         path = picture_path(out, checkpoints[0].folder, "latent-manifold.png")
         _save_manifold(path, checkpoints, digit, where)
-        console.files_written([path], as_json, **told)
+        tell([path])
         return
     path = picture_path(out, checkpoints[0].folder, "latent-variance.png" if variance else "latent-plot.png")
-    names = run_names(checkpoints)
+    names, own = run_names(checkpoints), {}
     encoded: list[DiagonalNormal] = []
     clouds: list[Cloud] = []
     for checkpoint, name in zip(checkpoints, names, strict=True):
@@ -131,10 +137,15 @@ def latent_plot(
         save_variances(path, [(name, q.variance, spread) for name, q, spread in zip(names, encoded, spreads, strict=True)])
         for name, q, spread in zip(names, encoded, spreads, strict=True):
             console.note(f"{name}: mean posterior variance {_listed(q.variance.mean(0))}; variance of the means {_listed(spread)}")
-        told["variance"] = [
-            {"run": name, "mean_posterior_variance": q.variance.mean(0).tolist(), "variance_of_means": spread.tolist()}
+        own["variance"] = [
+            {
+                "run": name,
+                "images": len(q.mu),
+                "mean_posterior_variance": q.variance.mean(0).tolist(),
+                "variance_of_means": spread.tolist(),
+            }
             for name, q, spread in zip(names, encoded, spreads, strict=True)
-        ]  # fmt: skip
+        ]
     else:
         save_scatter(path, clouds, angles)
     written = [path]
@@ -142,7 +153,7 @@ def latent_plot(
         rows = _variance_rows(names, encoded) if variance else _point_rows(names, clouds)
         written.append(path.with_suffix(".csv"))
         write_file(written[-1], csv_bytes(rows))
-    console.files_written(written, as_json, **told)
+    tell(written, **own)
 
 
 def _refuse_for(context: typer.Context, checkpoints: list[Checkpoint], dimensions: int | None) -> None:

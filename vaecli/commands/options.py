@@ -164,6 +164,11 @@ def run_names(checkpoints: list[Checkpoint]) -> list[str]:
     return [name if names.count(name) == 1 else str(each.folder) for name, each in zip(names, checkpoints, strict=True)]
 
 
+def names_and_folders(checkpoints: list[Checkpoint]) -> list[tuple[str, Path]]:
+    """The name and the folder of each run, as JSON has them."""
+    return [(name, each.folder) for name, each in zip(run_names(checkpoints), checkpoints, strict=True)]
+
+
 def picture_path(out: Path | None, folder: Path, name: str) -> Path:
     """Where a picture goes: `out` if that is a picture's path, else `name` in the folder `out` or in the run's folder."""
     from vaecli.files import make_folder

@@ -18,6 +18,7 @@ from vaecli.commands.options import (
     check_device,
     check_split,
     example,
+    names_and_folders,
     open_run,
     picture_path,
     without_effect,
@@ -84,4 +85,7 @@ def reconstruct(
         likelihood = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
         columns = [("original", x), ("mean", likelihood.mean), ("draw", likelihood.sample(generator=noise))]
     save_panels(path, side_by_side(columns))
-    console.files_written([path], as_json, run=str(checkpoint.folder))
+    if as_json:
+        console.result_json("reconstruct", names_and_folders([checkpoint]), [path])
+    else:
+        console.files_written([path])

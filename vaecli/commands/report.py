@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -78,12 +79,21 @@ def report(
         state = State.read(out / STATE)
         for figure in figures:
             work.tell(f"Figure {figure.number}")
-            _bring_up_to_date(figure, found, change, state, out, device, quick, quiet)
+            runs = [[found[_config(each, change)] for each in some] for some in (figure.trains, figure.also)]
+            _bring_up_to_date(figure, runs[0], runs[1], state, out, device, quick, quiet)
             work.drawn += 1
         written = _write_page(figures, found, change, state, out, missing, quick)
     if as_json:
-        told = {number: state.figures[number]["finding"] for number in (str(each.number) for each in figures)}
-        console.result_json({"page": str(out / PAGE), "drawn": state.drawn, "figures": told, "missing": missing})
+        kept = {str(each.number): state.figures[str(each.number)] for each in figures}
+        console.result_json(
+            "report",
+            [(folder.name, folder) for folder in found.values()],
+            [out / PAGE, out / STATE, *(out / picture["path"] for each in kept.values() for picture in each["pictures"])],
+            page=str(out / PAGE),
+            drawn=state.drawn,
+            figures={number: each["finding"] for number, each in kept.items()},
+            missing=missing,
+        )
     else:
         console.note(
             f"Drew {len(state.drawn)} of {len(figures)} figures; the others were up to date" if written else "All is up to date"
@@ -216,11 +226,10 @@ def _test_digest(dataset: str) -> str:
 
 
 def _bring_up_to_date(
-    figure: Figure, found: dict[Config, Path], change: Settings, state: State, out: Path, device: str, quick: bool, quiet: bool
+    figure: Figure, shown: Sequence[Path], also: Sequence[Path], state: State, out: Path, device: str, quick: bool, quiet: bool
 ) -> None:
     """Draws and measures a figure, unless that was done with the same runs."""
-    folders = [[found[_config(each, change)] for each in some] for some in (figure.trains, figure.also)]
-    digests = [_digest(folder) for some in folders for folder in some]
+    digests = [_digest(folder) for folder in (*shown, *also)]
     key = hashlib.sha256(json.dumps([__version__, repr(figure), quick, digests]).encode()).hexdigest()
     before = state.figures.get(str(figure.number), {})
     if before.get("key") == key and all((out / each["path"]).is_file() for each in before["pictures"]):
@@ -232,22 +241,20 @@ def _bring_up_to_date(
     from vaecli.report.findings import evidence, finding
 
     start = time.perf_counter()
-    words = [figure.draw[0], *(str(folder) for folder in folders[0]), *figure.draw[1:], *(_quickly(figure) if quick else ())]
-    words += ["--out", str(out / figure.folder), "--device", device] if figure.draws else []
-    words += ["--k", "0"] if figure.draw[0] == "compare" and "--k" not in figure.draw else []  # no finding needs its bound
+    words = _words(figure, shown, out, device, quick)
     told = json.loads(_printed([*words, "--json", "--quiet"], quiet))
     text = "" if figure.draws else _printed([*words, "--quiet"], quiet)
     pictures = []
-    for path in map(Path, told.get("files", [])):
+    for path in map(Path, told["files"]):
         with Image.open(path) as picture:
             what = path.stem.removeprefix("compare-") if path.stem.startswith("compare-") else ""
             if what and what not in figure.shows:
                 continue
             pictures.append({"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": what})
-    runs = [[load_checkpoint(folder) for folder in some] for some in folders]
-    came_out = finding(figure, evidence(runs[0], runs[1], told))
+    seen = evidence([load_checkpoint(folder) for folder in shown], [load_checkpoint(folder) for folder in also], told)
     state.figures[str(figure.number)] = {
-        "key": key, "told": told, "finding": asdict(came_out), "pictures": pictures, "text": text,
+        "key": key, "told": told, "finding": asdict(finding(figure, seen, judged=not quick)), "pictures": pictures, "text": text,
+        "device": device,
         "seconds": round(time.perf_counter() - start, 1),
     }  # fmt: skip
     state.drawn.append(figure.number)
@@ -258,8 +265,16 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
 
 
-def _quickly(figure: Figure) -> tuple[str, ...]:
-    return figure.quick or (("--limit", "500") if figure.draw[0] == "compare" else ())
+def _words(figure: Figure, runs: Sequence[Path], out: Path, device: str, quick: bool) -> list[str]:
+    """The words of the command line that draws a figure, as it is run and shown."""
+    more: dict[str, str] = {}
+    if figure.draw[0] == "compare":
+        more |= {} if "--k" in figure.draw else {"--k": "0"}  # no finding needs its bound
+        more |= {"--limit": "500"} if quick else {}
+    more |= figure.quick if quick else {}
+    if figure.draws:
+        more |= {"--out": str(out / figure.folder)} | ({} if device == "auto" else {"--device": device})
+    return figure.words([str(each) for each in runs], more)
 
 
 def _printed(words: list[str], quiet: bool) -> str:
@@ -290,8 +305,12 @@ def _write_page(
     kept = [state.figures[str(each.number)] for each in figures]
     explored = [found[config] for config in (_config(each, change) for each in (Z2, IWAE10)) if config in found]
     digests = [_digest(folder) for folder in explored]
+    commands = [
+        _words(figure, [found[_config(each, change)] for each in figure.trains], out, was["device"], quick)
+        for figure, was in zip(figures, kept, strict=True)
+    ]
     page = hashlib.sha256(
-        json.dumps([assets(), [each["key"] for each in kept], digests, missing, __version__]).encode()
+        json.dumps([assets(), [each["key"] for each in kept], commands, digests, missing, __version__]).encode()
     ).hexdigest()
     if state.page == page and (out / PAGE).is_file():
         return False
@@ -302,12 +321,11 @@ def _write_page(
 
     entries = [
         Entry(
-            each.number, each.title, each.claim, was["finding"]["text"],
+            each.number, each.title, each.claim, " ".join(filter(None, (was["finding"]["text"], was["finding"]["reading"]))),
             VERDICTS.get(was["finding"]["holds"], ("part", was["finding"]["words"])),
-            [Picture(**picture) for picture in was["pictures"]], was["text"],
-            each.command(tuple(found[_config(settings, change)].name for settings in each.trains)),
+            [Picture(**picture) for picture in was["pictures"]], was["text"], shlex.join(["vaecli", *words]),
         )
-        for each, was in zip(figures, kept, strict=True)
+        for each, was, words in zip(figures, kept, commands, strict=True)
     ]  # fmt: skip
     rows = [_row(config, folder) for config, folder in found.items()]
     explorer = payload([load_checkpoint(folder) for folder in explored], load_images("mnist", "test")) if explored else None
@@ -325,7 +343,7 @@ def _row(config: Config, folder: Path) -> dict[str, Any]:
     shown = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in owned.items()}
     return {
         "name": folder.name,
-        "command": train_command(shown),
+        "command": train_command(shown, folder.name if folder.name != config.run_name else None),
         "seed": config.seed,
         "epochs": config.epochs,
         "loss": f"{-log[-1]['test_elbo']:.2f}",

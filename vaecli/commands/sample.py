@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from vaecli import console
-from vaecli.commands.options import AsJson, Device, Out, Quiet, Run, Seed, check_device, example, open_run, picture_path
+from vaecli.commands.options import (
+    AsJson,
+    Device,
+    Out,
+    Quiet,
+    Run,
+    Seed,
+    check_device,
+    example,
+    names_and_folders,
+    open_run,
+    picture_path,
+)
 from vaecli.errors import UsageError
 
 KINDS = ("mean", "draw", "both")
@@ -66,4 +78,7 @@ def sample(
     shown = [each for each in ("mean", "draw") if kind in (each, "both")]
     columns = n if len(labels) > 1 else min(n, 10)
     save_panels(path, [[Panel(f"samples from the prior{about}: {each}s", pictures[each], columns)] for each in shown])
-    console.files_written([path], as_json, run=str(checkpoint.folder))
+    if as_json:
+        console.result_json("sample", names_and_folders([checkpoint]), [path])
+    else:
+        console.files_written([path])

@@ -14,7 +14,7 @@ from vaecli.commands.training_run import Start, has_epochs, run_name, train_run
 from vaecli.config import Config, merge, read_config
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
-from vaecli.runs import CONFIG
+from vaecli.runs import CONFIG, FILES
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -77,7 +77,9 @@ def train(
         console.note(f"No run {folder} to go on with yet: starting it")
     results = train_run(folder, start, given if resume else None, device, console.bar)
     if as_json:
-        console.result_json({"run": str(folder), **results})
+        told = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
+        files = [folder / name for name in FILES if (folder / name).exists()]
+        console.result_json("train", [(folder.name, folder)], files, **told, settings=read_config(folder / CONFIG)[0])
     else:
         console.result(str(folder))
 
@@ -87,7 +89,9 @@ def _print_layers(chosen: Config, as_json: bool) -> None:
 
     found = layers(chosen)
     if as_json:
-        console.result_json({"layers": [asdict(each) for each in found], "parameters": sum(each.parameters for each in found)})
+        parameters = sum(each.parameters for each in found)
+        layers_told = [asdict(each) for each in found]
+        console.result_json("train", [], [], layers=layers_told, parameters=parameters, settings=chosen.to_json())
         return
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
     for heading in ("layer", "kind", "from", "label", "to", "parameters", "of them from the label"):

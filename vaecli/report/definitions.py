@@ -4,12 +4,12 @@ The report is "Variational AutoEncoder++", Feng Chen and Fanxuan Guo, University
 """
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vaecli.config import Config, flag
+from vaecli.config import flag
 
 Settings = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ class Figure:
         claim: what the report says of it.
         trains: the settings of the runs that it shows, which `draw` is given the names of.
         draw: the command that draws it, and its options.
-        quick: options that take the place of some of `draw`'s where the whole is to be done quickly.
+        quick: options for a quick pass, with their values; they replace those of `draw`.
         also: settings of runs that are measured beside it but not drawn.
         shows: which of several pictures that ``compare`` draws.
     """
@@ -45,7 +45,7 @@ class Figure:
     claim: str
     trains: tuple[Settings, ...]
     draw: tuple[str, ...]
-    quick: tuple[str, ...] = ()
+    quick: Mapping[str, str] = field(default_factory=dict)
     also: tuple[Settings, ...] = ()
     shows: tuple[str, ...] = ("reconstructions", "samples")
 
@@ -59,18 +59,26 @@ class Figure:
         """Whether `draw` is of runs; figure 5 is of an architecture, which needs no training."""
         return self.draw[0] != "train"
 
-    def command(self, runs: tuple[str, ...] | None = None) -> str:
-        """The line that draws it alone, of runs with these names, or with those that training gives them."""
-        if not self.draws:
-            return shlex.join(["vaecli", *self.draw])
-        names = runs or tuple(Config(**each).run_name for each in self.trains)
-        return shlex.join(["vaecli", self.draw[0], *names, *self.draw[1:], "--out", self.folder])
+    def words(self, runs: Sequence[str], more: Mapping[str, str]) -> list[str]:
+        """The words of the command line that draws it.
+
+        Args:
+            runs: the runs' names or folders.
+            more: options with their values, which replace those of `draw`.
+        """
+        options = list(self.draw[1:])
+        for option, value in more.items():
+            if option in options:
+                options[options.index(option) + 1] = value
+            else:
+                options += [option, value]
+        return [self.draw[0], *runs, *options]
 
 
-def train_command(settings: Settings) -> str:
-    """The line that trains a run with these settings."""
-    words = [word for name, value in settings.items() for word in (flag(name), str(value))]
-    return shlex.join(["vaecli", "train", *words])
+def train_command(settings: Settings, name: str | None = None) -> str:
+    """The line that trains a run with these settings, under its own name or another."""
+    words = [word for setting, value in settings.items() for word in (flag(setting), str(value))]
+    return shlex.join(["vaecli", "train", *words, *(["--name", name] if name else [])])
 
 
 FIGURES = (
@@ -147,7 +155,7 @@ FIGURES = (
         "k = 10 has the smaller loss, by 11 nats, since the bound is tighter with more particles.",
         (IWAE5, IWAE10),
         ("compare", "--k", "500", "--limit", "2000"),
-        ("--k", "50", "--limit", "200"),
+        {"--k": "50", "--limit": "200"},
         shows=("losses",),
     ),
     Figure(
@@ -172,7 +180,7 @@ FIGURES = (
         "The shape of the bottom follows the shape of the top.",
         (Z2,),
         ("inpaint", "--digit", "0", "--n", "20"),
-        ("--n", "5", "--steps", "100"),
+        {"--n": "5", "--steps": "100"},
     ),
     Figure(
         14,

@@ -39,10 +39,10 @@ class Entry:
         title: what it shows.
         claim: what the report says.
         finding: what was measured.
-        verdict: a class name, and words.
+        verdict: a class name, and words; no words where no verdict is given.
         pictures: of it.
         text: printed by its command, where that draws nothing.
-        command: the line that draws it alone.
+        command: the line that drew it.
     """
 
     number: int

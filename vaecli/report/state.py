@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from vaecli.files import write_file
 
-FIGURE = {"key", "told", "pictures", "text", "seconds", "finding"}
-FINDING = {"text", "holds", "words"}
+FIGURE = {"key", "told", "pictures", "text", "seconds", "finding", "device"}
+FINDING = {"text", "holds", "words", "reading"}
 
 
 class State:
