@@ -36,14 +36,16 @@ def test_pictures_and_table(compare):
     assert all(width > 300 and height > 300 for width, height in sizes)
     with Path(lines[6]).open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["run"] for row in rows] == ["small", "better"]
+    assert [(row["run"], row["split"]) for row in rows] == [("small", "test"), ("better", "test")]
     assert float(rows[0]["elbo"]) < float(rows[1]["elbo"])
 
 
 def test_the_numbers_are_those_of_evaluation(compare, run_copy):
     told = json.loads(compare("--json", "--table-only", "-q").out)
     assert told["files"] == []
-    first = told["runs"][0]
+    assert told["split"] == "test"
+    assert [each["name"] for each in told["runs"]] == ["small", "better"]
+    first = told["table"][0]
     checkpoint, images = load_checkpoint(run_copy), load_images("mnist", "test", limit=200)
     value = evaluate(checkpoint.model, images)
     assert first["elbo"] == pytest.approx(float(value.elbo.mean()))
@@ -65,7 +67,7 @@ def test_sorting_puts_the_best_first(compare):
         ("run", "better"),
     ):
         told = json.loads(compare("--json", "--table-only", "-q", "--sort", column).out)
-        assert told["runs"][0]["run"] == first, column
+        assert told["table"][0]["run"] == first, column
     assert "did you mean test_elbo?" in one_line(compare("--sort", "test-elbo"), 2)
 
 

@@ -23,7 +23,8 @@ def test_a_picture_goes_to_the_run_or_where_it_is_told(vaecli, run_copy, small_m
     again = vaecli(command, "small", *data, "--out", "some")
     assert "Replacing" in again.err
     told = json.loads(vaecli(command, "small", *data, "--json", "-q").out)
-    assert told == {"run": "checkpoints/small", "files": [f"checkpoints/small/{command}.png"]}
+    assert (told["command"], told["runs"]) == (command, [{"name": "small", "path": "checkpoints/small"}])
+    assert told["files"] == [f"checkpoints/small/{command}.png"]
 
 
 def test_seeds_change_samples(vaecli, run_copy):

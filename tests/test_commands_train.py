@@ -28,7 +28,7 @@ def test_quiet_says_nothing_and_json_says_all(train):
     outcome = train("--quiet", "--json")
     assert outcome.err == ""
     told = json.loads(outcome.out)
-    assert told["run"] == "checkpoints/own-small-mnist0-z2-elbo-e1"
+    assert told["runs"] == [{"name": "own-small-mnist0-z2-elbo-e1", "path": "checkpoints/own-small-mnist0-z2-elbo-e1"}]
     assert told["test_elbo"] == pytest.approx(told["test_reconstruction"] - told["test_kl"])
 
 
@@ -75,7 +75,7 @@ def test_a_diverging_run_stops_and_keeps_what_was_saved(vaecli, small_mnist, tmp
 
 
 def test_the_first_images_only(train):
-    assert json.loads(train("--limit", "10", "--json").out)["elbo"] != json.loads(train("--json").out)["elbo"]
+    assert json.loads(train("--limit", "10", "--json").out)["train_elbo"] != json.loads(train("--json").out)["train_elbo"]
 
 
 def test_an_out_folder_that_cannot_be_is_one_line(train, tmp_path):
