@@ -12,7 +12,7 @@ def initialise(network: nn.Module, generator: torch.Generator, how: str = "torch
     ``torch``, PyTorch's own default: weights and biases uniform within 1 / sqrt(inputs of a unit). ``glorot`` (Glorot & Bengio
     2010, eq. 16): weights uniform within sqrt(6 / (inputs + outputs)) of a layer, biases 0, as the IWAE paper has them. The scale
     by inputs alone matters for few latents: a decoder of 2 latents whose weights are scaled by its 500 outputs too starts almost
-    blind to its latents, and ends 10 nats worse after 5 epochs.
+    blind to its latents, and ends 12 nats worse after 5 epochs.
 
     Args:
         network: the layers to fill.
