@@ -1,4 +1,8 @@
+import math
+
+import pytest
 import torch
+from torch import nn
 
 from vaecli.config import Config
 from vaecli.model import build, skeleton
@@ -15,6 +19,31 @@ def test_weights_depend_on_the_seed_and_on_nothing_else():
     ):
         assert torch.equal(a, b), name
         assert not torch.equal(a, c), name
+
+
+@pytest.mark.parametrize("settings", [{"hidden": (200, 200), "latent_dim": 50}, {"arch": "conv"}], ids=str)
+def test_glorot_weights_fill_their_bound_and_biases_are_zero(settings):
+    model = build(Config(init="glorot", **settings))
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            weight = layer.weight
+            # of a convolution, inputs and outputs are counted over its whole kernel
+            bound = math.sqrt(6 / ((weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()))
+            assert weight.abs().max() <= bound
+            # the largest of 512 or more is below 98 % of the bound once in 30,000 networks
+            assert weight.abs().max() > 0.98 * bound
+            assert not layer.bias.any()
+
+
+def test_the_initialisation_is_pytorchs_by_default():
+    assert Config().init == "torch"
+    assert Config().run_name == Config(init="torch").run_name
+    assert Config(init="glorot").run_name == "mnist-z2-elbo-glorot"
+    assert Config.from_json({"latent_dim": 3}) == Config(latent_dim=3)  # config.json of a run from before the setting
+    for layer in build(Config()).modules():
+        if isinstance(layer, nn.Linear):
+            bound = 1 / math.sqrt(layer.in_features)
+            assert 0.98 * bound < layer.weight.abs().max() <= bound
 
 
 def test_a_skeleton_takes_no_memory():

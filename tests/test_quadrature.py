@@ -72,13 +72,13 @@ def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
     expected = MultivariateNormal(torch.zeros(6, dtype=torch.float64), cov).log_prob(images.pixels.double())
     # float32 log densities of size up to 30 / noise: their rounding
     torch.testing.assert_close(found.log_prob, expected, atol=2e-3, rtol=0)
-    assert found.unresolved == 0
+    assert not found.unconverged.any()
     assert (found.side > 2 * START[size]) == (size == 2 and noise == 0.02)
 
 
 def test_a_posterior_narrower_than_any_grid_is_told(monkeypatch):
     monkeypatch.setitem(__import__("vaecli.quadrature", fromlist=["MOST"]).MOST, 2, 300)
-    assert exact_log_prob(Gaussian(2, 0.002), drawn(Gaussian(2, 0.002))).unresolved == 8
+    assert exact_log_prob(Gaussian(2, 0.002), drawn(Gaussian(2, 0.002))).unconverged.tolist() == [True] * 8
 
 
 def test_more_than_two_dimensions_are_refused(digits):
@@ -98,7 +98,7 @@ def some():
 
 def test_the_bounds_of_a_trained_model_are_in_order_and_the_mixture_reaches_the_truth(trained_model, some):
     exact = exact_log_prob(trained_model, some)
-    assert exact.unresolved == 0
+    assert not exact.unconverged.any()
     assert float(exact.moved.mean()) < 0.01
     by_mixture = importance_bound(trained_model, some, 5000, "mixture")
     fifty, elbo = importance_bound(trained_model, some, 50, "mixture").value, evaluate(trained_model, some).elbo
@@ -115,14 +115,6 @@ def test_the_posterior_alone_misses_modes(trained_model, some):
     missed = exact - importance_bound(trained_model, some, 1000).value
     assert float(missed.max()) > 1
     assert float(missed.mean()) > float((exact - importance_bound(trained_model, some, 1000, "mixture").value).mean())
-
-
-def test_the_variance_told_is_the_variance_over_repeats(trained_model, some):
-    runs = [importance_bound(trained_model, some[:20], 200, "mixture", repeat) for repeat in range(40)]
-    spread = torch.stack([run.value for run in runs]).var(0)
-    told = torch.stack([run.variance for run in runs]).mean(0)
-    # a variance from 40 repeats is good to a quarter; twenty images average that out
-    assert float((spread / told).median()) == pytest.approx(1, abs=0.35)
 
 
 def test_chunks_do_not_change_the_value(trained_model, some, monkeypatch):

@@ -66,6 +66,10 @@ class Config:
         None, "Channels of the convolutions, each of which halves the image's side.", "Model", low=1, high=1024
     )
     likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")
+    init: str = setting(
+        "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
+        choices=("torch", "glorot"),
+    )  # fmt: skip
     init_bias: str = setting(
         "random", "The decoder's output bias at the start; data: the mean training image's.", "Model", choices=("random", "data")
     )

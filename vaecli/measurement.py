@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,9 +10,12 @@ from torch import Tensor
 
 from vaecli.data.images import CLASSES, Images
 from vaecli.errors import UsageError
-from vaecli.evaluation import PROPOSALS, evaluate, importance_bound
+from vaecli.evaluation import PROPOSALS, evaluate, importance_bound, jackknife
 from vaecli.model import VAE
-from vaecli.quadrature import check_size, exact_log_prob
+from vaecli.quadrature import TOLERANCE, check_size, exact_log_prob
+
+DRAWS = 5
+"""Draws of the single particle of the ELBO and of L_1, from whose spread comes their Monte Carlo error."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Wanted:
     Attributes:
         particles: the k of each L_k.
         proposal: what their particles are drawn from, one of PROPOSALS.
-        repeats: how often each L_k is estimated, with other particles.
+        repeats: how often each L_k is estimated, with other particles; L_1 at least DRAWS times.
         exact: whether to integrate log p(x) over a grid (one or two latent dimensions).
         marginal_labels: whether to sum the label out of a conditional model: log p(x) instead of log p(x|y), and which label each
             image would be given.
@@ -54,20 +57,36 @@ class Wanted:
             check_size(model)
 
 
+@dataclass(frozen=True)
+class Convergence:
+    """How far the exact values of N images have converged.
+
+    Attributes:
+        side: points a side of the finest grid that any image needed.
+        refinement_error: by how much the last halving of their grids moved the images, in nats, the mean over images.
+        unconverged: images whose value still moved by more than quadrature's TOLERANCE on the finest grid allowed, or whose
+            posterior is narrower than its cells.
+    """
+
+    side: int
+    refinement_error: float
+    unconverged: int
+
+
 @dataclass
 class Measured:
     """Means over images, in nats, with their uncertainty.
 
     Attributes:
-        mean: by name: ``elbo``, ``reconstruction``, ``kl``, ``L_k`` for each k, ``exact``.
-        standard_error: of each mean, from its spread over images; of a single image there is none.
-        monte_carlo_error: of each L_k, from its spread over repeats, or from its own weights where there is one repeat
-            (of L_1 there is none then).
         active_units: latent dimensions that images spread over.
         images: how many images.
-        grid: points a side of the finest grid of ``exact``, and ``moved``, by how much the last halving moved the mean.
-        unresolved: images whose exact value had not settled.
+        mean: by name: ``elbo``, ``reconstruction``, ``kl``, ``L_k`` for each k, ``exact``.
+        standard_error: of each mean, from its spread over images; of a single image there is none.
+        monte_carlo_error: of each mean that is an estimate, its standard deviation over other draws of the particles. It is made
+            from a variance for each image: of the ELBO and the reconstruction over DRAWS draws, of L_k over its repeats or, where
+            there is one, by the jackknife. A few images may carry most of their sum, so its own standard error is added to it.
         accuracy: share of images whose most probable label is the true one, where labels were summed out.
+        convergence: of ``exact``, where that was measured.
     """
 
     active_units: int
@@ -75,15 +94,24 @@ class Measured:
     mean: dict[str, float] = field(default_factory=dict)
     standard_error: dict[str, float] = field(default_factory=dict)
     monte_carlo_error: dict[str, float] = field(default_factory=dict)
-    grid: dict[str, float] = field(default_factory=dict)
-    unresolved: int = 0
     accuracy: dict[str, float] = field(default_factory=dict)
+    convergence: Convergence | None = None
 
-    def add(self, name: str, values: Tensor) -> None:
-        """Takes in one value an image."""
+    def add(self, name: str, values: Tensor, variance: Tensor | None = None) -> None:
+        """Takes in one value an image, and the Monte Carlo variance of each."""
         self.mean[name] = float(values.mean())
         if len(values) > 1:
             self.standard_error[name] = float(values.std() / math.sqrt(len(values)))
+        if variance is not None:
+            total = variance.sum() + variance.square().sum().sqrt()  # each image's variance is about as uncertain as it is large
+            self.monte_carlo_error[name] = float(total.sqrt() / len(values))
+
+    @property
+    def accuracy_error(self) -> dict[str, float]:
+        """The binomial standard error of each accuracy, not 0 where all or none are right (Agresti & Coull 1998)."""
+        count = self.images + 4
+        shares = {name: (share * self.images + 2) / count for name, share in self.accuracy.items()}
+        return {name: math.sqrt(share * (1 - share) / count) for name, share in shares.items()}
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, the bounds under ``L`` by k."""
@@ -95,7 +123,12 @@ class Measured:
         told: dict[str, Any] = {**grouped(self.mean), "active_units": self.active_units, "images": self.images}
         told["standard_error"] = grouped(self.standard_error)
         told["monte_carlo_error"] = grouped(self.monte_carlo_error)
-        return told | ({"grid": self.grid} if self.grid else {}) | ({"accuracy": grouped(self.accuracy)} if self.accuracy else {})
+        if self.convergence:
+            told["convergence"] = asdict(self.convergence)
+        if self.accuracy:
+            told["accuracy"] = grouped(self.accuracy)
+            told["standard_error"]["accuracy"] = grouped(self.accuracy_error)
+        return told
 
 
 def measure(model: VAE, images: Images, wanted: Wanted, on_share: Callable[[float, str], None] | None = None) -> Measured:
@@ -103,57 +136,83 @@ def measure(model: VAE, images: Images, wanted: Wanted, on_share: Callable[[floa
 
     Args:
         model: on the same device as `images`.
-        images: with their labels, which a conditional model is told unless they are to be summed out.
+        images: with their labels, which a conditional model is given unless they are to be summed out.
         wanted: what to measure.
-        on_share: told the share of one part that is done, and which.
+        on_share: called with the share of one part that is done, and which part.
 
     Raises:
         UsageError: labels are to be summed out of a model without any, or a grid is asked for of more than two latents.
     """
     wanted.check(model)
-    value = evaluate(model, images)
+    value = evaluate(model, images, DRAWS)
     measured = Measured(value.active_units, len(images))
-    for name in ("elbo", "reconstruction", "kl"):
-        measured.add(name, getattr(value, name))
+    measured.add("elbo", value.elbo, value.variance)
+    measured.add("reconstruction", value.reconstruction, value.variance)
+    measured.add("kl", value.kl)
 
     def tell(share: float, what: str) -> None:
         if on_share:
             on_share(share, what)
 
     for k in wanted.particles:
-        name = f"L_{k}"
-        runs = []
-        for repeat in range(wanted.repeats):
-
-            def bound(some: Images, k: int = k, repeat: int = repeat, name: str = name) -> Tensor:
-                found = importance_bound(model, some, k, wanted.proposal, repeat, lambda done: tell(done / len(some), name))
-                return torch.stack((found.value, found.variance))
-
-            runs.append(_over_labels(bound, images, wanted, measured, name))
-        values = torch.stack([run[0] for run in runs])
-        measured.add(name, values.mean(0))
-        if len(runs) > 1:
-            measured.monte_carlo_error[name] = float(values.mean(1).std() / math.sqrt(len(runs)))
-        elif k > 1:  # one weight tells nothing of its spread
-            measured.monte_carlo_error[name] = float(runs[0][1].sum().sqrt() / len(images))
+        _measure_bound(model, images, wanted, k, measured, tell)
     if wanted.exact:
-
-        def exact(some: Images) -> Tensor:
-            found = exact_log_prob(model, some, lambda side, share: tell(share, f"grid of {side}"))
-            measured.grid = {"side": max(found.side, measured.grid.get("side", 0)), "moved": float(found.moved.mean())}
-            measured.unresolved += found.unresolved
-            return torch.stack((found.log_prob, torch.zeros_like(found.log_prob)))
-
-        measured.add("exact", _over_labels(exact, images, wanted, measured, "exact")[0])
+        _measure_exact(model, images, wanted, measured, tell)
     return measured
 
 
-def _over_labels(log_prob: Callable[[Images], Tensor], images: Images, wanted: Wanted, measured: Measured, name: str) -> Tensor:
-    """Values and their variances, shape (2, N): of log p(x|y), or, labels summed out, of log p(x) = log sum_y p(x|y) / 10."""
+def _measure_bound(
+    model: VAE, images: Images, wanted: Wanted, k: int, measured: Measured, tell: Callable[[float, str], None]
+) -> None:
+    name = f"L_{k}"
+    repeats = wanted.repeats if k > 1 else max(wanted.repeats, DRAWS)
+    values = []
+    by_label = torch.zeros(CLASSES if wanted.marginal_labels else 1, len(images), dtype=torch.float64)
+    for repeat in range(repeats):
+        found = [
+            importance_bound(model, some, k, wanted.proposal, repeat, lambda done: tell(done / len(images), name))
+            for some in _with_each_label(images, wanted)
+        ]
+        estimates = torch.stack([each.value for each in found])
+        values.append(_over_labels(estimates))
+        by_label += estimates / repeats
+    value = torch.stack(values)
+    if repeats > 1:
+        variance = value.var(0) / repeats
+    else:
+        variance = jackknife(value[0], _over_labels(torch.stack([each.without for each in found])), found[0].sizes)
+    measured.add(name, value.mean(0), variance)
+    if wanted.marginal_labels:
+        measured.accuracy[name] = _accuracy(by_label, images)
+
+
+def _measure_exact(model: VAE, images: Images, wanted: Wanted, measured: Measured, tell: Callable[[float, str], None]) -> None:
+    found = [
+        exact_log_prob(model, some, lambda side, share: tell(share, f"grid of {side}")) for some in _with_each_label(images, wanted)
+    ]
+    by_label = torch.stack([each.log_prob for each in found])
+    shares = by_label.softmax(0)
+    # a label of a smaller share may be wrong by its whole share and moves the image by less than quadrature's tolerance
+    unconverged = (torch.stack([each.unconverged for each in found]) & (shares > TOLERANCE)).any(0)
+    moved = (shares * torch.stack([each.moved for each in found])).sum(0)
+    measured.add("exact", _over_labels(by_label))
+    measured.convergence = Convergence(max(each.side for each in found), float(moved.mean()), int(unconverged.sum()))
+    if wanted.marginal_labels:
+        measured.accuracy["exact"] = _accuracy(by_label, images)
+
+
+def _with_each_label(images: Images, wanted: Wanted) -> list[Images]:
+    """The images with their own labels; or all with label 0, all with label 1 and so on, where labels are to be summed out."""
     if not wanted.marginal_labels:
-        return log_prob(images)
-    each = torch.stack([log_prob(replace(images, labels=torch.full_like(images.labels, y))) for y in range(CLASSES)])
-    values, variances = each.unbind(1)
-    weights = values.softmax(0)
-    measured.accuracy[name] = float((values.argmax(0) == images.labels.cpu()).double().mean())
-    return torch.stack((values.logsumexp(0) - math.log(CLASSES), (weights.square() * variances).sum(0)))
+        return [images]
+    return [replace(images, labels=torch.full_like(images.labels, y)) for y in range(CLASSES)]
+
+
+def _over_labels(log_prob: Tensor) -> Tensor:
+    """The log p(x) = log (1/Y) sum_y p(x|y), for values of log p(x|y) of shape (Y, ...); of one label it is its own."""
+    return log_prob.logsumexp(0) - math.log(len(log_prob))
+
+
+def _accuracy(log_prob: Tensor, images: Images) -> float:
+    """The share of N images whose label is that of the highest log p(x|y), of shape (Y, N)."""
+    return float((log_prob.argmax(0) == images.labels.cpu()).double().mean())

@@ -99,8 +99,8 @@ def build(config: Config, images: Images | None = None) -> VAE:
     """
     model = empty(config)
     noise = generator("cpu", "weights", config.seed)
-    initialise(model.encoder, noise)
-    initialise(model.decoder, noise)
+    initialise(model.encoder, noise, config.init)
+    initialise(model.decoder, noise, config.init)
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(model.decoder.output.weight)
         nn.init.zeros_(model.decoder.output.bias)

@@ -33,14 +33,14 @@ class Quadrature:
         log_prob: nats, float64 on the CPU, shape (N,).
         moved: by how much the last halving of each image's grid moved it, shape (N,).
         side: points a side of the finest grid that any image needed.
-        unresolved: how many images still moved by more than TOLERANCE, or had a posterior narrower than the grid, on the finest
-            grid allowed.
+        unconverged: which images still moved by more than TOLERANCE, or had a posterior narrower than the grid, on the finest grid
+            allowed, shape (N,).
     """
 
     log_prob: Tensor
     moved: Tensor
     side: int
-    unresolved: int
+    unconverged: Tensor
 
 
 @torch.inference_mode()
@@ -78,7 +78,9 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
         moved[active] = (finer - value[active]).abs()
         value[active] = finer
         active = active[(moved[active] > TOLERANCE) | (narrowest[active] < grid.cell)]
-    return Quadrature(value, moved, side, len(active))
+    unconverged = torch.zeros(len(x), dtype=torch.bool)
+    unconverged[active] = True
+    return Quadrature(value, moved, side, unconverged)
 
 
 def check_size(model: VAE) -> None:

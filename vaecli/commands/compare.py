@@ -71,7 +71,10 @@ def compare(
             rich_help_panel=TABLE,
         ),
     ] = "posterior",
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Estimates of each L_k.", rich_help_panel=TABLE)] = 1,
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="Estimates of each L_k, of L_1 at least 5; their mean is shown.", rich_help_panel=TABLE),
+    ] = 1,
     marginal_labels: Annotated[
         bool,
         typer.Option("--marginal-labels", help="Sum a conditional model's label out, and classify by it.", rich_help_panel=TABLE),
@@ -168,8 +171,6 @@ def _measure(
         images = checkpoint.images(split, data_dir)[:limit].to(where)
         with console.bar(100, "%") as show:
             measured = measure(checkpoint.model.to(where), images, wanted, partial(_tell, show, name))
-        if measured.unresolved:
-            console.note(f"{name}: the exact value of {measured.unresolved} images had not settled on the finest grid")
         try:
             seconds: float | None = round(sum(row["seconds"] for row in read_log(checkpoint.folder)), 1)
         except CheckpointError:

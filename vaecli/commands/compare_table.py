@@ -18,16 +18,23 @@ SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "pa
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without nesting, for a .csv: L_k, and the errors of each number beside it."""
+    """A row without nesting, for a .csv: L_k, the errors of each number beside it, and how far exact values have converged."""
     plain = {name: value for name, value in row.items() if not isinstance(value, dict)}
     plain |= {f"L_{k}": value for k, value in row["L"].items()}
-    for kind in ("standard_error", "monte_carlo_error"):
-        errors = row[kind]
-        plain |= {f"{kind}_{name}": value for name, value in errors.items() if name != "L"}
-        plain |= {f"{kind}_L_{k}": value for k, value in errors["L"].items()}
+    plain |= _prefixed("exact", row.get("convergence", {}))
+    for kind in ("accuracy", "standard_error", "monte_carlo_error"):
+        plain |= _prefixed(kind, row.get(kind, {}))
     return plain | {
         name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in row["settings"].items()
     }
+
+
+def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers under names such as ``accuracy_L_50``, those of nested groups included."""
+    plain: dict[str, Any] = {}
+    for name, value in values.items():
+        plain |= _prefixed(f"{prefix}_{name}", value) if isinstance(value, dict) else {f"{prefix}_{name}": value}
+    return plain
 
 
 def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]:
@@ -73,7 +80,7 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
             f"{row['kl']:.2f}",
             *(_with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
         ]
-        cells += [_with_error(-row["exact"], errors.get("exact"))] if exact else []
+        cells += [_with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
         made.add_row(row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells)
     return made
@@ -83,22 +90,42 @@ def _with_error(value: float, error: float | None) -> str:
     return f"{value:.2f}" if error is None else f"{value:.2f} ±{error:.2f}"
 
 
+def _unconverged(row: dict[str, Any]) -> str:
+    count = row["convergence"]["unconverged"]
+    return f" ({count:,} unconverged)" if count else ""
+
+
+def _by_name(values: dict[str, Any]) -> dict[str, float]:
+    """L_k among the other numbers of its kind."""
+    return {name: value for name, value in values.items() if not isinstance(value, dict)} | {
+        f"L_{k}": value for k, value in values["L"].items()
+    }
+
+
 def remarks(row: dict[str, Any]) -> list[str]:
     """What a row says beyond its cells."""
     said = (
         [f"{row['run']}: diverged in epoch {row['diverged_epoch']}, measured as it was before"] if row.get("diverged_epoch") else []
     )
-    said += [f"{row['run']}: Monte Carlo error of L_{k} {error:.3f} nats" for k, error in row["monte_carlo_error"]["L"].items()]
-    if "grid" in row:
+    errors = {"ELBO" if name == "elbo" else name: error for name, error in _by_name(row["monte_carlo_error"]).items()}
+    said.append(f"{row['run']}: Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
+    if "convergence" in row:
+        found = row["convergence"]
         said.append(
-            f"{row['run']}: log p(x) on a grid of up to {row['grid']['side']} points a side; its last halving moved the mean by "
-            f"{row['grid']['moved']:.5f} nats"
+            f"{row['run']}: log p(x) on a grid of up to {found['side']:,} points a side, whose last halving moved an image by "
+            f"{found['refinement_error']:.5f} nats on average"
         )
+        if found["unconverged"]:
+            said.append(
+                f"{row['run']}: -log p(x) is not exact: {found['unconverged']:,} of {row['images']:,} images had not converged on "
+                "the finest grid"
+            )
     if "accuracy" in row:
-        found = {f"L_{k}": value for k, value in row["accuracy"]["L"].items()}
-        found |= {name: value for name, value in row["accuracy"].items() if name != "L"}
+        accuracy_errors = _by_name(row["standard_error"]["accuracy"])
         said += [
-            f"{row['run']}: the most probable label is the true one for {value:.2%} by {name}" for name, value in found.items()
+            f"{row['run']}: the most probable label is the true one for {100 * value:.2f} ±{100 * accuracy_errors[name]:.2f} % "
+            f"of the images by {name}"
+            for name, value in _by_name(row["accuracy"]).items()
         ]
     return said
 

@@ -16,8 +16,9 @@ from vaecli.objectives.bound import Bound
 class DReG:
     """L_k as in IWAE; for the encoder its gradient is sum_i w~_i^2 (d log_w_i / d z_i) (d z_i / d phi).
 
-    Tucker, Lawson, Gu & Maddison 2018, arXiv:1810.04152, eq. 8. The mean of the gradient is IWAE's, its variance is lower,
-    and it does not vanish as k grows. The decoder's gradient is IWAE's own.
+    Tucker, Lawson, Gu & Maddison 2018, arXiv:1810.04152, eq. 8. The mean of the gradient is IWAE's. Its variance is
+    usually lower, though no theorem says so, and the signal does not vanish in the noise as k grows. The decoder's gradient is
+    IWAE's own.
 
     Attributes:
         k: particles.
