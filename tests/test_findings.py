@@ -170,8 +170,8 @@ def test_variances_decide(monkeypatch, name, expected):
 )
 def test_reconstructions_with_the_divergence_are_similar_where_they_are_no_worse(monkeypatch, reconstruction, kl, holds, words):
     made = {
-        "a": Evaluation(around(reconstruction, 0), around(kl, 1), 2),
-        "b": Evaluation(around(-160, 2), around(5, 2), 2),
+        "a": Evaluation(around(reconstruction, 0), around(kl, 1), None, 2),
+        "b": Evaluation(around(-160, 2), around(5, 2), None, 2),
     }
     monkeypatch.setattr(findings, "evaluate", lambda model, images: made[model])
     came_out = found(9, trained=("a",), also=("b",))
