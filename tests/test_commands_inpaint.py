@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -6,10 +7,13 @@ from PIL import Image
 
 from tests.conftest import one_line, opened
 from vaecli.commands.inpaint import _half
+from vaecli.quadrature import MOST, START
 
 
 @pytest.fixture
-def inpaint(vaecli, run_copy, small_mnist):
+def inpaint(vaecli, run_copy, small_mnist, monkeypatch):
+    monkeypatch.setitem(START, 2, 75)  # enough for a decoder that has seen so little
+
     def run(*arguments):
         count = [] if "--image" in arguments else ["--n", "2"]
         return vaecli("inpaint", "small", "--data-dir", small_mnist, "--steps", "60", "--starts", "2", *count, *arguments)
@@ -17,16 +21,54 @@ def inpaint(vaecli, run_copy, small_mnist):
     return run
 
 
-def test_scores_are_told_and_the_picture_is_written(inpaint):
-    outcome = inpaint("--digit", "0")
-    lines = outcome.out.splitlines()
-    assert len(lines) == 4
-    assert lines[0].startswith("image 1: log p(missing | seen) -")
-    assert lines[2].startswith("mean of 2: log p(missing | seen) -")
-    assert lines[3] == "checkpoints/small/inpaint.png"
+EXACT = ["log_p_missing_given_seen", "log_p_missing", "log_p_seen"]
+OTHERS = ["predictive_score", "bound_log_p_seen", "mean_image", "mean_image_of_label"]
+
+
+def test_numbers_are_printed_and_the_picture_is_written(inpaint):
+    lines = inpaint("--digit", "0").out.splitlines()
+    assert len(lines) == 5
+    headings = re.split("  +", lines[0])
+    assert headings == ["nats", "log p(missing | seen)", "predictive score", "log p(missing)", "mean image", "mean image of label",
+                        "log p(seen)", "bound on log p(seen)"]  # fmt: skip
+    assert [re.split("  +", line)[0] for line in lines[1:4]] == ["image 1", "image 2", "mean of 2"]
+    assert lines[4] == "checkpoints/small/inpaint.png"
     told = json.loads(inpaint("--digit", "0", "--json", "-q").out)
     assert [each["label"] for each in told["images"]] == [0, 0]
-    assert told["mean"] == pytest.approx(sum(each["log_p_missing_given_seen"] for each in told["images"]) / 2)
+    assert told["unconverged"] == 0
+    assert sorted(told["mean"]) == sorted(EXACT + OTHERS)
+    for name, mean in told["mean"].items():
+        assert mean == pytest.approx(sum(each[name] for each in told["images"]) / 2)
+    shown = dict(zip(headings[1:], re.split("  +", lines[1])[1:], strict=True))
+    first = told["images"][0]
+    assert shown["log p(missing | seen)"] == f"{first['log_p_missing_given_seen']:.2f}"
+    assert shown["bound on log p(seen)"] == f"{first['bound_log_p_seen']:.2f}"
+    assert first["bound_log_p_seen"] < first["log_p_seen"] + 0.1
+
+
+def test_above_two_latents_nothing_is_called_exact(vaecli, small_mnist, trained):
+    at = ("--data-dir", small_mnist)
+    run = vaecli("train", "--latent-dim", "3", "--epochs", "1", *at, "-q").path
+    outcome = vaecli("inpaint", run, *at, "--n", "1", "--steps", "5")
+    assert "log p(missing | seen)" not in outcome.out
+    assert "predictive score" in outcome.out
+    assert "bound on log p(seen)" in outcome.out
+    assert "is no bound on log p(missing | seen), either way" in outcome.err
+    told = json.loads(vaecli("inpaint", run, *at, "--n", "1", "--steps", "5", "--json", "-q").out)
+    assert sorted(told["mean"]) == sorted(OTHERS)
+    assert "unconverged" not in told
+
+
+def test_what_has_not_converged_is_not_called_exact(inpaint, monkeypatch):
+    monkeypatch.setitem(START, 2, 4)
+    monkeypatch.setitem(MOST, 2, 8)
+    assert inpaint().out.splitlines()[4] == "log p is not exact: 2 of 2 images had not converged on the finest grid"
+    assert json.loads(inpaint("--json").out)["unconverged"] == 2
+
+
+def test_the_first_image_is_the_same_whatever_n_is(inpaint):
+    one, three = (json.loads(inpaint("--n", n, "--kind", "draw", "--json", "-q").out)["images"] for n in (1, 3))
+    assert one == three[:1]
 
 
 def test_halves_are_those_of_the_page():
@@ -65,7 +107,9 @@ def test_a_persons_own_picture(inpaint, tmp_path):
     drawn = Image.new("L", (60, 60), 255)
     drawn.paste(0, (25, 10, 35, 50))
     drawn.save(tmp_path / "one.png")
-    assert inpaint("--image", "one.png").code == 0
+    told = json.loads(inpaint("--image", "one.png", "--json", "-q").out)["images"]
+    assert [each["label"] for each in told] == [-1]
+    assert told[0]["mean_image_of_label"] is None
 
 
 @pytest.mark.parametrize(

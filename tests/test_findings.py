@@ -179,6 +179,23 @@ def test_reconstructions_with_the_divergence_are_similar_where_they_are_no_worse
     assert f"The posterior {words}" in came_out.reading
 
 
+@pytest.mark.parametrize(("given", "holds"), [(-80, True), (-100, False), (-91, None)])
+@pytest.mark.parametrize(
+    ("of_label", "words"), [(-120, "is ahead of the mean zero"), (-60, "The mean zero, for"), (None, "do not differ")]
+)
+def test_the_top_counts_where_it_makes_the_bottom_likelier(given, holds, of_label, words):
+    rows = zip(around(given, 0), around(-91, 1), around(given if of_label is None else of_label, 2), strict=True)
+    images = [
+        {"log_p_missing_given_seen": float(a), "log_p_missing": float(b), "mean_image": -130.0, "mean_image_of_label": float(c)}
+        for a, b, c in rows
+    ]
+    came_out = found(13, {"images": images})
+    assert came_out.holds is holds
+    assert came_out.words == (UNDECIDED if holds is None else "")
+    assert words in came_out.reading
+    assert "The mean image of all digits has -130.00" in came_out.text
+
+
 def test_an_architecture_is_described_and_not_judged():
     layers = [
         {"name": "encoder.input", "labels": 10, "label_parameters": 5},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from vaecli import console
 from vaecli.commands.options import (
@@ -30,11 +32,25 @@ from vaecli.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vaecli.data import Images
+    from vaecli.inpainting import Inference
+    from vaecli.model import VAE
+
 HELP = example("vaecli inpaint --digit 0 --observed top")
 OBSERVED = ("top", "bottom", "left", "right")
 KINDS = ("mean", "draw")
 INFERENCE = "Inference"
 HIDDEN_GREY = 0.35
+HEADINGS = {
+    "log_p_missing_given_seen": "log p(missing | seen)",
+    "predictive_score": "predictive score",
+    "log_p_missing": "log p(missing)",
+    "mean_image": "mean image",
+    "mean_image_of_label": "mean image of label",
+    "log_p_seen": "log p(seen)",
+    "bound_log_p_seen": "bound on log p(seen)",
+}
+"""The columns of numbers, as JSON and the table call them."""
 
 
 def inpaint(
@@ -67,8 +83,18 @@ def inpaint(
     kind: Annotated[
         str, typer.Option(metavar="[mean|draw]", help="Fill with the pixels' means or with draws.", rich_help_panel=INFERENCE)
     ] = "mean",
-    starts: Annotated[int, typer.Option(min=1, max=1000, help="Random starts; the best is kept.", rich_help_panel=INFERENCE)] = 8,
-    steps: Annotated[int, typer.Option(min=1, max=1_000_000, help="Gradient steps at the most.", rich_help_panel=INFERENCE)] = 2000,
+    starts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Starts from the best of 1,000 prior draws, beside one at the encoder's mean; the best is kept.",
+            rich_help_panel=INFERENCE,
+        ),
+    ] = 8,
+    steps: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Gradient steps for each image at the most.", rich_help_panel=INFERENCE)
+    ] = 2000,
     seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
@@ -97,45 +123,69 @@ def inpaint(
 
     from vaecli.commands.images import choose_images
     from vaecli.figures.grids import save_panels, side_by_side
-    from vaecli.inpainting import infer, log_missing
+    from vaecli.inpainting import complete, infer
     from vaecli.seeding import generator
 
     model = checkpoint.model.to(where)
     images = choose_images(checkpoint, split, n, digit, image, data_dir).to(where)
     seen = (_read_mask(mask) if mask else _half(observed)).to(where)
     path = picture_path(out, checkpoint.folder, "inpaint.png")
-    noise = generator(where, "inpaint", seed)
-    x, y = model.observe(images.pixels, noise), model.condition(images.labels)
-    inferred = infer(model, x, y, seen, noise, starts, steps)
-    console.note(f"Inferred the latents of {len(x)} images x {starts} starts in {inferred.steps} steps")
-    scores = log_missing(model, x, y, seen, inferred.posterior, noise).tolist()
-    with torch.inference_mode():
-        train = checkpoint.images("train", data_dir)
-        average = model.pixel_likelihood.output_for(model.mean_image(train.to(where)))
-        baseline = model.pixel_likelihood(average).marginal(~seen)
-        baselines = baseline.log_prob(x[:, ~seen]).tolist()
-        q = inferred.posterior
-        decoded = [model.likelihood(q.rsample(generator=noise), y) for _ in range(draws)]
-        filled = [each.mean if kind == "mean" else each.sample(generator=noise) for each in decoded]
-        average_fill = model.likelihood(q.rsample((200,), noise), y).mean.mean(0)
+    labels = images.labels
+    x = torch.stack([model.observe(each, generator(where, "inpaint", seed, i, "pixels")) for i, each in enumerate(images.pixels)])
+    train = checkpoint.images("train", data_dir).to(where)
+    with console.bar(len(x), "images") as bar:
+        inferred = infer(model, x, labels, seen, model.mean_image(train), seed, starts, steps, bar)
+    steps_taken = float(inferred.steps.float().mean())
+    console.note(f"Inferred the latents of {len(x)} images x {starts + 1} starts in {steps_taken:.0f} steps an image")
+
+    numbers, unconverged = _measure(model, train, x, labels, seen, inferred)
+    rows = [dict(zip(numbers, values, strict=True)) for values in zip(*(each.tolist() for each in numbers.values()), strict=True)]
+    mean = {name: float(each.double().mean()) for name, each in numbers.items()}
+
+    filled, average = complete(model, labels, inferred.posterior, seed, draws, kind)
     columns = [("original", x), ("seen", torch.where(seen, x, HIDDEN_GREY))]
     columns += [(f"fill {index + 1}", torch.where(seen, x, each)) for index, each in enumerate(filled)]
-    columns += [("mean of fills", torch.where(seen, x, average_fill))]
+    columns += [("mean of fills", torch.where(seen, x, average))]
     save_panels(path, side_by_side(columns))
     if as_json:
-        rows = [
-            {"log_p_missing_given_seen": score, "mean_image": base, "label": label}
-            for score, base, label in zip(scores, baselines, images.labels.tolist(), strict=True)
-        ]
-        means = {"mean": sum(scores) / len(x), "mean_image": sum(baselines) / len(x)}
-        console.result_json("inpaint", names_and_folders([checkpoint]), [path], images=rows, **means)
+        shown = [row | {"label": label} for row, label in zip(rows, labels.tolist(), strict=True)]
+        counted = {} if unconverged is None else {"unconverged": unconverged}
+        console.result_json("inpaint", names_and_folders([checkpoint]), [path], images=shown, mean=mean, **counted)
         return
-    for index, (score, base) in enumerate(zip(scores, baselines, strict=True)):
-        console.result(f"image {index + 1}: log p(missing | seen) {score:.2f} nats, by the mean image {base:.2f}")
-    console.result(
-        f"mean of {len(x)}: log p(missing | seen) {sum(scores) / len(x):.2f} nats, by the mean image {sum(baselines) / len(x):.2f}"
-    )
+    console.table(_table(rows, mean))
+    if unconverged:
+        console.result(f"log p is not exact: {unconverged:,} of {len(x):,} images had not converged on the finest grid")
     console.files_written([path])
+
+
+def _measure(
+    model: VAE, train: Images, x: Tensor, labels: Tensor, seen: Tensor, inferred: Inference
+) -> tuple[dict[str, Tensor], int | None]:
+    """Each number of all images, and how many images' exact ones had not converged; None where none are exact."""
+    from vaecli.inpainting import mean_image_scores
+    from vaecli.quadrature import exact_log_prob_of_parts, grid_covers
+
+    numbers = {"predictive_score": inferred.score, "bound_log_p_seen": inferred.bound}
+    numbers["mean_image"], numbers["mean_image_of_label"] = mean_image_scores(model, train, x, labels, ~seen)
+    if not grid_covers(model):
+        console.note("The predictive score, log E_q[p(missing | z)], is no bound on log p(missing | seen), either way")
+        return numbers, None
+    exact = exact_log_prob_of_parts(model, x, labels, seen, inferred.posterior)
+    numbers["log_p_seen"], numbers["log_p_missing"], whole = exact.log_prob
+    numbers["log_p_missing_given_seen"] = whole - numbers["log_p_seen"]
+    return numbers, int(exact.unconverged.sum())
+
+
+def _table(rows: list[dict[str, float]], mean: dict[str, float]) -> Table:
+    """The numbers of each image and their means, in nats."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("nats")
+    shown = {name: heading for name, heading in HEADINGS.items() if not math.isnan(mean.get(name, math.nan))}
+    for heading in shown.values():
+        made.add_column(heading, justify="right", no_wrap=True)
+    for name, row in [*((f"image {index}", row) for index, row in enumerate(rows, 1)), (f"mean of {len(rows)}", mean)]:
+        made.add_row(name, *(f"{row[column]:.2f}" for column in shown))
+    return made
 
 
 def _half(observed: str) -> Tensor:

@@ -267,10 +267,22 @@ def _beta(seen: Evidence) -> Finding:
 
 
 def _inpainting(seen: Evidence) -> Finding:
-    ours, blind = seen.told["mean"], seen.told["mean_image"]
+    names = ("log_p_missing_given_seen", "log_p_missing", "mean_image", "mean_image_of_label")
+    given, alone, of_all, of_label = (torch.tensor([image[name] for image in seen.told["images"]]) for name in names)
+    # a bottom that follows the top is likelier once the top is seen
+    gain, lead = paired(given, alone), paired(given, of_label)
+    if lead.above():
+        reading = "The model, which does not see the label, is ahead of the mean zero."
+    elif lead.below():
+        reading = "The mean zero, for which the label has to be known, is ahead of the model."
+    else:
+        reading = "The model, which does not see the label, and the mean zero do not differ by more than two standard errors."
     return Finding(
-        f"log p(bottom | top) is {ours:.2f} nats for {len(seen.told['images'])} zeros, against {blind:.2f} of the mean image.",
-        ours > blind,
+        f"log p(bottom | top) of {len(given)} zeros is {given.mean():.2f} nats, log p(bottom) by the same model {alone.mean():.2f}: seeing "
+        f"the top gains {gain.value:.2f} ±{gain.error:.2f}. The mean image of all digits has {of_all.mean():.2f}, the mean zero "
+        f"{of_label.mean():.2f}; the model's lead over that is {lead.value:.2f} ±{lead.error:.2f}.",
+        *decided(paired(alone, given)),
+        reading,
     )
 
 
