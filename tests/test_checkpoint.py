@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from vaecli.checkpoint import _pack, load_checkpoint
 from vaecli.config import Config, read_config
-from vaecli.errors import CheckpointError, VaecliError
+from vaecli.errors import CheckpointError
 from vaecli.files import write_file
 from vaecli.model import build
 from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING
@@ -141,16 +141,3 @@ def test_a_damaged_checkpoint_is_refused_before_memory_is_taken(run_copy, kind, 
     tracemalloc.stop()
     assert str(run_copy / MODEL) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_writing_leaves_the_old_file_or_the_new_one(tmp_path):
-    path = tmp_path / "file"
-    write_file(path, b"old")
-    write_file(path, b"new")
-    assert path.read_bytes() == b"new"
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(VaecliError, match=r"folder: cannot be written \(is a directory\); what was there is untouched"):
-        write_file(tmp_path / "folder", b"x")
-    with pytest.raises(VaecliError, match="no such file or directory"):
-        write_file(tmp_path / "none" / "file", b"x")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]

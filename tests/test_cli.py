@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import one_line
 from vaecli import registry
+from vaecli.runs import CONFIG, MODEL
 
 COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
 
@@ -52,6 +53,27 @@ def test_completion_knows_the_registry_and_loads_nothing_heavy():
     assert " torch" not in done.stderr
 
 
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_completion_is_shown_and_installed(tmp_path, shell_name):
+    shown = shell("--show-completion", shell_name)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "_VAECLI_COMPLETE" in shown.stdout
+    installed = shell("--install-completion", shell_name, HOME=str(tmp_path))
+    assert (installed.returncode, installed.stderr) == (0, "")
+    assert any("_VAECLI_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("arguments", [["--show-completion", "bash"], ["--help"], ["--version"]])
+def test_a_reader_that_went_away_is_141(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "vaecli", *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_groups_defaults_and_an_example(vaecli, command):
     outcome = vaecli(command, "--help")
@@ -93,15 +115,46 @@ def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):
     assert words in one_line(vaecli(*arguments), 2)
 
 
+FIRST = "make a first one in about ten seconds with: vaecli train --limit 20000 --epochs 2"
+
+
 @pytest.mark.parametrize("command", COMMANDS[1:])
 def test_a_run_that_is_not_there_is_one_line_that_says_what_is(vaecli, run_copy, command):
     assert one_line(vaecli(command, "nowhere"), 1) == (
-        "vaecli: nowhere: no such run; expected one of small, or a path to one; train one with: vaecli train"
+        "vaecli: nowhere: no such run; expected one of small in checkpoints/, or a path to one; train one with: vaecli train"
     )
 
 
-def test_without_any_run_the_line_says_how_to_get_one(vaecli):
-    assert one_line(vaecli("sample"), 1).endswith("train one with: vaecli train")
+def test_of_many_runs_the_nearest_are_named_first(vaecli, tmp_path):
+    for name in [*(f"mnist-z{size}-elbo" for size in range(2, 20)), "iwae", "other", "third"]:
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / MODEL).touch()
+    line = one_line(vaecli("sample", "mnist-z7-elb"), 1)
+    assert line.startswith("vaecli: mnist-z7-elb: no such run; expected one of mnist-z7-elbo, mnist-z17-elbo, ")
+    assert line.endswith(" and 16 more in checkpoints/, or a path to one; train one with: vaecli train")
+    assert line.count(",") == 5
+    assert "expected one of iwae, " in one_line(vaecli("sample", "checkpoints/iwea"), 1)
+
+
+def test_without_any_run_the_line_makes_one(vaecli, tmp_path):
+    assert one_line(vaecli("sample"), 1) == f"vaecli: checkpoints/: found no run with a finished epoch; {FIRST}"
+    assert one_line(vaecli("sample", "mine"), 1) == f"vaecli: mine: no such run, and checkpoints/ has none yet; {FIRST}"
+    assert one_line(vaecli("sample", tmp_path), 1).endswith(f"no checkpoint in that folder, and checkpoints/ has none yet; {FIRST}")
+
+
+@pytest.mark.parametrize(
+    ("folder", "named", "options"),
+    [
+        ("checkpoints/run", "run", ""),
+        ("checkpoints/run", "checkpoints/run", ""),
+        ("else where/run", "else where/run", " --out 'else where'"),
+    ],
+)
+def test_a_run_without_a_finished_epoch_says_how_to_go_on(vaecli, tmp_path, folder, named, options):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / CONFIG).write_text("{}")
+    line = one_line(vaecli("sample", named), 1)
+    assert line == f"vaecli: {named}: no epoch of this run is finished; go on with: vaecli train --name run --resume{options}"
 
 
 def test_a_damaged_checkpoint_is_one_line_through_the_real_command(run_copy, tmp_path):

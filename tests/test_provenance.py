@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from tests.conftest import DATA, one_line, write_idx
-from vaecli import device, files, registry
+from vaecli import device, files
 from vaecli.checkpoint import load_checkpoint
 from vaecli.config import read_config
-from vaecli.data import Source, load_images
+from vaecli.data import Source, load_images, mnist
 from vaecli.errors import DataError, VaecliError
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs import CONFIG, FILES, MODEL
@@ -56,7 +56,7 @@ class TestData:
 
     def test_the_data_sets_own_images_are_known_wherever_they_are(self):
         assert not Source("mnist").own
-        assert not Source("mnist", registry.load("dataset", "mnist").find()).own
+        assert not Source("mnist", mnist.FOLDER).own
         assert Source("fashion-mnist", DATA / "fashion-mnist").own
 
     def test_resume_goes_on_with_it(self, vaecli, run, own):

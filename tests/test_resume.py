@@ -65,6 +65,14 @@ def test_a_finished_run_stays_as_it_is(train):
     assert {each: ((run / each).read_bytes(), (run / each).stat().st_mtime_ns) for each in FILES} == before
 
 
+def test_the_permissions_of_a_runs_files_stay(train):
+    run = train("--name", "private", "--epochs", 1).path
+    for name in FILES:
+        (run / name).chmod(0o600)
+    assert train("--name", "private", "--epochs", 2, "--resume").code == 0
+    assert {name: (run / name).stat().st_mode & 0o777 for name in FILES} == dict.fromkeys(FILES, 0o600)
+
+
 @pytest.mark.parametrize("missing", [MODEL, LOSS, "config.json"])
 def test_a_crash_between_two_files_is_mended(train, missing):
     run = train("--name", "torn", "--epochs", 2).path

@@ -10,6 +10,7 @@ from vaecli import __version__, console
 from vaecli.commands import compare, inpaint, latent_plot, reconstruct, report, sample, train
 from vaecli.commands.options import example
 from vaecli.errors import VaecliError
+from vaecli.interruption import Interruption, leave
 
 app = typer.Typer(
     name="vaecli",
@@ -52,9 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
+        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 and 143 interrupted by Ctrl-C or SIGTERM, 141
+        nobody reads the output any more.
     """
     console.prepare()
+    with Interruption(_leave) as interruption:
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt:  # while an error was printed
+            console.error("interrupted")
+            code = INTERRUPTED
+    return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code
+
+
+def _leave(number: int) -> None:
+    console.stderr.show_cursor()  # which a progress bar hides
+    leave(number)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
         if sys.stdout is not None:  # as it is where a shell closed it
@@ -70,8 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             console.error(message)
         return error.exit_code
-    except (BrokenPipeError, SystemExit):  # rich makes the one into the other
-        console.close_output()
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # completion exits so
+            return error.code if isinstance(error.code, int) else 0
+        console.close_output()  # rich and typer make the one into the other
         return CLOSED
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted")

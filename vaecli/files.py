@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,24 +22,28 @@ _PART = ".part"
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Puts `data` at `path`, whole or not at all.
+    """Puts `data` at `path`, whole or not at all; the permissions of a file that was there stay.
 
     It is written beside its place, flushed to the disk, then renamed, so that a reader or a crash meets the old file or
-    the new one and nothing between.
+    the new one and nothing between. What killed processes left beside `path` is removed.
 
     Raises:
         VaecliError: it cannot be written; what was at `path` is untouched.
     """
     beside = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=_PART, delete=False) as file:
-            beside = Path(file.name)
+        _remove_leftovers(path)
+        beside, handle = _open_part(path)
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.fsync(file.fileno())
-        beside.replace(path)
+                os.fchmod(handle, _mode(path))
+            os.fsync(handle)
+            if fcntl:
+                beside.replace(path)  # before the lock goes with the handle: an unlocked part is removed by whoever sees it
+        if not fcntl:
+            beside.replace(path)  # Windows renames no open file
         _sync_folder(path.parent)
     except BaseException as error:
         if beside is not None:
@@ -45,6 +51,51 @@ def write_file(path: Path, data: bytes) -> None:
         if isinstance(error, OSError):
             raise VaecliError(f"{path}: cannot be written ({_reason(error)}); what was there is untouched") from None
         raise
+
+
+def _open_part(path: Path) -> tuple[Path, int]:
+    """A new file beside `path` and its open handle, locked where that can be."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_part_prefix(path), suffix=_PART)
+        if fcntl:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not os.fstat(handle).st_nlink:  # removed by another process before it was locked
+                os.close(handle)
+                continue
+        return Path(name), handle
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes the parts of `path` that nobody holds a lock on: their writers are dead."""
+    if not fcntl:
+        return
+    pattern = re.compile(re.escape(_part_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(_PART))  # as tempfile names them
+    with suppress(OSError):
+        for left in [each for each in path.parent.iterdir() if pattern.fullmatch(each.name)]:
+            _remove_unlocked(left)
+
+
+def _remove_unlocked(part: Path) -> None:
+    with suppress(OSError):  # locked, or gone already
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+        finally:
+            os.close(handle)
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name[:40]}-"
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file at `path`; those of a new file where there is none."""
+    with suppress(OSError):
+        if stat.S_ISREG(mode := path.stat().st_mode):
+            return mode & 0o777
+    return 0o666 & ~_umask()
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -1,47 +1,100 @@
-"""Ctrl-C and SIGTERM, held back while something is written."""
+"""Ctrl-C and SIGTERM: the first one ends the work in good order, and later ones change nothing of that."""
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_AGAIN = 0.05
+"""Seconds after which a signal that came while a module was imported is sent again."""
+
 
 class Interruption:
-    """While it is entered, both signals raise KeyboardInterrupt, but within `held` only at its end.
+    """While it is entered, the first of these signals raises KeyboardInterrupt, but within `held` only at its end.
+
+    Code that is imported can swallow an exception, so a signal that comes during an import waits for its end. Interruptions can
+    be nested; a signal counts for all of them.
+
+    Args:
+        while_importing: called instead, if no other Interruption is entered within this one; ends the process.
 
     Attributes:
-        signal: which one came, or None.
+        signal: the first one, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, while_importing: Callable[[int], None] | None = None) -> None:
         self.signal: int | None = None
-        self._held = False
+        self.while_importing = while_importing
+        self.is_held = False
+        self.caller: FrameType | None = None
+        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "Interruption":
+    def __enter__(self) -> Self:
         # signals can be handled in the main thread only, where a program that uses vaecli may not be
-        here = threading.current_thread() is threading.main_thread()
-        self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS} if here else {}
+        if threading.current_thread() is threading.main_thread():
+            self.signal = _entered[-1].signal if _entered else None
+            self.caller = sys._getframe(1)
+            _entered.append(self)
+            self._before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self in _entered:
+            _entered.remove(self)
+        self.caller = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """What is done in here is done to its end."""
-        self._held = True
+        self.is_held = True
         try:
             yield
         finally:
-            self._held = False
+            self.is_held = False
         if self.signal is not None:
             raise KeyboardInterrupt
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        if not self._held:
-            raise KeyboardInterrupt
+
+_entered: list[Interruption] = []
+
+
+def leave(number: int, _frame: FrameType | None = None) -> None:
+    """Ends the process at once with one line, as long as nothing is begun that has to be put in order; a handler of signals."""
+    with suppress(OSError):
+        os.write(2, b"vaecli: interrupted\n")
+    os._exit(128 + number)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    if any(each.signal for each in _entered):
+        return
+    held = any(each.is_held for each in _entered)
+    innermost = _entered[-1]
+    if not held and _imports(frame, innermost.caller):
+        if innermost.while_importing:
+            innermost.while_importing(number)
+        later = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+        return
+    for each in _entered:
+        each.signal = number
+    if not held:
+        raise KeyboardInterrupt
+
+
+def _imports(frame: FrameType | None, outermost: FrameType | None) -> bool:
+    """Whether a module is imported in `frame` or in one that called it, up to `outermost`."""
+    while frame is not None and frame is not outermost:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

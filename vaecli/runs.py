@@ -2,12 +2,19 @@
 
 import csv
 import io
+import shlex
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from vaecli.errors import CheckpointError
 
 MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
 FILES = (MODEL, TRAINING, CONFIG, LOSS)
+
+SHOWN = 5
+"""How many names of runs an error has."""
+
+_FIRST = "make a first one in about ten seconds with: vaecli train --limit 20000 --epochs 2"
 
 MAX_LOG = 500_000_000
 """Bytes of a log that are read: more than the most epochs allowed have."""
@@ -57,21 +64,37 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
         The path of the ``model.safetensors``, and whether it was chosen because it is the newest.
 
     Raises:
-        CheckpointError: there is none; the message names the runs that exist.
+        CheckpointError: there is none; the message has the runs whose names are nearest, or a line that makes a first one.
     """
     runs = runs_in(root)
     if run is None:
         if not runs:
-            raise CheckpointError(f"{root}/: found no run there, expected at least one; train one with: vaecli train")
+            raise CheckpointError(f"{root}/: found no run with a finished epoch; {_FIRST}")
         return runs[0] / MODEL, True
-    for candidate in (Path(run), root / run):
+    candidates = Path(run), root / run
+    for candidate in candidates:
         if candidate.is_file():
             return candidate, False
         if (candidate / MODEL).is_file():
             return candidate / MODEL, False
+    for candidate in candidates:
+        if (candidate / CONFIG).is_file():
+            raise CheckpointError(f"{run}: no epoch of this run is finished; go on with: {resume_command(candidate, root)}")
     found = "no checkpoint in that folder" if Path(run).is_dir() else "no such run"
-    known = f"expected one of {', '.join(sorted(each.name for each in runs))}" if runs else f"there is none in {root}/ yet"
-    raise CheckpointError(f"{run}: {found}; {known}, or a path to one; train one with: vaecli train")
+    if not runs:
+        raise CheckpointError(f"{run}: {found}, and {root}/ has none yet; {_FIRST}")
+    name = Path(run).name
+    near = sorted((each.name for each in runs), key=lambda each: (-SequenceMatcher(None, name, each).ratio(), each))
+    more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
+    names = f"{', '.join(near[:SHOWN])}{more}"
+    raise CheckpointError(f"{run}: {found}; expected one of {names} in {root}/, or a path to one; train one with: vaecli train")
+
+
+def resume_command(folder: Path, root: Path) -> str:
+    """The line that goes on training the run in `folder`; `root` is where runs are kept if no option says otherwise."""
+    place = folder if folder.name not in ("", "..") else folder.resolve()
+    where = [] if place.parent == root else ["--out", str(place.parent)]
+    return shlex.join(["vaecli", "train", "--name", place.name, "--resume", *where])
 
 
 def runs_in(root: Path) -> list[Path]:

@@ -103,12 +103,12 @@ def train_run(
         TrainingError: it diverged; the last good epoch is kept, and marked.
         VaecliError: settings, data or files are at fault.
     """
+    where = check_device(device)
     with locked_folder(folder, FILES) as held, Interruption() as interruption:
         if not held.locked:
             console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into this run")
         begun, replaced = start, _written(folder) if given is None else None
         try:
-            where = check_device(device)
             if given is not None:
                 begun = _resumed(held, given, start)
             return _train(held, begun, interruption, where, bar)

@@ -1,70 +1,89 @@
 """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747), looked for on this machine, then downloaded."""
 
-import contextlib
-import io
 import os
-import socket
-from collections.abc import Iterator
+import tempfile
+import zlib
 from pathlib import Path
 
 from vaecli.data.dataset import Dataset
-from vaecli.errors import DataError
+from vaecli.data.download import download
+from vaecli.data.idx import SPLITS, read_folder
+from vaecli.data.images import Images
+from vaecli.errors import DataError, VaecliError
+from vaecli.files import write_file
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""
 
-_PROOF = "train-images-idx3-ubyte"
-_TIMEOUT = 20.0
+MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+"""Its makers' own. What comes from there has to have the digests of the published images."""
+
+_LIMIT = 64 << 20
+"""Bytes; the largest file has 47 million."""
 
 
 def cache() -> Path:
-    """The folder of downloads: ``vaecli`` in XDG_CACHE_HOME, or in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "vaecli"
-
-
-def find() -> Path:
-    """The folder of its IDX files.
-
-    Looked for in ``fashion-mnist`` under VAECLI_DATA_DIR, where Debian puts it, and in the cache; else downloaded there.
+    """The folder of downloaded files: below XDG_CACHE_HOME, or ~/.cache.
 
     Raises:
-        DataError: it is in none of these places and cannot be downloaded.
+        DataError: there is no home folder.
     """
-    downloaded = cache() / "FashionMNIST" / "raw"
-    places = [DEBIAN, downloaded]
-    if own := os.environ.get("VAECLI_DATA_DIR"):
-        places.insert(0, Path(own) / "fashion-mnist")
-    for place in places:
-        if any(place.glob(f"{_PROOF}*")):
-            return place
-
-    from torchvision.datasets import FashionMNIST
-
     try:
-        with _patience(_TIMEOUT), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            FashionMNIST(str(cache()), download=True)
-    except (OSError, RuntimeError) as error:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    except RuntimeError:
+        raise DataError("fashion-mnist: found no home folder to keep the download in; set XDG_CACHE_HOME to a folder") from None
+    return base / "vaecli" / "FashionMNIST" / "raw"
+
+
+def read(split: str) -> Images:
+    """One split, from the first place that has it.
+
+    The places are the folder ``fashion-mnist`` under VAECLI_DATA_DIR, which may hold any images; Debian's folder and the cache, if
+    they hold the published images; the network, from where it goes into the cache.
+
+    Raises:
+        DataError: none of them has it.
+    """
+    if named := os.environ.get("VAECLI_DATA_DIR"):
+        own = Path(named) / "fashion-mnist"
+        if any(own.glob("train-images-idx3-ubyte*")):
+            return read_folder(own, split, FASHION_MNIST.class_names)
+    images = FASHION_MNIST.published(DEBIAN, split)
+    if images is None:
+        cached = cache()
+        images = FASHION_MNIST.published(cached, split) or _downloaded(cached, split)
+    return images
+
+
+def _downloaded(folder: Path, split: str) -> Images:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in SPLITS:  # both, since the other may be wanted where there is no network
+            if FASHION_MNIST.published(folder, each) is None:
+                _fetch(folder, each)
+    except (VaecliError, OSError) as error:
         raise DataError(
-            f"fashion-mnist: not found on this machine, and it cannot be downloaded ({_reason(error)}); expected its IDX files in "
-            "one of these: --data-dir DIR, a folder fashion-mnist under VAECLI_DATA_DIR, Debian's package "
-            f"dataset-fashion-mnist ({DEBIAN}), the cache ({downloaded}), or a network to download it"
+            f"fashion-mnist: found no whole copy on this machine, and cannot download one ({error}); "
+            "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with --data-dir"
         ) from None
-    return downloaded
+    return read_folder(folder, split, FASHION_MNIST.class_names)
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
-
-
-@contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _fetch(folder: Path, split: str) -> None:
+    """Puts the two files of a split into a folder, unpacked, over any damaged ones."""
+    names = [f"{SPLITS[split]}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+    packed = {name: download(f"{MIRROR}/{name}.gz", _LIMIT) for name in names}
+    with tempfile.TemporaryDirectory() as beside:
+        for name in names:
+            try:
+                data = zlib.decompressobj(wbits=31).decompress(packed[name], _LIMIT)
+            except zlib.error:
+                data = b""
+            (Path(beside) / name).write_bytes(data)
+        if FASHION_MNIST.published(Path(beside), split) is None:
+            raise DataError(f"what {MIRROR} sent is not the published data set")
+        for name in names:
+            write_file(folder / name, (Path(beside) / name).read_bytes())
 
 
 FASHION_MNIST = Dataset(
@@ -73,7 +92,7 @@ FASHION_MNIST = Dataset(
         "train": "7288bac6a281ba62d0deb234d54ebf280bb37069484d5ccda0afde783c1deb7b",
         "test": "4f215d879fce96bd3ec42ee7240e9f78fff1655890f93848c6dc9120eb29b033",
     },
-    find=find,
+    read=read,
     box=28,
     centred_by_mass=False,
 )

@@ -25,7 +25,7 @@ def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: i
         DataError: it cannot be found or read, or holds no image.
     """
     known = cast(Dataset, registry.load("dataset", dataset))
-    images = read_folder(data_dir or known.find(), split, known.class_names)
+    images = known.read(split) if data_dir is None else read_folder(data_dir, split, known.class_names)
     if not len(images):
         raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
     return images if limit is None else images[:limit]

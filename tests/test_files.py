@@ -1,0 +1,107 @@
+"""Files are whole or not there, keep their permissions, and leave nothing beside them."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vaecli.errors import VaecliError
+from vaecli.files import write_file
+
+
+def names(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_writing_leaves_the_old_file_or_the_new_one(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+    write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(VaecliError, match=r"folder: cannot be written \(is a directory\); what was there is untouched"):
+        write_file(tmp_path / "folder", b"x")
+    with pytest.raises(VaecliError, match="no such file or directory"):
+        write_file(tmp_path / "none" / "file", b"x")
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_the_permissions_of_a_file_stay_and_a_new_one_has_the_masks(tmp_path):
+    path = tmp_path / "file"
+    before = os.umask(0o027)
+    try:
+        write_file(path, b"old")
+        assert path.stat().st_mode & 0o777 == 0o640
+        for mode in (0o600, 0o444, 0o666):
+            path.chmod(mode)
+            write_file(path, b"new")
+            assert path.stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path):
+    line = (
+        "import os, signal, sys; from pathlib import Path; from vaecli import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_file(Path(sys.argv[1]), b'half')"
+    )
+    path = tmp_path / "a[1].png"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", line, str(path)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        (left,) = names(tmp_path)  # each removes the one before it
+        assert left.endswith(".part")
+    write_file(path, b"whole")
+    assert names(tmp_path) == [path.name]
+
+
+def test_parts_of_living_writers_and_of_other_files_stay(tmp_path):
+    parts = [".a.png-abcdefgh.part", ".b.png-abcdefgh.part", ".a.png-b.png-abcdefgh.part", ".a.png-movie.part"]
+    for each in parts:
+        (tmp_path / each).write_bytes(b"half")
+    with (tmp_path / parts[0]).open() as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        write_file(tmp_path / "a.png", b"whole")
+        assert names(tmp_path) == sorted([*parts, "a.png"])
+    write_file(tmp_path / "a.png", b"whole")
+    assert names(tmp_path) == sorted([*parts[1:], "a.png"])
+
+
+def test_a_part_that_is_removed_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    lock, removed = fcntl.flock, []
+
+    def flock(handle, how):
+        if not removed and not how & fcntl.LOCK_NB:
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    write_file(tmp_path / "file", b"whole")
+    assert len(removed) == 1
+    assert names(tmp_path) == ["file"]
+
+
+def test_many_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "file"
+    contents = [bytes([each]) * 1000 for each in range(100)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda data: write_file(path, data), contents))
+    assert path.read_bytes() in contents
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(37, "No locks available")
+
+    left = tmp_path / ".file-abcdefgh.part"
+    left.write_bytes(b"half")
+    monkeypatch.setattr(fcntl, "flock", none)
+    write_file(tmp_path / "file", b"whole")
+    assert names(tmp_path) == [left.name, "file"]  # it may be a living writer's

@@ -1,0 +1,57 @@
+"""Files from the network, within a time that a person waits."""
+
+import threading
+from concurrent.futures import Future
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from vaecli.errors import DataError
+
+PATIENCE = 3.0
+"""Seconds until a server begins its answer."""
+
+STALLED = 20.0
+"""Seconds between two pieces of an answer that has begun."""
+
+
+def download(url: str, limit: int) -> bytes:
+    """The first `limit` bytes of a file on the network.
+
+    Raises:
+        DataError: it does not come; the message is the reason alone.
+    """
+    try:
+        with _answer(url) as answer:
+            data: bytes = answer.read(limit)
+            return data
+    except HTTPError as error:
+        error.close()
+        raise DataError(f"the server says {error.code} {error.reason}".rstrip()) from None
+    except (OSError, HTTPException) as error:
+        raise DataError(_reason(error)) from None
+
+
+def _answer(url: str) -> Any:
+    """The open answer. In a thread, since the search for a name's address knows no time limit."""
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(urlopen(url, timeout=STALLED))
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(PATIENCE)
+    except TimeoutError:
+        if answer.done():
+            raise
+        raise DataError(f"no answer within {PATIENCE:g} s") from None
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", error)
+    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).lower()
