@@ -212,7 +212,7 @@ def test_an_exact_value_that_has_not_converged_says_so_everywhere(vaecli, run_co
     assert re.search(r"\d\.\d\d \(2 unconverged\) ", outcome.out)
     assert "small: -log p(x) is not exact: 2 of 2 images had not converged on the finest grid" in outcome.err
     (row,) = csv.DictReader(Path("checkpoints/small/compare.csv").read_text().splitlines())
-    found = json.loads(compare("--json").out)["runs"][0]["convergence"]
+    found = json.loads(compare("--json").out)["table"][0]["convergence"]
     assert (found["side"], found["unconverged"]) == (300, 2)
     assert 0 < found["refinement_error"] < 1
     assert row["exact_unconverged"] == "2"
@@ -224,7 +224,7 @@ def test_a_csv_has_every_error(vaecli, digits, tmp_path, small_mnist):
     line = ["compare", "labelled", "--table-only", "--data-dir", small_mnist, "--limit", "30", "--k", "3", "--marginal-labels"]
     outcome = vaecli(*line, "--csv")
     (row,) = csv.DictReader(Path("checkpoints/labelled/compare.csv").read_text().splitlines())
-    told = json.loads(vaecli(*line, "--json").out)["runs"][0]
+    told = json.loads(vaecli(*line, "--json").out)["table"][0]
     assert float(row["monte_carlo_error_elbo"]) == told["monte_carlo_error"]["elbo"] > 0
     assert float(row["monte_carlo_error_L_3"]) == told["monte_carlo_error"]["L"]["3"] > 0
     assert float(row["accuracy_L_3"]) == told["accuracy"]["L"]["3"]
