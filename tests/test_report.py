@@ -91,6 +91,7 @@ def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, monkeypatch):
     assert told["figures"]["3"]["holds"] in (True, False)
     text = (tmp_path / "report/index.html").read_text()
     assert "Does it hold?" in text
+    assert "more than two of its standard errors over images; each side is one run" in text
 
 
 def test_the_page_asks_nobody_for_anything(reported):
