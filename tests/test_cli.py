@@ -115,7 +115,7 @@ def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):
     assert words in one_line(vaecli(*arguments), 2)
 
 
-FIRST = "make a first one in about ten seconds with: vaecli train --limit 20000 --epochs 2"
+FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
 
 
 @pytest.mark.parametrize("command", COMMANDS[1:])

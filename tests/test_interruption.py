@@ -19,7 +19,7 @@ def interrupted(arguments, lines, number=signal.SIGINT):
         [sys.executable, "-X", "importtime", "-m", "vaecli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    while not process.stderr.readline().endswith(" vaecli.interruption\n"):
+    while not process.stderr.readline().endswith(" vaecli.leave\n"):
         assert process.poll() is None
     for _ in range(lines):
         assert process.stderr.readline().startswith("import time:")

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from vaecli.interruption import leave
+from vaecli.leave import leave
 
 
 def main() -> int:

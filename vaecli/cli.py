@@ -10,7 +10,8 @@ from vaecli import __version__, console
 from vaecli.commands import compare, inpaint, latent_plot, reconstruct, report, sample, train
 from vaecli.commands.options import example
 from vaecli.errors import VaecliError
-from vaecli.interruption import Interruption, leave
+from vaecli.interruption import Interruption
+from vaecli.leave import leave
 
 app = typer.Typer(
     name="vaecli",

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -64,13 +64,6 @@ class Interruption:
 
 
 _entered: list[Interruption] = []
-
-
-def leave(number: int, _frame: FrameType | None = None) -> None:
-    """Ends the process at once with one line, as long as nothing is begun that has to be put in order; a handler of signals."""
-    with suppress(OSError):
-        os.write(2, b"vaecli: interrupted\n")
-    os._exit(128 + number)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

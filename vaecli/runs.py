@@ -14,7 +14,7 @@ FILES = (MODEL, TRAINING, CONFIG, LOSS)
 SHOWN = 5
 """How many names of runs an error has."""
 
-_FIRST = "make a first one in about ten seconds with: vaecli train --limit 20000 --epochs 2"
+_FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
 
 MAX_LOG = 500_000_000
 """Bytes of a log that are read: more than the most epochs allowed have."""
