@@ -110,8 +110,7 @@ def _of_the_system(error: Exception) -> str | None:
         return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
     if not isinstance(error, OSError):
         return None
-    if not console.flush_output():
+    if error.filename is None:  # files are opened by their names, streams are there already
+        console.close_output(sys.stdout)
         return f"stdout: cannot be written ({reason(error)}); send the output elsewhere"
-    if error.filename is None:
-        return f"the system refused to read or write ({reason(error)}); check the files and streams that vaecli was given"
     return f"{os.fsdecode(error.filename)}: cannot be used ({reason(error)}); check the path and its permissions"

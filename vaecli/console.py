@@ -31,17 +31,6 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def flush_output() -> bool:
-    """Whether stdout took everything; if not, the interpreter does not try again at its end."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        close_output(sys.stdout)
-        return False
-    return True
-
-
 def close_output(stream: TextIO | None) -> None:
     """Sends what is still to be written into nothing."""
     if stream is None:  # as a shell closes it

@@ -88,9 +88,8 @@ def _open(path: Path) -> Image.Image:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
                 if max(picture.size) > LARGE:
-                    picture.thumbnail(
-                        (LARGE, LARGE), Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.BOX
-                    )
+                    blended = picture.mode not in ("1", "P", "I;16", "I;16B", "I;16L")  # Pillow averages none of these
+                    picture.thumbnail((LARGE, LARGE), Image.Resampling.BOX if blended else Image.Resampling.NEAREST)
                 upright = ImageOps.exif_transpose(picture)
                 return upright if upright.mode in _DEEP else upright.convert("RGBA")
     except DataError:

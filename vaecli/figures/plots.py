@@ -139,10 +139,15 @@ def _title(axes: Axes, text: str) -> None:
     axes.set_title(printable(text), parse_math=False)
 
 
+def _short(name: str) -> str:
+    """A name of at most 40 letters, so that the legend leaves room for a plot; a longer one loses its middle."""
+    return name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
+
+
 def _legend(axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False) -> None:
     """A legend beside the axes of all that is drawn, also where its label begins with an underscore."""
     drawn = [*axes.lines, *axes.collections]
-    labels = [printable(str(each.get_label())) for each in drawn]
+    labels = [_short(printable(str(each.get_label()))) for each in drawn]
     legend = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
     for text in legend.get_texts():
         text.set_parse_math(formulas)
