@@ -1,10 +1,16 @@
+import json
 import struct
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
+from tests import fork_server
 from vaecli.cli import main
 from vaecli.data import load_images
 from vaecli.device import make_ready
@@ -96,6 +102,14 @@ def one_line(outcome, code):
     return lines[0]
 
 
+def refused(outcome, code=1):
+    """The line of a command that was refused; its words are read by whoever mends what it says."""
+    line = one_line(outcome, code)
+    assert line.startswith("vaecli: ")
+    assert line.isprintable()
+    return line
+
+
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory):
     """A folder where a part of the report was made from nothing."""
@@ -105,3 +119,28 @@ def reported(tmp_path_factory):
         patch.setenv("VAECLI_DATA_DIR", str(DATA))
         assert main(["report", *REPORTED, "-q"]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """Runs a command line in a process of its own, without the seconds of an import, and measures it."""
+    line = [sys.executable, fork_server.__file__]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def run(folder, *arguments, environment=None, stdout=None, stderr=None, memory=None, no_passwords=False):
+            request = {
+                "folder": str(folder), "arguments": [str(each) for each in arguments], "environment": environment or {},
+                "stdout": stdout, "stderr": stderr, "memory": memory, "no_passwords": no_passwords,
+            }  # fmt: skip
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            return SimpleNamespace(**json.loads(process.stdout.readline()))
+
+        yield run
+        process.stdin.close()
+
+
+@pytest.fixture
+def alone(forked, run_copy, tmp_path):
+    """A command line in a process of its own, where ``checkpoints/small`` is a run."""
+    return partial(forked, tmp_path)

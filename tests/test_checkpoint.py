@@ -7,10 +7,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from vaecli.checkpoint import _pack, load_checkpoint
+from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config, read_config
 from vaecli.errors import CheckpointError
 from vaecli.files import write_file
+from vaecli.format import pack
 from vaecli.model import build
 from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING
 
@@ -51,7 +52,7 @@ def test_a_run_holds_what_it_should(trained):
 
 def test_round_trip_is_exact(tmp_path):
     model = build(Config(hidden=(30, 20), latent_dim=5))
-    write_file(tmp_path / MODEL, _pack(model.state_dict(), {"config": model.config.to_json(), "results": {"elbo": -1.5}}))
+    write_file(tmp_path / MODEL, pack(model.state_dict(), {"config": model.config.to_json(), "results": {"elbo": -1.5}}))
     back = load_checkpoint(tmp_path)
     assert back.config == model.config
     assert back.results == {"elbo": -1.5}
@@ -85,18 +86,18 @@ def damage(path, kind):
             weights = load_file(path)
             weights["other"] = weights.pop(first)
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(_pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
         case "tensor of another shape":
             weights = load_file(path)
             weights[first] = weights[first].flatten()[:-1]
             about = json.loads(header["__metadata__"]["vaecli"])
             weights["padding"] = torch.zeros(10)
-            path.write_bytes(_pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
         case "nan weights":
             weights = load_file(path)
             weights[first][0] = torch.nan
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(_pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
         case "flipped bit":
             path.write_bytes(data[:-1000] + bytes([data[-1000] ^ 1]) + data[-999:])
         case "latent_dim of 10^9":
@@ -118,7 +119,7 @@ DAMAGES = {
     "garbled header": "does not fit its length",
     "header of 2^60 bytes": "no safetensors header",
     "deeply nested header": "does not fit its length",
-    "renamed tensor": "digest",
+    "renamed tensor": "tensor",
     "renamed tensor with a new digest": "tensor",
     "tensor of another shape": "unexpected tensor 'padding'",
     "nan weights": "no finite numbers",

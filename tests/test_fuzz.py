@@ -19,12 +19,13 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 
 from vaecli import registry
-from vaecli.checkpoint import MODEL, TRAINING, _pack, load_checkpoint, load_training, save_epoch
+from vaecli.checkpoint import MODEL, TRAINING, load_checkpoint, load_training, save_epoch
 from vaecli.config import Config, read_config
 from vaecli.data.idx import read_images, read_labels
 from vaecli.data.picture import read_mask, read_picture
 from vaecli.errors import CheckpointError, DataError, UsageError
 from vaecli.files import RunFolder
+from vaecli.format import pack
 from vaecli.model import build
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.training import make_optimizer
@@ -142,7 +143,7 @@ class TestCheckpoints:
         config = Config(hidden=(2,), latent_dim=1).to_json() | {setting: value}
         model = build(Config(hidden=(2,), latent_dim=1))
         try:
-            data = _pack(dict(model.state_dict()), {"config": config, "results": {}})
+            data = pack(dict(model.state_dict()), {"config": config, "results": {}})
         except Exception:
             return
         attempt(READERS[name], folder / name, data, CheckpointError)
@@ -166,7 +167,7 @@ class TestCheckpoints:
             case _:
                 tensors[data.draw(st.text(max_size=10))] = torch.zeros(1)
         try:
-            packed = _pack(tensors, {"config": config.to_json(), "results": {}})
+            packed = pack(tensors, {"config": config.to_json(), "results": {}})
         except Exception:
             return
         attempt(READERS[name], folder / name, packed, CheckpointError)

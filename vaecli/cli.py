@@ -1,5 +1,6 @@
 """The Typer app, and `main`, the one door through which every failure leaves."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 from vaecli import __version__, console
 from vaecli.commands import compare, inpaint, latent_plot, reconstruct, report, sample, train
 from vaecli.commands.options import example
-from vaecli.errors import VaecliError
+from vaecli.errors import VaecliError, is_out_of_memory, reason
 from vaecli.interruption import Interruption
 from vaecli.leave import leave
 
@@ -91,8 +92,26 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # completion exits so
             return error.code if isinstance(error.code, int) else 0
-        console.close_output()  # rich and typer make the one into the other
+        console.close_output(sys.stdout)  # rich and typer make the one into the other
         return CLOSED
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted")
         return INTERRUPTED
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        refused = _of_the_system(error)
+        if refused is None:
+            raise
+        console.error(refused)
+        return 1
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """What the system did not let be done, or that memory ran out; None for an error of another kind, which is a bug."""
+    if is_out_of_memory(error):
+        return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
+    if not isinstance(error, OSError):
+        return None
+    if error.filename is None:  # files are opened by their names, streams are there already
+        console.close_output(sys.stdout)
+        return f"stdout: cannot be written ({reason(error)}); send the output elsewhere"
+    return f"{os.fsdecode(error.filename)}: cannot be used ({reason(error)}); check the path and its permissions"

@@ -5,19 +5,22 @@ of ``vaecli train`` are made from these fields, so that a setting is written dow
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from vaecli import registry
-from vaecli.errors import UsageError, VaecliError
+from vaecli.errors import UsageError, VaecliError, reason
 from vaecli.provenance import PROVENANCE, Provenance
+from vaecli.reading import read_file
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
 LABEL_FRACTION = 0.5
+MAX_EPOCHS = 100_000
+MAX_CONFIG = 1 << 16
+"""Bytes of a ``config.json`` that are read; one of all settings has a hundredth."""
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
@@ -79,7 +82,7 @@ class Config:
     alpha: float | None = setting(
         None, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", "Objective", low=0, high=1
     )
-    epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=1_000_000)
+    epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=MAX_EPOCHS)
     batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str = setting(
@@ -201,13 +204,11 @@ def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
         UsageError: it cannot be read or is not such a file.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(1 << 16)
-        values = json.loads(text)
+        values = json.loads(read_file(path, MAX_CONFIG))
         made = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
         return Config.from_json(values).to_json(), None if made is None else Provenance.from_json(made)
     except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}; expected the config.json of a run") from None
+        raise UsageError(f"--config {path}: {reason(error)}; expected the config.json of a run") from None
     except (ValueError, RecursionError):
         raise UsageError(f"--config {path}: found no JSON, expected the config.json of a run") from None
     except VaecliError as error:
@@ -250,7 +251,7 @@ def _checked(each: "Field[Any]", value: Any) -> Any:
 def _number(found: str, value: Any, *, whole: bool, low: float, high: float) -> int | float:
     kind = "whole number" if whole else "number"
     right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not right_type or not math.isfinite(value) or not low <= value <= high:
+    if not right_type or not low <= value <= high:
         raise UsageError(f"{found}: expected a {kind} from {low:,} to {high:,}")
     return int(value) if whole else float(value)
 

@@ -10,9 +10,9 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,20 +26,22 @@ stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emo
 
 
 def prepare() -> None:
-    """Lets names of files that are no text in the terminal's encoding through, as the bytes that they are."""
+    """Spells out what the terminal's encoding lacks, instead of failing there."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "backslashreplace")
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def close_output() -> None:
-    """Keeps the interpreter from writing, at its end, what nobody reads any more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def close_output(stream: TextIO | None) -> None:
+    """Sends what is still to be written into nothing."""
+    if stream is None:  # as a shell closes it
+        return
+    with suppress(OSError, ValueError):  # a stream in memory has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def result(text: str) -> None:
-    """Prints one result line on stdout."""
-    stdout.print(text)
+    """Prints one result on stdout, on one line."""
+    stdout.print(printable(text))
 
 
 def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], **own: Any) -> None:
@@ -77,13 +79,16 @@ def table(value: Table) -> None:
 
 
 def note(text: str) -> None:
-    """Tells the person something on stderr; silent under ``--quiet``."""
-    stderr.print(text)
+    """Tells the person something on stderr, on one line; silent under ``--quiet``."""
+    stderr.print(printable(text))
 
 
 def error(text: str) -> None:
     """Prints the one line of an error on stderr, whatever `quiet` says."""
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {printable(text)}")
+    try:
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {printable(text)}")
+    except OSError:  # nowhere is left to say it
+        close_output(sys.stderr)
 
 
 def set_quiet(quiet: bool) -> None:

@@ -1,9 +1,27 @@
 """The mistakes a user can make. Each message is one line: what was found, what was expected, what to type next."""
 
+from unicodedata import category
+
 
 def printable(text: str) -> str:
-    """The text on one line: what is no printable letter, such as a terminal's escape codes, is spelt out."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """The text on one line, with line breaks, terminal escapes and other letters that cannot be printed spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or category(letter) == "Zs" else ascii(letter)[1:-1] for letter in text)
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused something, such as ``permission denied``."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, the processor's or a GPU's; torch has a class of its own for some cases only."""
+    signs = ("allocate memory", "not enough memory", "out of memory", "alloc_failed")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | ImportError) and any(sign in str(error).lower() for sign in signs)
+    )
 
 
 class VaecliError(Exception):

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vaecli.errors import VaecliError
+from vaecli.errors import VaecliError, printable, reason
 
 try:
     import fcntl
@@ -49,7 +49,7 @@ def write_file(path: Path, data: bytes) -> None:
         if beside is not None:
             beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise VaecliError(f"{path}: cannot be written ({_reason(error)}); what was there is untouched") from None
+            raise VaecliError(f"{path}: cannot be written ({reason(error)}); what was there is untouched") from None
         raise
 
 
@@ -99,13 +99,31 @@ def _mode(path: Path) -> int:
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as comma-separated values under a line of column names: those of all rows, in the order met."""
+    """Rows as comma-separated values under a line of column names: those of all rows, in the order met.
+
+    Text that a spreadsheet would take for a formula gets a single quote in front; what cannot be printed is spelt out.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if shown.startswith(tuple("=+-@")) and not _is_number(shown) else shown
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class RunFolder:
@@ -132,7 +150,7 @@ class RunFolder:
                 self.locked = _lock(self._handle, path)
             self._identity = _identity(path if self._handle is None else self._handle)
         except OSError as error:
-            raise VaecliError(f"{path}: cannot be opened ({_reason(error)})") from None
+            raise VaecliError(f"{path}: cannot be opened ({reason(error)})") from None
 
     def write(self, name: str, data: bytes) -> None:
         """Puts a file into the folder, whole or not at all.
@@ -214,11 +232,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise VaecliError(f"{path}: cannot be made a folder to write in ({_reason(error)}); choose another with --out") from None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        raise VaecliError(f"{path}: cannot be made a folder to write in ({reason(error)}); choose another with --out") from None
 
 
 def _umask() -> int:

@@ -1,12 +1,13 @@
 """Run directories: what their files are called, where they are, and their log. No torch, so that a wrong name is told at once."""
 
 import csv
-import io
 import shlex
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from vaecli.errors import CheckpointError
+from vaecli.config import MAX_EPOCHS
+from vaecli.errors import CheckpointError, reason
+from vaecli.reading import read_file
 
 MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
 FILES = (MODEL, TRAINING, CONFIG, LOSS)
@@ -14,10 +15,11 @@ FILES = (MODEL, TRAINING, CONFIG, LOSS)
 SHOWN = 5
 """How many names of runs an error has."""
 
-_FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
+MAX_ROW = 256
+"""Bytes of a log's longest row: eight numbers of at most 24 digits and signs each, with room to spare."""
 
-MAX_LOG = 500_000_000
-"""Bytes of a log that are read: more than the most epochs allowed have."""
+_FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
+_MAX_NUMBER = 1e15
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
@@ -28,28 +30,39 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     """
     file = folder / LOSS
     try:
-        with file.open("rb") as handle:
-            text = handle.read(MAX_LOG)
+        text = read_file(file, log_bytes(MAX_EPOCHS))
     except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from None
+        raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
     return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
 
 
+def log_bytes(epochs: int) -> int:
+    """The most bytes that a log of so many epochs can have."""
+    return MAX_ROW * (1 + epochs)
+
+
 def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
-    """The rows of a loss log, by column; every value is the text of a number.
+    """The rows of a loss log, one for each epoch from 1, by column; every value is the text of a finite number.
 
     Raises:
         CheckpointError: it is no such log; the message names `file`.
     """
+    damaged = CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote")
+    lines = text.split(b"\n") if text.count(b"\n") <= 1 + MAX_EPOCHS else []
+    if not lines or max(map(len, lines)) > MAX_ROW:
+        raise damaged
     try:
-        rows = list(csv.DictReader(io.StringIO(text.decode("ascii"))))
-        for row in rows:
-            for value in row.values():
-                float(value)
+        rows = list(csv.DictReader(line.decode("ascii") for line in lines))
+        sensible = [all(abs(float(value)) < _MAX_NUMBER for value in row.values()) for row in rows]
     except (ValueError, TypeError, csv.Error):
-        raise CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote") from None
+        raise damaged from None
     if not rows or not {"epoch", "loss", "test_elbo", "seconds"} <= rows[0].keys():
         raise CheckpointError(f"{file}: lacks the columns of a loss log, expected the log that train wrote")
+    for epoch, (row, fine) in enumerate(zip(rows, sensible, strict=True), 1):
+        if not fine or float(row["epoch"]) != epoch:
+            raise CheckpointError(
+                f"{file}: found no finite numbers of epoch {epoch} in row {epoch}, expected the log that train wrote"
+            )
     return rows
 
 
@@ -73,10 +86,9 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
         return runs[0] / MODEL, True
     candidates = Path(run), root / run
     for candidate in candidates:
-        if candidate.is_file():
-            return candidate, False
-        if (candidate / MODEL).is_file():
-            return candidate / MODEL, False
+        for file in (candidate, candidate / MODEL):
+            if file.exists() and not file.is_dir():
+                return file, False
     for candidate in candidates:
         if (candidate / CONFIG).is_file():
             raise CheckpointError(f"{run}: no epoch of this run is finished; go on with: {resume_command(candidate, root)}")

@@ -49,7 +49,8 @@ def compare(
         str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel=TABLE)
     ] = "50",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Measure on the first N images only.", show_default=False, rich_help_panel=TABLE)
+        int | None,
+        typer.Option(min=1, max=2_000_000, help="Measure on the first N images only.", show_default=False, rich_help_panel=TABLE),
     ] = None,
     sort: Annotated[
         str | None,

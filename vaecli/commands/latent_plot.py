@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,7 +176,9 @@ def _angles(view: str | None) -> tuple[float, float] | None:
     try:
         azimuth, elevation = map(float, view.split(","))
     except ValueError:
-        raise UsageError(f"--view {view}: expected two angles in degrees, such as --view 45,20") from None
+        azimuth = elevation = math.nan
+    if not (abs(azimuth) <= 360 and abs(elevation) <= 360):
+        raise UsageError(f"--view {view[:60]}: expected two angles in degrees, such as --view 45,20")
     return azimuth, elevation
 
 

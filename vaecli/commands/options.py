@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaecli import console
-from vaecli.errors import UsageError, VaecliError
+from vaecli.errors import UsageError, VaecliError, printable
 from vaecli.figures.formats import SUFFIXES
 from vaecli.runs import find_checkpoint, runs_in
 
@@ -159,9 +159,9 @@ def open_runs(runs: list[str] | None) -> list[Checkpoint]:
 
 
 def run_names(checkpoints: list[Checkpoint]) -> list[str]:
-    """A name for each, told apart by their folders where two runs are called the same."""
+    """A name for each that can be shown, told apart by their folders where two runs are called the same."""
     names = [each.name for each in checkpoints]
-    return [name if names.count(name) == 1 else str(each.folder) for name, each in zip(names, checkpoints, strict=True)]
+    return [printable(name if names.count(name) == 1 else str(each.folder)) for name, each in zip(names, checkpoints, strict=True)]
 
 
 def names_and_folders(checkpoints: list[Checkpoint]) -> list[tuple[str, Path]]:

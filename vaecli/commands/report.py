@@ -20,8 +20,9 @@ from vaecli import __version__, console
 from vaecli.commands.options import OUTPUT, RUNS, AsJson, Device, Quiet, check_device, example, folder_place, without_effect
 from vaecli.commands.training_run import Show, Start, train_run
 from vaecli.config import Config, read_config
-from vaecli.errors import DataError, Interrupted, UsageError, VaecliError
+from vaecli.errors import DataError, Interrupted, UsageError, VaecliError, printable
 from vaecli.files import make_folder, write_file
+from vaecli.reading import digest_of
 from vaecli.report.definitions import FIGURES, IWAE10, Z2, Figure, Settings, train_command
 from vaecli.report.state import State
 from vaecli.runs import CONFIG, FILES, MODEL, read_log, runs_in
@@ -262,7 +263,7 @@ def _bring_up_to_date(
 
 
 def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
+    return digest_of(folder / MODEL)
 
 
 def _words(figure: Figure, runs: Sequence[Path], out: Path, device: str, quick: bool) -> list[str]:
@@ -323,7 +324,7 @@ def _write_page(
         Entry(
             each.number, each.title, each.claim, " ".join(filter(None, (was["finding"]["text"], was["finding"]["reading"]))),
             VERDICTS.get(was["finding"]["holds"], ("part", was["finding"]["words"])),
-            [Picture(**picture) for picture in was["pictures"]], was["text"], shlex.join(["vaecli", *words]),
+            [Picture(**picture) for picture in was["pictures"]], was["text"], printable(shlex.join(["vaecli", *words])),
         )
         for each, was, words in zip(figures, kept, commands, strict=True)
     ]  # fmt: skip
@@ -342,8 +343,8 @@ def _row(config: Config, folder: Path) -> dict[str, Any]:
     owned = {name: value for name, value in given.items() if value is not None and name not in ("binarize", "label_fraction")}
     shown = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in owned.items()}
     return {
-        "name": folder.name,
-        "command": train_command(shown, folder.name if folder.name != config.run_name else None),
+        "name": printable(folder.name),
+        "command": printable(train_command(shown, folder.name if folder.name != config.run_name else None)),
         "seed": config.seed,
         "epochs": config.epochs,
         "loss": f"{-log[-1]['test_elbo']:.2f}",

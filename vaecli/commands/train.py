@@ -1,5 +1,6 @@
 """``vaecli train``."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from vaecli.commands.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet
 from vaecli.commands.settings import settings_as_options
 from vaecli.commands.training_run import Start, has_epochs, run_name, train_run
 from vaecli.config import Config, merge, read_config
-from vaecli.errors import CheckpointError, UsageError
+from vaecli.errors import CheckpointError, UsageError, printable
 from vaecli.provenance import Provenance
 from vaecli.runs import CONFIG, FILES
 
@@ -108,6 +109,9 @@ def _print_layers(chosen: Config, as_json: bool) -> None:
 
 
 def _checked_name(name: str) -> str:
-    if not name or name != Path(name).name or name.startswith(".") or "\0" in name or len(name.encode()) > 200:
-        raise UsageError(f"--name {name[:60]}: expected the name of a folder, without '/', such as --name first-try")
+    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > 200 or printable(name) != name:
+        raise UsageError(
+            f"--name {name[:60]}: expected the name of a folder, of letters that can be printed and without '/', "
+            "such as --name first-try"
+        )
     return name

@@ -3,16 +3,20 @@
 import gzip
 import io
 import lzma
+import math
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from vaecli.data.images import SIDE, Images
-from vaecli.errors import DataError
+from vaecli.errors import DataError, reason
+from vaecli.reading import bytes_on_disk, open_file
 
 SPLITS = {"train": "train", "test": "t10k"}
 """What the two splits are called in file names."""
@@ -22,6 +26,10 @@ MAX_ITEMS = 2_000_000
 
 _IMAGES, _LABELS = 0x803, 0x801
 _BLOCK = 1 << 20
+_LARGE = 150 << 20
+_MOST_PACKED = 30
+"""Times that a set of more than `_LARGE` bytes may be larger than its file; gzip makes MNIST 5 times smaller."""
+
 _XZ_MEMORY = 100 << 20
 """An .xz file says itself how much memory unpacking it takes; a more demanding one than xz makes by its own settings is refused."""
 
@@ -29,9 +37,9 @@ _XZ_MEMORY = 100 << 20
 class _Xz(io.RawIOBase):
     """The unpacked bytes of an .xz file of one stream, within `_XZ_MEMORY`."""
 
-    def __init__(self, path: Path, mode: str) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self._file = path.open(mode)
+        self._file = file
         self._unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
     def readable(self) -> bool:
@@ -47,12 +55,8 @@ class _Xz(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
-
-_OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".xz": lambda path, mode: io.BufferedReader(_Xz(path, mode))}
+_UNPACKERS: dict[str, Any] = {"": lambda file: file, ".gz": gzip.open, ".xz": lambda file: io.BufferedReader(_Xz(file))}
 
 
 def read_folder(folder: Path, split: str, class_names: tuple[str, ...]) -> Images:
@@ -69,27 +73,33 @@ def read_folder(folder: Path, split: str, class_names: tuple[str, ...]) -> Image
     """
     image_file = _find(folder, split, "images", "idx3")
     label_file = _find(folder, split, "labels", "idx1")
-    pixels, labels = read_images(image_file), read_labels(label_file)
-    if len(pixels) != len(labels):
-        raise DataError(
-            f"{folder}: {image_file.name} has {len(pixels)} images but {label_file.name} has {len(labels)} labels: "
-            "expected as many labels as images; are the two files from one data set?"
-        )
+    labels = read_labels(label_file)
+    pixels = read_images(image_file, label_file.name, len(labels))
     if len(labels) and int(labels.max()) >= len(class_names):
         raise DataError(f"{label_file}: found label {int(labels.max())}, expected 0 to {len(class_names) - 1}")
     return Images(pixels, labels, class_names)
 
 
-def read_images(path: Path) -> Tensor:
+def read_images(path: Path, beside: str = "", labels: int | None = None) -> Tensor:
     """Reads an IDX file of 28 x 28 images: uint8, shape (N, 784).
 
+    Args:
+        path: the file.
+        beside: the name of the file of their labels.
+        labels: how many it has, if that is known; checked before the images are read.
+
     Raises:
-        DataError: the file is not that.
+        DataError: the file is not that, or has another number of images.
     """
-    count, (height, width), data = _read(path, _IMAGES, "images", sizes=2)
-    if (height, width) != (SIDE, SIDE):
-        raise DataError(f"{path}: found images of {height} x {width} pixels, expected {SIDE} x {SIDE}")
-    return data.view(count, SIDE * SIDE)
+
+    def check(count: int) -> None:
+        if labels is not None and count != labels:
+            raise DataError(
+                f"{path.parent}: {path.name} has {count} images but {beside} has {labels} labels: "
+                "expected as many labels as images; are the two files from one data set?"
+            )
+
+    return _read(path, _IMAGES, "images", (SIDE, SIDE), check).view(-1, SIDE * SIDE)
 
 
 def read_labels(path: Path) -> Tensor:
@@ -98,50 +108,84 @@ def read_labels(path: Path) -> Tensor:
     Raises:
         DataError: the file is not that.
     """
-    return _read(path, _LABELS, "labels", sizes=0)[2].long()
+    return _read(path, _LABELS, "labels", ()).long()
 
 
 def _find(folder: Path, split: str, what: str, kind: str) -> Path:
     stems = [f"{SPLITS[split]}-{what}{dot}{kind}-ubyte" for dot in "-."]
-    for stem in stems:
-        for ending in _OPENERS:
-            path = folder / (stem + ending)
-            if path.is_file():
-                return path
-    found = "no such folder" if not folder.is_dir() else f"no {stems[0]} there"
+    try:
+        for stem in stems:
+            for ending in _UNPACKERS:
+                path = folder / (stem + ending)
+                if path.exists():
+                    return path
+        found = "no such folder" if not folder.is_dir() else f"no {stems[0]} there"
+    except OSError as error:
+        found = f"it cannot be read ({reason(error)})"
     raise DataError(f"{folder}: {found}; expected a folder of IDX files, {stems[0]} among them (plain, .gz or .xz)")
 
 
-def _read(path: Path, magic: int, what: str, sizes: int) -> tuple[int, tuple[int, ...], Tensor]:
-    """The number of items, the sizes of one, and all bytes; never takes more memory than the file really fills."""
+def _read(path: Path, magic: int, what: str, shape: tuple[int, ...], check: Callable[[int], None] = lambda count: None) -> Tensor:
+    """All items' bytes, shape (N * item,); never takes more memory than the file really fills.
+
+    Args:
+        path: the file.
+        magic: the number that it starts with.
+        what: it holds.
+        shape: of an item.
+        check: gets the number of items before they are read.
+    """
     try:
-        with _OPENERS[path.suffix if path.suffix in _OPENERS else ""](path, "rb") as file:
-            header = file.read(8 + 4 * sizes)
+        with open_file(path) as packed, _UNPACKERS[path.suffix if path.suffix in _UNPACKERS else ""](packed) as file:
+            header = file.read(8 + 4 * len(shape))
             found = struct.unpack(">I", header[:4])[0] if len(header) >= 4 else None
             if found != magic:
                 shown = "an empty or cut file" if found is None else f"the magic number {found:#010x}"
                 raise DataError(f"{path}: found {shown}, expected {magic:#010x}: this is no IDX file of {what}")
-            if len(header) < 8 + 4 * sizes:
+            if len(header) < 8 + 4 * len(shape):
                 raise DataError(f"{path}: the file ends within its header: it is cut short, fetch it again")
-            count, *shape = struct.unpack(f">{1 + sizes}I", header[4:])
+            count, *sizes = struct.unpack(f">{1 + len(shape)}I", header[4:])
             if count > MAX_ITEMS:
                 raise DataError(f"{path}: the header says {count:,} {what}, expected at most {MAX_ITEMS:,}")
-            item = 1
-            for size in shape:
-                item *= size
-                if size > 4096:
-                    raise DataError(f"{path}: found images of {' x '.join(map(str, shape))} pixels, expected {SIDE} x {SIDE}")
-            data = _read_at_most(file, count * item + 1)
+            if tuple(sizes) != shape:
+                expected = " x ".join(map(str, shape))
+                raise DataError(f"{path}: found images of {' x '.join(map(str, sizes))} pixels, expected {expected}")
+            check(count)
+            size = count * math.prod(shape)
+            _check_packing(path, size, os.fstat(packed.fileno()))
+            data = torch.empty(size, dtype=torch.uint8)
+            filled = _fill(file, data)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{path}: cannot be read ({reason(error)}); expected an IDX file of {what}") from None
         raise DataError(f"{path}: cannot be read ({error or 'it ends too early'}): fetch the file again") from None
-    if len(data) != count * item:
-        short = "fewer" if len(data) < count * item else "more"
+    if filled != size:
+        short = "fewer" if filled < size else "more"
         raise DataError(f"{path}: the header says {count:,} {what}, but the file holds {short}: it is cut short or damaged")
-    return count, tuple(shape), torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
-
-
-def _read_at_most(file: IO[bytes], size: int) -> bytearray:
-    data = bytearray()
-    while len(data) < size and (block := file.read(min(_BLOCK, size - len(data)))):
-        data += block
     return data
+
+
+def _check_packing(path: Path, size: int, file: os.stat_result) -> None:
+    """Refuses a small file that claims to hold much, which damage or malice writes, and nobody's images.
+
+    Raises:
+        DataError: it does.
+    """
+    taken = bytes_on_disk(file)
+    if size > max(_LARGE, _MOST_PACKED * taken):
+        raise DataError(
+            f"{path}: the header says {size:,} bytes, but the file takes {taken:,}, expected at least one for {_MOST_PACKED}; "
+            "if its images are real, unpack it"
+        )
+
+
+def _fill(file: IO[bytes], data: Tensor) -> int:
+    """Reads into `data`, block by block; gives how many bytes came, one more than there is room for where the file goes on."""
+    room, filled = data.numpy().data, 0
+    while filled < len(room):
+        block = file.read(min(_BLOCK, len(room) - filled))
+        if not block:
+            return filled
+        room[filled : filled + len(block)] = block
+        filled += len(block)
+    return filled + len(file.read(1))

@@ -1,5 +1,6 @@
 """A person's own picture, made into what MNIST's makers would have made of it."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -9,10 +10,14 @@ from torch import Tensor
 
 from vaecli.data.dataset import Dataset
 from vaecli.data.images import SIDE
-from vaecli.errors import DataError
+from vaecli.errors import DataError, reason
+from vaecli.reading import open_file
 
 MAX_PIXELS = 25_000_000
 """As many as most cameras give; a larger picture is refused before it is unpacked."""
+
+MAX_BYTES = 4 * MAX_PIXELS
+"""What so many pixels take unpacked; Pillow trusts a file's own word on how much of it to read."""
 
 LARGE = 1000
 """Pixels a side that a larger picture is shrunk to before anything else is done with it."""
@@ -21,6 +26,8 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """What a picture may be; Pillow reads others by starting other programs."""
 
 _FAINT = 0.1
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
+"""Grey with more than 256 shades."""
 
 
 def read_picture(path: Path, dataset: Dataset) -> Tensor:
@@ -71,36 +78,42 @@ def _corner(mass: Tensor) -> int:
 
 
 def _open(path: Path) -> Image.Image:
+    """A picture, upright and not too large, in one of the modes `_DEEP` or in RGBA."""
     try:
-        with warnings.catch_warnings():
+        with open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as picture:
+            if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+                raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
+            with Image.open(file, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
                 if max(picture.size) > LARGE:
-                    picture.thumbnail(
-                        (LARGE, LARGE), Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.BOX
-                    )
-                return ImageOps.exif_transpose(picture)
+                    blended = picture.mode not in ("1", "P", "I;16", "I;16B", "I;16L")  # Pillow averages none of these
+                    picture.thumbnail((LARGE, LARGE), Image.Resampling.BOX if blended else Image.Resampling.NEAREST)
+                upright = ImageOps.exif_transpose(picture)
+                return upright if upright.mode in _DEEP else upright.convert("RGBA")
     except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected a picture") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-        reason = type(error).__name__ if not isinstance(error, OSError) else error.strerror or "not a picture"
-        raise DataError(f"{path}: cannot be read as a picture ({reason}); expected a PNG, JPEG or the like") from None
+        why = (
+            (reason(error) if error.strerror else "not a picture")
+            if isinstance(error, OSError)
+            else f"{type(error).__name__}: {error}"
+        )
+        raise DataError(f"{path}: cannot be read as a picture ({why[:80]}); expected a PNG, JPEG or the like") from None
 
 
 def _ink(picture: Image.Image) -> Tensor:
     """How much ink is where, in [0, 1]: 0 is the background, whether it was light or dark; shape (height, width)."""
-    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+    if picture.mode in _DEEP:
         values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
         values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
         grey = values.view(picture.height, picture.width)
     else:
-        flat = picture.convert("RGBA")
-        alpha = flat.getchannel("A")
-        light = flat.convert("L")
+        alpha = picture.getchannel("A")
+        light = picture.convert("L")
         if min(alpha.tobytes()) < 255:
             # transparent means background: whichever of black and white the drawing itself is not
             marks = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8)[

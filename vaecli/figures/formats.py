@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def save_figure(path: Path, figure: Figure, dpi: float) -> None:
 
     kind = path.suffix.lower().removeprefix(".")
     file = io.BytesIO()
-    with rc_context({"svg.hashsalt": "vaecli"}):
+    with rc_context({"svg.hashsalt": "vaecli"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a run's name may have letters that the font lacks
         figure.savefig(file, format=kind, dpi=dpi, metadata=_WITHOUT_DATE[kind])
     write_file(path, file.getvalue())
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from vaecli.data.images import SIDE
+from vaecli.errors import printable
 from vaecli.figures.formats import save_image
 
 SCALE = 3
@@ -80,9 +81,10 @@ def _draw(panel: Panel) -> Image.Image:
     picture = Image.fromarray((grid * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
     picture = picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)
-    width = int(ImageDraw.Draw(picture).multiline_textbbox((0, 0), panel.caption, font)[2]) + 1
-    top = (_TEXT + 6) * (panel.caption.count("\n") + 1)
+    lines = [printable(line) for line in panel.caption.split("\n")]
+    width = int(ImageDraw.Draw(picture).multiline_textbbox((0, 0), "\n".join(lines), font)[2]) + 1
+    top = (_TEXT + 6) * len(lines)
     page = Image.new("RGB", (max(picture.width, width), top + picture.height), _PAPER)
-    ImageDraw.Draw(page).multiline_text((0, 0), panel.caption, _INK, font)
+    ImageDraw.Draw(page).multiline_text((0, 0), "\n".join(lines), _INK, font)
     page.paste(picture, (0, top))
     return page

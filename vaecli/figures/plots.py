@@ -1,4 +1,4 @@
-"""Plots with axes."""
+"""Plots with axes. Names of runs and classes are shown letter by letter: matplotlib would read a $ in them as TeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from vaecli.data.images import UNKNOWN
+from vaecli.errors import printable
 from vaecli.figures.formats import save_figure
 from vaecli.seeding import generator
 
@@ -63,7 +64,7 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
             name = "unknown" if label == UNKNOWN else cloud.class_names[label]
             style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": _COLOURS[label % 10], "label": name}
             axes.scatter(*chosen.T.tolist(), **style)
-        axes.set_title(cloud.title)
+        _title(axes, cloud.title)
         axes.set_xlabel(cloud.axes[0])
         axes.set_ylabel(cloud.axes[1] if len(cloud.axes) > 1 else "label")
         if deep:
@@ -102,9 +103,9 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Tensor, Tensor]]) -> No
         axes.set_xticks(at.tolist() if dimensions <= 20 else at[4::5].tolist())
         axes.set_xlabel("latent dimension")
         axes.set_ylabel("variance")
-        axes.set_title(f"{name}: {images} images, mean posterior variance {variances.mean():.4f}")
+        _title(axes, f"{name}: {images} images, mean posterior variance {variances.mean():.4f}")
         axes.grid(alpha=0.3)
-        _legend(axes)
+        _legend(axes, formulas=True)
     save_figure(path, figure, _DPI)
 
 
@@ -125,7 +126,7 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
         left.plot(epochs, losses, **style)
         right.plot(epochs, tests, **style)
     for axes, title, what in ((left, "training", "loss (nats per image)"), (right, "test images", "-ELBO (nats per image)")):
-        axes.set_title(title)
+        _title(axes, title)
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -134,8 +135,22 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
     save_figure(path, figure, _DPI)
 
 
-def _legend(axes: Axes, scale: float = 1, away: float = 1.02) -> None:
-    legend = axes.legend(loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(printable(text), parse_math=False)
+
+
+def _short(name: str) -> str:
+    """A name of at most 40 letters, so that the legend leaves room for a plot; a longer one loses its middle."""
+    return name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
+
+
+def _legend(axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False) -> None:
+    """A legend beside the axes of all that is drawn, also where its label begins with an underscore."""
+    drawn = [*axes.lines, *axes.collections]
+    labels = [_short(printable(str(each.get_label()))) for each in drawn]
+    legend = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
+    for text in legend.get_texts():
+        text.set_parse_math(formulas)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)

@@ -1,13 +1,21 @@
 """What a report was drawn from before, so that only what has changed is drawn anew. No torch."""
 
 import json
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any, Self, TypeGuard
 
 from vaecli.files import write_file
+from vaecli.reading import read_file
 
-FIGURE = {"key", "told", "pictures", "text", "seconds", "finding", "device"}
-FINDING = {"text", "holds", "words", "reading"}
+FIGURE = {"key": str, "told": dict, "pictures": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
+FINDING = {"text": str, "holds": bool | None, "words": str, "reading": str}
+PICTURE = {"path": str, "width": int, "height": int, "what": str}
+
+MAX_STATE = 4_000_000
+"""Bytes of a state that are read; one of all figures has a hundredth."""
+
+_MAX_NUMBER = 1e9
 
 
 class State:
@@ -30,14 +38,35 @@ class State:
     def read(cls, path: Path) -> Self:
         """The state that is kept there; an empty one, from which all is drawn anew, where there is none or it is not ours."""
         try:
-            told = json.loads(path.read_bytes())
-            figures, page = dict(told["figures"]), str(told["page"])
-            if not all(set(each) >= FIGURE and set(each["finding"]) >= FINDING for each in figures.values()):
-                return cls(path, {}, "")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            kept = json.loads(read_file(path, MAX_STATE))
+            json.dumps(kept, ensure_ascii=False).encode()  # fails where a text holds what no file can
+        except (OSError, ValueError, RecursionError):
             return cls(path, {}, "")
-        return cls(path, figures, page)
+        if not _fits(kept, {"figures": dict, "page": str}) or not all(map(_is_figure, kept["figures"].values())):
+            return cls(path, {}, "")
+        return cls(path, kept["figures"], kept["page"])
 
     def keep(self) -> None:
         """Writes it, whole or not at all."""
         write_file(self.path, json.dumps({"figures": self.figures, "page": self.page}, indent=1).encode())
+
+
+def _is_figure(value: object) -> bool:
+    return (
+        _fits(value, FIGURE)
+        and _fits(value["finding"], FINDING)
+        and all(_fits(each, PICTURE) and each.keys() == PICTURE.keys() and _is_inside(each["path"]) for each in value["pictures"])
+    )
+
+
+def _is_inside(path: str) -> bool:
+    parts = PurePath(path).parts
+    return not PurePath(path).is_absolute() and ".." not in parts and all(len(part) < 100 for part in parts)
+
+
+def _fits(value: object, kinds: Mapping[str, Any]) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a JSON object with these entries, of these types, and only sensible numbers among them."""
+    if not isinstance(value, dict) or not value.keys() >= kinds.keys():
+        return False
+    found = [(value[name], kind) for name, kind in kinds.items()]
+    return all(isinstance(each, kind) and (not isinstance(each, int | float) or abs(each) < _MAX_NUMBER) for each, kind in found)

@@ -1,0 +1,213 @@
+"""Hostile words: options, names, what a report kept, and a system that refuses things."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import DATA, refused
+from vaecli.data.fashion_mnist import DEBIAN
+from vaecli.figures import plots
+from vaecli.files import csv_bytes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
+
+LONG, MANY = "1" * 400, "a" * 300
+MEASURE = ["--limit", "5", "--k", "0", "--table-only", "-q"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["train", f"--{name}", LONG] for name in ("epochs", "batch-size", "latent-dim", "limit", "seed", "hidden")),
+        ["train", "--hidden", f"200,{'1' * 5000}"],
+        ["train", "--objective", "iwae", "--k", LONG],
+        ["train", "--name", "\udcff"],
+        ["train", "--name", MANY],
+        ["report", "--epochs", LONG],
+        ["compare", "small", "--limit", LONG],
+        ["compare", "small", "--k", f"1,{'1' * 5000}"],
+        ["latent-plot", "small", "--view", f"{LONG},0"],
+        ["latent-plot", "small", "--view", "45,nan"],
+        ["sample", "small", "--digit", LONG],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)  # fmt: skip
+def test_absurd_options(alone, arguments):
+    refused(alone(*arguments), 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([command, MANY] for command in ("sample", "reconstruct", "latent-plot", "inpaint", "compare")),
+        ["sample", "b/" * 2500],
+        ["sample", "small", "--out", MANY],
+        ["reconstruct", "small", "--data-dir", MANY],
+        ["reconstruct", "small", "--image", MANY],
+        ["train", "--out", MANY, "--limit", "10"],
+        ["train", "--data-dir", MANY, "--limit", "10"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)
+def test_paths_that_no_file_system_takes(alone, arguments):
+    assert "file name too long" in refused(alone(*arguments, "-q")).lower()
+
+
+HOSTILE = ["price$\\x$", "a\x1b]0;evil\x07", "b\x9b2J", "c\u202ed", "e\nf", "\udcff", "=1+1", "_i", "漢", "x" * 200]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_run_of_any_name_on_disk_is_shown_and_drawn(alone, run_copy, name):
+    folder = run_copy.with_name(name)
+    shutil.copytree(run_copy, folder)
+    for line, results in (
+        (["sample", "nowhere"], 0),  # which says what there is
+        (["sample", folder, "--n", "1"], 1),
+        (["compare", folder, "small", "--limit", "5", "--k", "0", "--n", "1", "--csv"], 7),
+        (["latent-plot", folder, "small", "--n", "5"], 1),
+    ):
+        outcome = alone(*line)
+        assert outcome.code == (0 if results else 1), outcome.err
+        shown = (outcome.out + outcome.err).replace("\n", "")
+        assert shown.isprintable(), ascii(shown)
+        assert "warning" not in shown.lower()
+        assert len(outcome.out.splitlines()) == results
+    with (folder / "compare.csv").open(encoding="utf-8", newline="") as file:
+        cell = next(csv.DictReader(file))["run"]
+    assert cell.isprintable()
+    assert cell[0] not in "=+-@"
+    if not name.isprintable():
+        assert "of letters that can be printed" in refused(alone("train", "--name", name, "--limit", "10"), 2)
+
+
+def test_names_are_drawn_letter_by_letter(monkeypatch):
+    """Neither as TeX nor, where they begin with an underscore, not at all."""
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: drawn.append(figure))
+    names = ["price$\\x$", "_mine", "$x$", "a\x1b[2J"]
+    plots.save_curves(Path("x.png"), [(name, [1], [1.0], [1.0]) for name in names])
+    plots.save_scatter(Path("x.png"), [plots.Cloud("$\\x$", torch.zeros(2, 2), torch.tensor([0, 1]), ("_a", "$b$"), "xy")])
+    plots.save_variances(Path("x.png"), [("$\\x$", torch.ones(2, 2), torch.ones(2))])
+    legends = [[text.get_text() for text in figure.axes[-1].get_legend().get_texts()] for figure in drawn]
+    assert legends[0] == ["price$\\x$", "_mine", "$x$", "a\\x1b[2J"]
+    assert legends[1] == ["_a", "$b$"]
+    assert [figure.axes[0].title.get_parse_math() for figure in drawn] == [False] * 3
+    assert {text.get_parse_math() for figure in drawn[:2] for text in figure.axes[-1].get_legend().get_texts()} == {False}
+    assert "sigma" in legends[2][0]  # which is TeX, and ours
+    assert all(text.get_parse_math() for text in drawn[2].axes[-1].get_legend().get_texts())
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(1)", "'@SUM(1)"), ("-1.5e3", "-1.5e3"), ("+2", "+2"), ("-inf", "-inf"),
+     ("a=1", "a=1"), ("", ""), ("\t=1", "\\t=1"), ("\udcff", "\\udcff"), (-1.5, "-1.5"), (None, "")],
+)  # fmt: skip
+def test_no_cell_is_a_formula(text, cell):
+    assert list(csv.reader([csv_bytes([{"a": text, "b": 1}]).decode().splitlines()[1]])) == [[cell, "1"]]
+
+
+FORMS = [
+    ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
+    ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
+    ("figures.5.seconds", int(LONG)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []), ("figures.5.finding.text", "\ud800"),
+]  # fmt: skip
+
+
+def test_a_report_state_of_wrong_types_is_drawn_anew(forked, tmp_path):
+    line = ["report", "--quick", "--only", "5", "-q"]
+    assert forked(tmp_path, *line).code == 0
+    file = tmp_path / "report-quick/report.json"
+    whole = file.read_bytes()
+    for path, value in FORMS:
+        changed = json.loads(whole)
+        inner = changed
+        for step in path.split(".")[:-1]:
+            inner = inner[step]
+        inner[path.split(".")[-1]] = value
+        file.write_text(json.dumps(changed))
+        (tmp_path / "report-quick/index.html").unlink()
+        outcome = forked(tmp_path, *line)
+        assert (outcome.code, outcome.err) == (0, ""), path
+        assert json.loads(file.read_bytes())["figures"]["5"]["finding"] == json.loads(whole)["figures"]["5"]["finding"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["sample", "small"], ["sample", "small", "--json"], ["compare", "small", *MEASURE], ["--help"], ["--version"],
+     ["train", "--dry-run"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_output_that_nothing_takes(alone, arguments):
+    outcome = alone(*arguments, stdout="/dev/full")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == "vaecli: stdout: cannot be written (no space left on device); send the output elsewhere"
+    assert "Traceback" not in outcome.err
+
+
+def test_a_full_disk_at_the_very_end_of_the_interpreter():
+    line = [sys.executable, "-m", "vaecli", "--version"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert subprocess.run([*line, "--nothing"], stdout=subprocess.PIPE, stderr=full, check=False).returncode == 2
+
+
+def test_folders_that_may_not_be_read(alone, run_copy, small_mnist, tmp_path):
+    data = shutil.copytree(small_mnist, tmp_path / "data")
+    for folder, line in (
+        (run_copy, ["sample", run_copy]),
+        (run_copy.parent, ["sample", "small"]),
+        (run_copy.parent, ["train", "--name", "other", "--limit", "10"]),
+        (data, ["train", "--data-dir", data, "--limit", "10", "--name", "other"]),
+        (data, ["reconstruct", "small", "--data-dir", data]),
+        (data, ["reconstruct", "small", "--image", data / "x.png"]),
+        (data, ["sample", "small", "--out", data]),
+        (data, ["report", "--quick", "--out", data / "report"]),
+    ):
+        folder.chmod(0)
+        try:
+            assert "permission denied" in refused(alone(*line, "-q"))
+        finally:
+            folder.chmod(0o755)
+
+
+def test_without_a_home_folder(alone, tmp_path):
+    homeless = {"environment": {"HOME": None, "XDG_CACHE_HOME": None, "VAECLI_DATA_DIR": None}, "no_passwords": True}
+    assert alone("sample", "small", "-q", **homeless).code == 0
+    with_data = homeless | {"environment": homeless["environment"] | {"VAECLI_DATA_DIR": str(DATA)}}
+    line = ["train", "--dataset", "fashion-mnist", "--limit", "10", "--epochs", "1", "-q"]
+    assert alone(*line, **with_data).code == 0
+    if not DEBIAN.is_dir():
+        assert "set XDG_CACHE_HOME" in refused(alone(*line, "--name", "other", **homeless))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["--hidden", "16384,16384"], ["--batch-size", "60000", "--objective", "iwae", "--k", "1000"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_memory_that_is_not_there(alone, settings):
+    outcome = alone("train", *settings, "--epochs", "1", memory=1_000_000_000)
+    assert outcome.code == 1
+    said = [line for line in outcome.err.splitlines() if line.startswith("vaecli: ")]
+    assert said == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"]
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "bug", [RuntimeError("shapes differ"), ValueError("x"), OverflowError("x"), KeyError("x"), ImportError("no y")]
+)
+def test_a_real_bug_keeps_its_traceback(vaecli, monkeypatch, run_copy, bug):
+    def broken(*arguments):
+        raise bug
+
+    monkeypatch.setattr("vaecli.checkpoint.load_checkpoint", broken)
+    with pytest.raises(type(bug)):
+        vaecli("sample", "small")

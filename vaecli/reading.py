@@ -1,0 +1,73 @@
+"""Files that may be anything: opened without waiting, regular ones only, and never more bytes than expected."""
+
+import errno
+import hashlib
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder",
+}  # fmt: skip
+
+
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, open for reading.
+
+    Raises:
+        OSError: it cannot be opened, or it is a FIFO, a device, a socket or a folder; `strerror` says which.
+    """
+    _check_regular(path.stat().st_mode, path)  # before it is opened, since opening a device may do something
+    return open(path, "rb", opener=_open)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """All bytes of a regular file.
+
+    Raises:
+        OSError: as `open_file`, or it has more than `most` bytes.
+    """
+    with open_file(path) as file:
+        data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+    if data is None or len(data) > most:
+        raise OSError(errno.EFBIG, f"found more than the {most:,} bytes that it may have", str(path))
+    return data
+
+
+def bytes_on_disk(file: os.stat_result) -> int:
+    """How many bytes of a disk a file takes: fewer than its length where it has holes."""
+    return min(file.st_size, 512 * getattr(file, "st_blocks", 0) or file.st_size)
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a regular file has exactly these bytes."""
+    try:
+        return read_file(path, len(data)) == data
+    except OSError:
+        return False
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a regular file, in hexadecimal.
+
+    Raises:
+        OSError: as `open_file`.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check_regular(os.fstat(handle).st_mode, Path(path))  # again, since another may have taken the name meanwhile
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _check_regular(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"found {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a regular file", str(path))
