@@ -179,9 +179,9 @@ def test_no_zero_of_the_baseline_gets_stuck(of_twenty, exact_of_twenty):
 
 
 def test_a_start_stays_at_the_mode_beside_it(baseline, mean_image, zeros, exact_of_twenty):
-    """The twentieth zero's mode lies at |z| = 3.4, where draws are few; with this seed wide starts leave it, for 6 nats less."""
+    """The twentieth zero's mode lies at |z| = 3.4, where draws are few; with this seed wide starts leave it and lose 7 nats."""
     x, labels = (each[19:] for each in zeros)
-    found = infer(baseline, x, labels, TOP, mean_image, seed=11, steps=150)
+    found = infer(baseline, x, labels, TOP, mean_image, seed=26, steps=150)
     assert float(exact_of_twenty.log_prob[0, 19] - found.bound[0]) < 1
 
 

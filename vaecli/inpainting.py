@@ -13,6 +13,7 @@ from vaecli.gaussian import DiagonalNormal
 from vaecli.grid import log_likelihoods
 from vaecli.likelihoods.pixels import PixelLikelihood
 from vaecli.model import VAE
+from vaecli.quadrature import BLOCK
 from vaecli.seeding import generator
 
 PRIOR_DRAWS = 1000
@@ -20,9 +21,6 @@ PRIOR_DRAWS = 1000
 
 APART = 0.3
 """How far two starts of an image are from each other: with few latents the best draws lie side by side, all at one mode."""
-
-BLOCK = 32
-"""Images that look for their starts at once."""
 
 LOG_SIGMA = -2.0
 """Where log sigma starts: narrow, so that a start stays at the mode beside it."""

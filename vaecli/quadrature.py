@@ -26,7 +26,7 @@ TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
 
 BLOCK = 32
-"""Images that `exact_log_prob_of_parts` works on at once."""
+"""Images at a time where an image's numbers must not depend on how many there are."""
 
 
 @dataclass(frozen=True)
