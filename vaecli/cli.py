@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Interruption(_leave) as interruption:
         try:
             code = _run(arguments)
-        except KeyboardInterrupt:  # while an error was printed
+        except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
     return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code
@@ -94,9 +94,6 @@ def _run(arguments: Sequence[str] | None) -> int:
             return error.code if isinstance(error.code, int) else 0
         console.close_output(sys.stdout)  # rich and typer make the one into the other
         return CLOSED
-    except (KeyboardInterrupt, typer.Abort):
-        console.error("interrupted")
-        return INTERRUPTED
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
         refused = _of_the_system(error)
         if refused is None:
