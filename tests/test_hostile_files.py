@@ -9,6 +9,7 @@ import shutil
 import socket
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -61,6 +62,11 @@ def test_only_regular_files_of_the_size_expected_are_read(tmp_path, kind):
         OSError, match="found more than the 100 bytes" if kind == "holes" else f"found a {kind}, not a regular file"
     ):
         read_file(tmp_path / "file", 100)
+
+
+def test_a_file_of_the_system_without_length_is_read_as_empty():
+    """Some of these make their readers wait."""
+    assert read_file(Path("/proc/version"), 100) == b""
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "holes"])
@@ -236,3 +242,13 @@ def test_a_picture_of_the_most_pixels_takes_little_more(alone, ordinary, tmp_pat
         outcome = alone("reconstruct", "small", "--image", tmp_path / name, "-q")
         assert "blank" in refused(outcome)
         assert outcome.peak < ordinary + MORE
+
+
+def test_a_picture_that_pillow_grumbles_about_is_one_line(alone, tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "picture.tiff")
+    samples = struct.pack("<HHI", 277, 3, 1)
+    data = (tmp_path / "picture.tiff").read_bytes()
+    assert samples + b"\x03" in data
+    (tmp_path / "picture.tiff").write_bytes(data.replace(samples + b"\x03", samples + b"\x2a"))
+    for line in (["inpaint", "small", "--mask"], ["reconstruct", "small", "--image"]):
+        assert "cannot be read as a picture" in refused(alone(*line, tmp_path / "picture.tiff", "-q"))

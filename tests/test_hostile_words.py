@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import DATA, refused
+from tests.conftest import DATA, one_line, refused
 from vaecli.data.fashion_mnist import DEBIAN
 from vaecli.figures import plots
 from vaecli.files import csv_bytes
@@ -62,6 +63,11 @@ def test_paths_that_no_file_system_takes(alone, arguments):
 HOSTILE = ["price$\\x$", "a\x1b]0;evil\x07", "b\x9b2J", "c\u202ed", "e\nf", "\udcff", "=1+1", "_i", "漢", "x" * 200]
 
 
+def test_thirty_runs_in_one_legend(tmp_path):
+    """Which fails where matplotlib warns that there is no room."""
+    plots.save_curves(tmp_path / "x.png", [(f"a run of some name, {index}", [1, 2], [1.0, 0.5], [1.0, 0.5]) for index in range(60)])
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_a_run_of_any_name_on_disk_is_shown_and_drawn(alone, run_copy, name):
     folder = run_copy.with_name(name)
@@ -105,8 +111,8 @@ def test_names_are_drawn_letter_by_letter(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "cell"),
-    [("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(1)", "'@SUM(1)"), ("-1.5e3", "-1.5e3"), ("+2", "+2"), ("-inf", "-inf"),
-     ("a=1", "a=1"), ("", ""), ("\t=1", "\\t=1"), ("\udcff", "\\udcff"), (-1.5, "-1.5"), (None, "")],
+    [("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(1)", "'@SUM(1)"), ("-1.5e3", "-1.5e3"), ("+2", "+2"),
+     ("-inf", "-inf"), ("a=1", "a=1"), ("", ""), ("\t=1", "\\t=1"), ("\udcff", "\\udcff"), (-1.5, "-1.5"), (None, "")],
 )  # fmt: skip
 def test_no_cell_is_a_formula(text, cell):
     assert list(csv.reader([csv_bytes([{"a": text, "b": 1}]).decode().splitlines()[1]])) == [[cell, "1"]]
@@ -115,7 +121,8 @@ def test_no_cell_is_a_formula(text, cell):
 FORMS = [
     ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
     ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
-    ("figures.5.seconds", int(LONG)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []), ("figures.5.finding.text", "\ud800"),
+    ("figures.5.seconds", int(LONG)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []),
+    ("figures.5.finding.text", "\ud800"),
 ]  # fmt: skip
 
 
@@ -159,21 +166,31 @@ def test_a_full_disk_at_the_very_end_of_the_interpreter():
         assert subprocess.run([*line, "--nothing"], stdout=subprocess.PIPE, stderr=full, check=False).returncode == 2
 
 
+def test_a_terminal_of_no_width(alone):
+    narrow = {"environment": {"COLUMNS": "0"}}
+    assert "no such run" in refused(alone("sample", "nowhere", **narrow))
+    assert "encoder.input" in alone("train", "--dry-run", **narrow).out
+
+
+def test_folders_within_folders(alone):
+    assert "too many folders" in refused(alone("train", "--limit", "10", "--out", "a/" * 1500))
+
+
 def test_folders_that_may_not_be_read(alone, run_copy, small_mnist, tmp_path):
     data = shutil.copytree(small_mnist, tmp_path / "data")
-    for folder, line in (
-        (run_copy, ["sample", run_copy]),
-        (run_copy.parent, ["sample", "small"]),
-        (run_copy.parent, ["train", "--name", "other", "--limit", "10"]),
-        (data, ["train", "--data-dir", data, "--limit", "10", "--name", "other"]),
-        (data, ["reconstruct", "small", "--data-dir", data]),
-        (data, ["reconstruct", "small", "--image", data / "x.png"]),
-        (data, ["sample", "small", "--out", data]),
-        (data, ["report", "--quick", "--out", data / "report"]),
+    for folder, code, line in (
+        (run_copy, 1, ["sample", run_copy]),
+        (run_copy.parent, 1, ["sample", "small"]),
+        (data, 1, ["reconstruct", "small", "--image", data / "x.png"]),
+        (data, 2, ["train", "--config", data / "config.json"]),
+        (data, 1, ["report", "--quick", "--out", data / "report"]),
+        (data, 2, ["train", "--data-dir", data, "--limit", "10", "--name", "other"]),
+        (data, 2, ["reconstruct", "small", "--data-dir", data]),
+        (data, 2, ["sample", "small", "--out", data]),
     ):
         folder.chmod(0)
         try:
-            assert "permission denied" in refused(alone(*line, "-q"))
+            assert re.search("permission denied|not readable", refused(alone(*line, "-q"), code).lower()), line
         finally:
             folder.chmod(0o755)
 
@@ -188,17 +205,21 @@ def test_without_a_home_folder(alone, tmp_path):
         assert "set XDG_CACHE_HOME" in refused(alone(*line, "--name", "other", **homeless))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [["--hidden", "16384,16384"], ["--batch-size", "60000", "--objective", "iwae", "--k", "1000"]],
-    ids=" ".join,
-)  # fmt: skip
-def test_memory_that_is_not_there(alone, settings):
-    outcome = alone("train", *settings, "--epochs", "1", memory=1_000_000_000)
+def test_memory_that_is_not_there(alone):
+    outcome = alone("train", "--hidden", "16384,16384", "--epochs", "1", memory=1_000_000_000)
     assert outcome.code == 1
     said = [line for line in outcome.err.splitlines() if line.startswith("vaecli: ")]
     assert said == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"]
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), MemoryError()])
+def test_memory_that_a_gpu_or_numpy_lacks(vaecli, monkeypatch, run_copy, error):
+    def hungry(*arguments):
+        raise error
+
+    monkeypatch.setattr("vaecli.checkpoint.load_checkpoint", hungry)
+    assert "not enough memory" in one_line(vaecli("sample", "small"), 1)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vaecli.data import load_images
 from vaecli.data.mnist import MNIST
-from vaecli.data.picture import read_picture
+from vaecli.data.picture import read_mask, read_picture
 from vaecli.errors import DataError
 
 
@@ -100,3 +100,15 @@ def test_what_is_no_picture_is_refused(tmp_path):
     }.items():
         with pytest.raises(DataError, match=words):
             read_mnist(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", ["LAB", "CMYK", "YCbCr", "RGB", "LA", "1"])
+def test_a_mask_may_have_any_colours(tmp_path, mode):
+    white = {"LAB": (255, 128, 128), "CMYK": (0, 0, 0, 0), "YCbCr": (255, 128, 128), "RGB": (255,) * 3, "LA": (255, 255), "1": 1}
+    black = {"LAB": (0, 128, 128), "CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128), "RGB": (0,) * 3, "LA": (0, 255), "1": 0}
+    page = Image.new(mode, (56, 56), black[mode])
+    page.paste(white[mode], (0, 0, 28, 56))
+    page.save(tmp_path / "mask.tiff")
+    mask = read_mask(tmp_path / "mask.tiff").view(28, 28)
+    assert mask[:, :14].all()
+    assert not mask[:, 14:].any()

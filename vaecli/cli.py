@@ -81,11 +81,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if code == INTERRUPTED:
             console.error("interrupted")
         return code if isinstance(code, int) else 0
-    except VaecliError as error:
-        console.error(str(error))
-        return error.exit_code
-    except typer.TyperException as error:
-        message = " ".join(error.format_message().split())
+    except (VaecliError, typer.TyperException) as error:
+        message = str(error) if isinstance(error, VaecliError) else " ".join(error.format_message().split())
         if message:
             console.error(message)
         return error.exit_code

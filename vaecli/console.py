@@ -6,6 +6,7 @@ can be copied from a narrow terminal.
 
 import io
 import json
+import logging
 import math
 import os
 import sys
@@ -21,12 +22,21 @@ from rich.table import Table
 from vaecli import __version__
 from vaecli.errors import printable
 
-stdout = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
-stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
+
+def _console(*, stderr: bool) -> Console:
+    made = Console(stderr=stderr, markup=False, highlight=False, soft_wrap=True, emoji=False)
+    if made.width < 1:  # as COLUMNS=0 has it, where rich prints nothing
+        made.width = 80
+    return made
+
+
+stdout, stderr = _console(stderr=False), _console(stderr=True)
 
 
 def prepare() -> None:
-    """Spells out what the terminal's encoding lacks, instead of failing there."""
+    """Spells out what the terminal's encoding lacks, instead of failing there; libraries log nothing beside what vaecli says."""
+    for library in ("PIL", "matplotlib"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -86,7 +96,7 @@ def note(text: str) -> None:
 def error(text: str) -> None:
     """Prints the one line of an error on stderr, whatever `quiet` says."""
     try:
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False).print(f"vaecli: {printable(text)}")
+        _console(stderr=True).print(f"vaecli: {printable(text)}")
     except OSError:  # nowhere is left to say it
         close_output(sys.stderr)
 

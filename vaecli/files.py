@@ -231,8 +231,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        raise VaecliError(f"{path}: cannot be made a folder to write in ({reason(error)}); choose another with --out") from None
+    except (OSError, RecursionError) as error:
+        why = reason(error) if isinstance(error, OSError) else "it has too many folders within each other"
+        raise VaecliError(f"{path}: cannot be made a folder to write in ({why}); choose another with --out") from None
 
 
 def _umask() -> int:

@@ -61,10 +61,14 @@ def digest_of(path: Path) -> str:
 def _open(path: str, flags: int) -> int:
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
-        _check_regular(os.fstat(handle).st_mode, Path(path))  # again, since another may have taken the name meanwhile
+        status = os.fstat(handle)
+        _check_regular(status.st_mode, Path(path))  # again, since another may have taken the name meanwhile
     except OSError:
         os.close(handle)
         raise
+    if not status.st_size:  # also of /proc/kmsg and its like, whose readers wait
+        os.close(handle)
+        handle = os.open(os.devnull, flags)
     return handle
 
 

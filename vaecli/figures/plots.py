@@ -119,7 +119,9 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
     Raises:
         VaecliError: the file cannot be written.
     """
-    figure = Figure(figsize=(2 * _SIDE, _SIDE * 0.75), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    figure = Figure(
+        figsize=(2 * _SIDE, max(0.75 * _SIDE, 0.25 * len(runs))), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
+    )
     left, right = figure.subplots(1, 2)
     for index, (name, epochs, losses, tests) in enumerate(runs):
         style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": name}
