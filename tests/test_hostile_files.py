@@ -224,7 +224,7 @@ def test_images_that_are_not_there(alone, ordinary, tmp_path, ending, shape, bod
 
 @pytest.mark.parametrize(
     "text",
-    ["\n" * 25_000_000, "1" * 25_000_000, ",".join(["epoch,loss,test_elbo,seconds", *["a"] * 12_000_000]),
+    ["\n" * 25_000_000, "1" * 25_000_000, ",".join(["epoch,loss,test_elbo,seconds", *["ab"] * 8_000_000]),
      "epoch,loss,test_elbo,seconds\n" + "1,1,1,1\n" * 3_000_000,
      "epoch,loss,test_elbo,seconds\n" + "".join(f"{epoch},1,1,1\n" for epoch in range(1, 100_001))],
     ids=["empty lines", "one line", "columns", "rows", "the longest"],
@@ -234,6 +234,11 @@ def test_a_log_of_25_megabytes_takes_little_more(alone, ordinary, run_copy, text
     outcome = alone("compare", "small", *MEASURE)
     assert outcome.code == 0
     assert outcome.peak < ordinary + MORE
+
+
+def test_a_picture_of_too_many_bytes_is_not_read(alone, tmp_path):
+    put(tmp_path / "picture.png", "holes")
+    assert "found 10,737,418,240 bytes" in refused(alone("reconstruct", "small", "--image", tmp_path / "picture.png"))
 
 
 def test_a_picture_of_the_most_pixels_takes_little_more(alone, ordinary, tmp_path):
