@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests import fork_server
-from vaecli.cli import main
+from vaecli.cli.app import main
 from vaecli.data import load_images
 from vaecli.device import make_ready
 

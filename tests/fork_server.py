@@ -18,7 +18,7 @@ PATIENCE = 100
 
 def command(request):
     """In the child: runs the command line, as a process that begins with it would."""
-    from vaecli.cli import main
+    from vaecli.cli.app import main
 
     os.chdir(request["folder"])
     for name, value in request["environment"].items():
@@ -58,11 +58,11 @@ def serve():
     import matplotlib.figure  # noqa: F401
     import torch  # noqa: F401
 
-    import vaecli.checkpoint
-    import vaecli.commands.images
-    import vaecli.figures.grids
-    import vaecli.figures.plots
-    import vaecli.measurement  # noqa: F401
+    import vaecli.cli.images
+    import vaecli.evaluation.measure  # noqa: F401
+    import vaecli.plotting.grids
+    import vaecli.plotting.plots
+    import vaecli.runs.checkpoint
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:

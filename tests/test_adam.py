@@ -1,7 +1,7 @@
 import torch
 
-from vaecli.adam import Adam
 from vaecli.seeding import generator
+from vaecli.training.optimizer import Adam
 
 
 def test_its_steps_are_those_of_torchs_adam():

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.evaluation import evaluate
-from vaecli.runs import read_log
+from vaecli.evaluation.importance import evaluate
+from vaecli.runs.checkpoint import load_checkpoint
+from vaecli.runs.find import read_log
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
 

@@ -7,13 +7,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config, read_config
 from vaecli.errors import CheckpointError
-from vaecli.files import write_file
-from vaecli.format import pack
 from vaecli.model import build
-from vaecli.runs import CONFIG, LOSS, MODEL, TRAINING
+from vaecli.runs.checkpoint import load_checkpoint
+from vaecli.runs.files import write_file
+from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING
+from vaecli.runs.format import pack
 
 
 def header_of(path):

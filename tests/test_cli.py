@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import one_line
 from vaecli import registry
-from vaecli.runs import CONFIG, MODEL
+from vaecli.runs.find import CONFIG, MODEL
 
 COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
 
@@ -40,7 +40,7 @@ def test_help_usage_errors_and_wrong_names_load_nothing_heavy(arguments):
 
 def test_training_on_mnist_loads_no_torchvision_and_no_compiler(tmp_path):
     heavy = {"torchvision", "torch._dynamo", "torch._inductor", "sympy", "torch"}
-    lines = f"import sys; from vaecli.cli import main; main(sys.argv[1:]); print(*{heavy} & set(sys.modules))"
+    lines = f"import sys; from vaecli.cli.app import main; main(sys.argv[1:]); print(*{heavy} & set(sys.modules))"
     arguments = ["train", "--epochs", "1", "--limit", "200", "--out", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", lines, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "torch"

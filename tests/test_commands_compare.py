@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import one_line, opened
-from vaecli.checkpoint import load_checkpoint
 from vaecli.data import load_images
-from vaecli.evaluation import evaluate, importance_bound
+from vaecli.evaluation.importance import evaluate, importance_bound
+from vaecli.runs.checkpoint import load_checkpoint
 
 FASHION = Path(__file__).parent / "data" / "fashion-mnist"
 
@@ -75,7 +75,7 @@ def test_sorting_puts_the_best_first(compare):
 
 @pytest.mark.parametrize("option", ["--exact", "--marginal-labels"])
 def test_what_one_run_cannot_do_is_told_before_any_work(compare, run_copy, monkeypatch, option):
-    monkeypatch.setattr("vaecli.measurement.evaluate", lambda *_: pytest.fail("measured before it was checked"))
+    monkeypatch.setattr("vaecli.evaluation.measure.evaluate", lambda *_: pytest.fail("measured before it was checked"))
     found = "3 dimensions, expected 1 or 2" if option == "--exact" else "trained without labels"
     assert found in one_line(compare(option), 2)
     assert not list(run_copy.glob("compare-*.png"))

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from tests.conftest import one_line, opened
-from vaecli.commands.inpaint import _half
-from vaecli.quadrature import MOST, START
+from vaecli.cli.inpaint import _half
+from vaecli.evaluation.quadrature import MOST, START
 
 
 @pytest.fixture

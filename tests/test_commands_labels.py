@@ -50,7 +50,7 @@ def test_a_dry_run_prints_every_layer_with_the_labels_connections(vaecli, tmp_pa
 
 
 def test_a_dry_run_counts_what_training_makes(vaecli, trained):
-    from vaecli.checkpoint import load_checkpoint
+    from vaecli.runs.checkpoint import load_checkpoint
 
     told = json.loads(vaecli("train", "--dry-run", "--json").out)
     assert told["parameters"] == sum(each.numel() for each in load_checkpoint(trained).model.parameters())

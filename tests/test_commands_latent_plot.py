@@ -7,9 +7,9 @@ import torch
 from PIL import ImageChops
 
 from tests.conftest import one_line, opened
-from vaecli.checkpoint import load_checkpoint
+from vaecli.analysis.latents import encode
 from vaecli.data import load_images
-from vaecli.latents import encode
+from vaecli.runs.checkpoint import load_checkpoint
 
 
 @pytest.fixture

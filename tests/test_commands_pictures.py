@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.conftest import one_line, opened
 from vaecli.data import load_images
-from vaecli.figures.grids import SCALE
+from vaecli.plotting.grids import SCALE
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])

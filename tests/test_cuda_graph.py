@@ -3,9 +3,9 @@ import torch
 
 from vaecli import training
 from vaecli.config import Config
-from vaecli.cuda_graph import WARM_UP, RecordedStep
 from vaecli.model import build
-from vaecli.training import fit, make_optimizer
+from vaecli.training.cuda_graph import WARM_UP, RecordedStep
+from vaecli.training.loop import fit, make_optimizer
 
 CONFIG = Config(objective="iwae", k=3, hidden=(20,), batch_size=50, epochs=2, labels="full")
 

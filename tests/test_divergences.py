@@ -7,7 +7,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from tests.test_objectives import LinearGaussian, images, noise
-from vaecli.gaussian import DiagonalNormal
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.objectives.dreg import DReG
 from vaecli.objectives.gjs import GJS, geometric_mean
 from vaecli.objectives.iwae import IWAE

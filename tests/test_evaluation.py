@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from vaecli import evaluation
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.evaluation import evaluate, importance_bound, jackknife
+from vaecli.evaluation.importance import evaluate, importance_bound, jackknife
 from vaecli.model import build
+from vaecli.runs.checkpoint import load_checkpoint
 from vaecli.seeding import generator
-from vaecli.training import fit, make_optimizer
+from vaecli.training.loop import fit, make_optimizer
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
 

@@ -11,7 +11,7 @@ from vaecli.config import BINARIZE, LABELS, Config
 from vaecli.data import load_images
 from vaecli.data.labels import hide_labels
 from vaecli.model import build
-from vaecli.training import fit, make_optimizer
+from vaecli.training.loop import fit, make_optimizer
 
 FASHION = Path(__file__).parent / "data" / "fashion-mnist"
 PAIRS = list(product(registry.names("likelihood"), BINARIZE))

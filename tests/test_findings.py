@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vaecli.evaluation import Evaluation
+from vaecli.evaluation.importance import Evaluation
 from vaecli.report import findings
 from vaecli.report.definitions import FIGURES
 from vaecli.report.differences import paired, unpaired

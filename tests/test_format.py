@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vaecli.checkpoint import load_checkpoint, load_training
 from vaecli.data import load_images
-from vaecli.evaluation import evaluate
-from vaecli.format import FORMAT
+from vaecli.evaluation.importance import evaluate
+from vaecli.runs.checkpoint import load_checkpoint, load_training
+from vaecli.runs.format import FORMAT
 
 KEPT = sorted((Path(__file__).parent / "data").glob("format-*"))
 

@@ -19,16 +19,16 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 
 from vaecli import registry
-from vaecli.checkpoint import MODEL, TRAINING, load_checkpoint, load_training, save_epoch
 from vaecli.config import Config, read_config
 from vaecli.data.idx import read_images, read_labels
 from vaecli.data.picture import read_mask, read_picture
 from vaecli.errors import CheckpointError, DataError, UsageError
-from vaecli.files import RunFolder
-from vaecli.format import pack
 from vaecli.model import build
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.training import make_optimizer
+from vaecli.runs.checkpoint import MODEL, TRAINING, load_checkpoint, load_training, save_epoch
+from vaecli.runs.files import RunFolder
+from vaecli.runs.format import pack
+from vaecli.training.loop import make_optimizer
 
 SCALE = int(os.environ.get("VAECLI_FUZZ", "1"))
 """How many times as many cases to try."""

@@ -11,7 +11,7 @@ from vaecli.config import Config, read_config
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.report.page import VERDICTS, Picture
 from vaecli.report.state import State
-from vaecli.runs import LOSS, read_log
+from vaecli.runs.find import LOSS, read_log
 
 MANY = "1" * 400
 NUMBERS = [

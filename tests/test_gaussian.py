@@ -1,7 +1,7 @@
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from vaecli.gaussian import DiagonalNormal
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.seeding import generator
 
 

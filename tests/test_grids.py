@@ -1,7 +1,7 @@
 import torch
 
 from tests.conftest import opened
-from vaecli.figures.grids import SCALE, Panel, save_panels, side_by_side
+from vaecli.plotting.grids import SCALE, Panel, save_panels, side_by_side
 
 
 def test_panels_keep_captions_and_images_apart(tmp_path):

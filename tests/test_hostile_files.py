@@ -16,10 +16,10 @@ from PIL import Image
 
 from tests.conftest import refused
 from vaecli.config import Config
-from vaecli.format import _heading, _start_digest
 from vaecli.model import skeleton
 from vaecli.reading import read_file
-from vaecli.runs import CONFIG, FILES, LOSS, MODEL, TRAINING
+from vaecli.runs.find import CONFIG, FILES, LOSS, MODEL, TRAINING
+from vaecli.runs.format import _heading, _start_digest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux tells it")
 

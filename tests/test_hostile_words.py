@@ -13,8 +13,8 @@ import torch
 
 from tests.conftest import DATA, one_line, refused
 from vaecli.data.fashion_mnist import DEBIAN
-from vaecli.figures import plots
-from vaecli.files import csv_bytes
+from vaecli.plotting import plots
+from vaecli.runs.files import csv_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -218,7 +218,7 @@ def test_memory_that_a_gpu_or_numpy_lacks(vaecli, monkeypatch, run_copy, error):
     def hungry(*arguments):
         raise error
 
-    monkeypatch.setattr("vaecli.checkpoint.load_checkpoint", hungry)
+    monkeypatch.setattr("vaecli.runs.checkpoint.load_checkpoint", hungry)
     assert "not enough memory" in one_line(vaecli("sample", "small"), 1)
 
 
@@ -229,6 +229,6 @@ def test_a_real_bug_keeps_its_traceback(vaecli, monkeypatch, run_copy, bug):
     def broken(*arguments):
         raise bug
 
-    monkeypatch.setattr("vaecli.checkpoint.load_checkpoint", broken)
+    monkeypatch.setattr("vaecli.runs.checkpoint.load_checkpoint", broken)
     with pytest.raises(type(bug)):
         vaecli("sample", "small")

@@ -8,13 +8,13 @@ import torch
 from torch.distributions import MultivariateNormal, Normal
 
 from tests.test_objectives import NOISE, PIXELS, LinearGaussian
-from vaecli.checkpoint import load_checkpoint
+from vaecli.analysis.inpainting import WINDOW, _best, _measure, complete, infer, mean_image_scores
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.gaussian import DiagonalNormal
-from vaecli.inpainting import WINDOW, _best, _measure, complete, infer, mean_image_scores
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.evaluation.quadrature import BLOCK, START, exact_log_prob_of_parts
 from vaecli.model import build
-from vaecli.quadrature import BLOCK, START, exact_log_prob_of_parts
+from vaecli.runs.checkpoint import load_checkpoint
 from vaecli.seeding import generator
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
@@ -85,7 +85,7 @@ def test_the_posterior_and_the_evidence_of_what_is_seen_are_found():
 
 
 def test_the_score_is_the_log_density_of_the_missing_pixels(monkeypatch):
-    monkeypatch.setattr("vaecli.inpainting.SAMPLES", 50_000)
+    monkeypatch.setattr("vaecli.analysis.inpainting.SAMPLES", 50_000)
     model, (x, _) = Linear(), images()
     q, whole, part = true_posterior(model, x), evidence(model, x, SEEN | True), evidence(model, x, SEEN)
     for i in range(len(x)):
@@ -208,7 +208,7 @@ def test_the_first_of_twenty_is_the_first_of_two_to_the_bit(baseline, mean_image
     ids=["beta", "continuous-bernoulli", "conv", "labels"],
 )  # fmt: skip
 def test_no_image_depends_on_those_after_it(digits, settings, threads, monkeypatch):
-    monkeypatch.setattr("vaecli.inpainting.SAMPLES", 100)
+    monkeypatch.setattr("vaecli.analysis.inpainting.SAMPLES", 100)
     monkeypatch.setitem(START, 1, 500)
     many = BLOCK + 2
     model = build(Config(**{"latent_dim": 1, "hidden": (30,), **settings}))

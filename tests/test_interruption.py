@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from vaecli.interruption import Interruption
+from vaecli.cli.signals import Interruption
 
 
 def interrupted(arguments, lines, number=signal.SIGINT):
@@ -19,7 +19,7 @@ def interrupted(arguments, lines, number=signal.SIGINT):
         [sys.executable, "-X", "importtime", "-m", "vaecli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    while not process.stderr.readline().endswith(" vaecli.leave\n"):
+    while not process.stderr.readline().endswith(" vaecli.cli.leave\n"):
         assert process.poll() is None
     for _ in range(lines):
         assert process.stderr.readline().startswith("import time:")
@@ -118,7 +118,7 @@ class TestInterruption:
 
     def test_training_within_an_import_can_be_interrupted(self, tmp_path, monkeypatch):
         (tmp_path / "trains.py").write_text(
-            "import signal\nfrom vaecli.interruption import Interruption\n"
+            "import signal\nfrom vaecli.cli.signals import Interruption\n"
             "with Interruption():\n    signal.raise_signal(signal.SIGINT)\n"
         )
         monkeypatch.syspath_prepend(tmp_path)

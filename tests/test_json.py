@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DATA
-from vaecli import __version__, console
+from vaecli import __version__
+from vaecli.cli import console
 
 PAGE = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))

@@ -1,7 +1,7 @@
 import torch
 
+from vaecli.analysis.latents import encode, principal_components, prior_quantiles
 from vaecli.config import Config
-from vaecli.latents import encode, principal_components, prior_quantiles
 from vaecli.model import build
 from vaecli.seeding import generator
 

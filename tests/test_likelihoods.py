@@ -6,9 +6,9 @@ from torch.autograd import gradcheck
 
 from vaecli import registry
 from vaecli.config import Config
-from vaecli.likelihoods.bernoulli import Bernoulli
-from vaecli.likelihoods.beta import Beta
-from vaecli.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from vaecli.distributions.bernoulli import Bernoulli
+from vaecli.distributions.beta import Beta
+from vaecli.distributions.continuous_bernoulli import ContinuousBernoulli
 from vaecli.model import build
 from vaecli.seeding import generator
 

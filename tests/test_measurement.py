@@ -10,16 +10,16 @@ import torch
 
 from tests.conftest import one_line
 from vaecli import measurement, quadrature
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.data.labels import one_hot
 from vaecli.errors import UsageError
-from vaecli.evaluation import importance_bound
-from vaecli.measurement import Wanted, measure
+from vaecli.evaluation.importance import importance_bound
+from vaecli.evaluation.measure import Wanted, measure
+from vaecli.evaluation.quadrature import Quadrature, exact_log_prob
 from vaecli.model import build
-from vaecli.quadrature import Quadrature, exact_log_prob
-from vaecli.training import fit, make_optimizer
+from vaecli.runs.checkpoint import load_checkpoint
+from vaecli.training.loop import fit, make_optimizer
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
 

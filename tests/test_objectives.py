@@ -8,9 +8,9 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vaecli import registry
 from vaecli.config import Config
-from vaecli.gaussian import DiagonalNormal
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import build
-from vaecli.objectives.bound import make_objective
+from vaecli.objectives.base import make_objective
 from vaecli.objectives.elbo import ELBO
 from vaecli.objectives.iwae import IWAE
 from vaecli.seeding import generator

@@ -13,12 +13,12 @@ import torch
 
 from tests.conftest import DATA, one_line, write_idx
 from vaecli import device, files
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import read_config
 from vaecli.data import Source, load_images, mnist
 from vaecli.errors import DataError, VaecliError
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs import CONFIG, FILES, MODEL
+from vaecli.runs.checkpoint import load_checkpoint
+from vaecli.runs.find import CONFIG, FILES, MODEL
 
 SMALL = ["--batch-size", "50", "--hidden", "10"]
 PICTURES = [["latent-plot"], ["reconstruct"], ["inpaint", "--steps", "5", "--n", "1"], ["compare", "--k", "0"]]

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.data.images import Images
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
-from vaecli.evaluation import evaluate, importance_bound
-from vaecli.gaussian import DiagonalNormal
+from vaecli.evaluation.importance import evaluate, importance_bound
+from vaecli.evaluation.quadrature import START, exact_log_prob
 from vaecli.model import build
-from vaecli.quadrature import START, exact_log_prob
+from vaecli.runs.checkpoint import load_checkpoint
 from vaecli.seeding import generator
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
@@ -77,7 +77,7 @@ def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
 
 
 def test_a_posterior_narrower_than_any_grid_is_told(monkeypatch):
-    monkeypatch.setitem(__import__("vaecli.quadrature", fromlist=["MOST"]).MOST, 2, 300)
+    monkeypatch.setitem(__import__("vaecli.evaluation.quadrature", fromlist=["MOST"]).MOST, 2, 300)
     assert exact_log_prob(Gaussian(2, 0.002), drawn(Gaussian(2, 0.002))).unconverged.tolist() == [True] * 8
 
 
@@ -118,9 +118,9 @@ def test_the_posterior_alone_misses_modes(trained_model, some):
 
 
 def test_chunks_do_not_change_the_value(trained_model, some, monkeypatch):
-    monkeypatch.setattr("vaecli.evaluation.ROWS", 500)
+    monkeypatch.setattr("vaecli.evaluation.importance.ROWS", 500)
     small = importance_bound(trained_model, some[:30], 120, "mixture")
-    monkeypatch.setattr("vaecli.evaluation.ROWS", 4000)
+    monkeypatch.setattr("vaecli.evaluation.importance.ROWS", 4000)
     whole = importance_bound(trained_model, some[:30], 120, "mixture")
     # other noise falls to each image, so equal within the errors told
     error = (small.variance + whole.variance).sum().sqrt() / 30

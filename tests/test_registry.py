@@ -4,8 +4,8 @@ import pytest
 
 from vaecli import registry
 from vaecli.config import BINARIZE, Config
+from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
-from vaecli.likelihoods.pixels import PixelLikelihood
 
 MEMBERS = [(family, name) for family in registry.REGISTRY for name in registry.names(family)]
 

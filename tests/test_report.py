@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from tests.conftest import DATA, REPORTED, one_line
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import fashion_mnist, load_images
 from vaecli.report import findings
 from vaecli.report.definitions import FIGURES, IWAE10, Z2, train_command
 from vaecli.report.explorer import payload
 from vaecli.report.page import assets
+from vaecli.runs.checkpoint import load_checkpoint
 from vaecli.seeding import generator
 
 
@@ -84,7 +84,7 @@ def test_the_line_shown_is_the_one_that_ran(drawn, tmp_path):
 
 
 def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, monkeypatch):
-    from vaecli.commands import report
+    from vaecli.cli import report
 
     monkeypatch.setattr(report, "Config", lambda **settings: Config(**{**settings, "limit": 2000, "epochs": 1}))
     told = json.loads(drawn("report", "--only", "3", "--json").out)
@@ -160,7 +160,7 @@ def test_ctrl_c_within_a_drawing_is_one_line(drawn, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     shutil.rmtree(tmp_path / "report-quick")
-    monkeypatch.setattr("vaecli.measurement.measure", interrupted)
+    monkeypatch.setattr("vaecli.evaluation.measure.measure", interrupted)
     assert one_line(drawn("report", *REPORTED, "-q"), 130) == "vaecli: interrupted"
 
 

@@ -7,9 +7,9 @@ import time
 import pytest
 import torch
 
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.report.definitions import IWAE10, Z2
+from vaecli.runs.checkpoint import load_checkpoint
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install selenium")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.conftest import DATA
-from vaecli.runs import CONFIG, LOSS, MODEL
+from vaecli.runs.find import CONFIG, LOSS, MODEL
 
 AT_FILE = """
 import os, signal, sys

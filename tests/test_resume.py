@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tests.conftest import one_line
 from vaecli import files
 from vaecli.errors import VaecliError
-from vaecli.runs import FILES, LOSS, MODEL, TRAINING
+from vaecli.runs.find import FILES, LOSS, MODEL, TRAINING
 
 EPOCHS = 4
 
@@ -115,7 +115,7 @@ def test_a_diverged_run_is_marked_and_not_gone_on_with(vaecli, small_mnist):
 
 def test_a_locked_folder_is_refused_and_a_dead_lock_is_not(tmp_path):
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from pathlib import Path; from vaecli.files import locked_folder\n"
+        [sys.executable, "-c", "import sys, time; from pathlib import Path; from vaecli.runs.files import locked_folder\n"
          "with locked_folder(Path(sys.argv[1]), ()): print('held', flush=True); time.sleep(60)", str(tmp_path / "run")],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -3,8 +3,8 @@ import torch
 
 from vaecli.config import Config
 from vaecli.model import build
-from vaecli.schedules import learning_rate
-from vaecli.training import fit, make_optimizer
+from vaecli.training.loop import fit, make_optimizer
+from vaecli.training.schedules import learning_rate
 
 
 def test_burdas_eight_stages():

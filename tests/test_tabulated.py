@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from vaecli import evaluation, tabulated
-from vaecli.checkpoint import load_checkpoint
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.evaluation import PROPOSALS, importance_bound
-from vaecli.gaussian import DiagonalNormal
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.evaluation.importance import PROPOSALS, importance_bound
+from vaecli.evaluation.likelihood_table import TOLERANCE, Table, worthwhile
 from vaecli.model import build
+from vaecli.runs.checkpoint import load_checkpoint
 from vaecli.seeding import generator
-from vaecli.tabulated import TOLERANCE, Table, worthwhile
-from vaecli.training import fit, make_optimizer
+from vaecli.training.loop import fit, make_optimizer
 
 BASELINE = Path(__file__).parents[1] / "checkpoints" / "baseline"
 

@@ -4,11 +4,11 @@ import torch
 from vaecli import device, registry, step
 from vaecli.config import Config
 from vaecli.device import resolve_precision
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import TrainingError
-from vaecli.gaussian import DiagonalNormal
 from vaecli.model import build
 from vaecli.seeding import generator
-from vaecli.training import fit, make_optimizer
+from vaecli.training.loop import fit, make_optimizer
 
 
 def run(config, images, **more):

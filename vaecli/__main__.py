@@ -3,14 +3,14 @@
 import signal
 import sys
 
-from vaecli.leave import leave
+from vaecli.cli.leave import leave
 
 
 def main() -> int:
     """Runs the command line of this process; gives its exit code."""
-    signal.signal(signal.SIGINT, leave)  # until `vaecli.cli.main` takes over: it takes a tenth of a second to import
+    signal.signal(signal.SIGINT, leave)  # until `vaecli.cli.app.main` takes over: it takes a tenth of a second to import
 
-    from vaecli.cli import main as run  # noqa: PLC0415
+    from vaecli.cli.app import main as run  # noqa: PLC0415
 
     code = run()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends as it is, without a traceback from the interpreter's end

@@ -25,7 +25,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class VaecliError(Exception):
-    """A mistake that the user can mend; `vaecli.cli.main` prints it as one line and exits with `exit_code`."""
+    """A mistake that the user can mend; `vaecli.cli.app.main` prints it as one line and exits with `exit_code`."""
 
     exit_code = 1
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from vaecli import registry
-from vaecli.architectures.initialise import initialise
 from vaecli.config import Config
 from vaecli.data.images import CLASSES, Images
 from vaecli.data.labels import one_hot
-from vaecli.gaussian import DiagonalNormal
-from vaecli.likelihoods.pixels import PixelLikelihood
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.networks.initialise import initialise
 from vaecli.seeding import generator
 
 LOG_SIGMA = 20.0
@@ -21,7 +21,7 @@ class VAE(nn.Module):
     Kingma & Welling 2014, arXiv:1312.6114; with labels: Sohn, Lee & Yan 2015, "Learning structured output representation using
     deep conditional generative models", its prior left as N(0, I).
 
-    Made from a run's settings without weights of any meaning; `build` starts them, `vaecli.checkpoint` loads them.
+    Made from a run's settings without weights of any meaning; `build` starts them, `vaecli.runs.checkpoint` loads them.
 
     Args:
         config: the settings; latents have shape (..., latent_dim), images (..., 784).

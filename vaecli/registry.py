@@ -38,16 +38,16 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing"),
     },
     "arch": {
-        "mlp": Member("vaecli.architectures.mlp:MLP", "fully connected, tanh", {"hidden": (500,)}),
-        "conv": Member("vaecli.architectures.conv:Conv", "convolutions, then dense", {"channels": (32, 64), "hidden": (256,)}),
+        "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {"hidden": (500,)}),
+        "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {"channels": (32, 64), "hidden": (256,)}),
     },
     "likelihood": {
         "bernoulli": Member(
-            "vaecli.likelihoods.bernoulli:Bernoulli", "black or white pixels", binarize=("threshold", "stochastic")
+            "vaecli.distributions.bernoulli:Bernoulli", "black or white pixels", binarize=("threshold", "stochastic")
         ),
-        "beta": Member("vaecli.likelihoods.beta:Beta", "grey pixels, a Beta density each", binarize=("none",)),
+        "beta": Member("vaecli.distributions.beta:Beta", "grey pixels, a Beta density each", binarize=("none",)),
         "continuous-bernoulli": Member(
-            "vaecli.likelihoods.continuous_bernoulli:ContinuousBernoulli",
+            "vaecli.distributions.continuous_bernoulli:ContinuousBernoulli",
             "grey pixels, the Bernoulli made a density",
             binarize=("none",),
         ),

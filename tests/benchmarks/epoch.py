@@ -69,7 +69,7 @@ def vaecli(k: int, share: float) -> Iterator[float]:
     from vaecli.data import load_images
     from vaecli.device import make_ready
     from vaecli.model import build
-    from vaecli.training import fit, make_optimizer
+    from vaecli.training.loop import fit, make_optimizer
 
     make_ready()
     config = Config(objective="iwae" if k > 1 else "elbo", k=k, epochs=1000)

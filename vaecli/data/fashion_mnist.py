@@ -10,7 +10,7 @@ from vaecli.data.download import download
 from vaecli.data.idx import SPLITS, read_folder
 from vaecli.data.images import Images
 from vaecli.errors import DataError, VaecliError
-from vaecli.files import write_file
+from vaecli.runs.files import write_file
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vaecli.model import VAE
-from vaecli.objectives.bound import Bound
+from vaecli.objectives.base import Bound
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from vaecli.gaussian import DiagonalNormal
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
-from vaecli.objectives.bound import Bound
+from vaecli.objectives.base import Bound
 
 
 @dataclass(frozen=True)

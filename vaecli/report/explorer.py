@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaecli.checkpoint import Checkpoint
+from vaecli.analysis.latents import encode
 from vaecli.data.images import Images
-from vaecli.latents import encode
+from vaecli.runs.checkpoint import Checkpoint
 
 POINTS = 10_000
 """Test images at most that are shown as points."""

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.checkpoint import Checkpoint
+from vaecli.analysis.latents import encode
 from vaecli.data import Images, load_images
-from vaecli.evaluation import Evaluation, evaluate
-from vaecli.latents import encode
+from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import VAE
 from vaecli.report.definitions import Figure
 from vaecli.report.differences import Difference, paired, unpaired
+from vaecli.runs.checkpoint import Checkpoint
 from vaecli.seeding import generator
 
 NEIGHBOURS = 10

@@ -1,0 +1,1 @@
+"""What a trained model shows: samples, reconstructions, latents, inpainting and comparisons."""

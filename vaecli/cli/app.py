@@ -1,0 +1,111 @@
+"""The Typer app, and `main`, the one door through which every failure leaves."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vaecli import __version__
+from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, report, sample, train
+from vaecli.cli.leave import leave
+from vaecli.cli.options import example
+from vaecli.cli.signals import Interruption
+from vaecli.errors import VaecliError, is_out_of_memory, reason
+
+app = typer.Typer(
+    name="vaecli",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"vaecli {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))
+def _app(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Train, look into and compare variational autoencoders."""
+
+
+app.command(**train.HELP)(train.train)
+app.command(**sample.HELP)(sample.sample)
+app.command(**reconstruct.HELP)(reconstruct.reconstruct)
+app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)
+app.command(**inpaint.HELP)(inpaint.inpaint)
+app.command(**compare.HELP)(compare.compare)
+app.command(**report.HELP)(report.report)
+
+
+INTERRUPTED, CLOSED = 130, 141
+"""As a shell has it for a program that SIGINT or SIGPIPE ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; failures become one line on stderr.
+
+    Args:
+        arguments: without the program's name; None for those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 and 143 interrupted by Ctrl-C or SIGTERM, 141
+        nobody reads the output any more.
+    """
+    console.prepare()
+    with Interruption(_leave) as interruption:
+        try:
+            code = _run(arguments)
+        except (KeyboardInterrupt, typer.Abort):
+            console.error("interrupted")
+            code = INTERRUPTED
+    return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code
+
+
+def _leave(number: int) -> None:
+    console.stderr.show_cursor()  # which a progress bar hides
+    leave(number)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
+        if sys.stdout is not None:  # as it is where a shell closed it
+            sys.stdout.flush()
+        if code == INTERRUPTED:
+            console.error("interrupted")
+        return code if isinstance(code, int) else 0
+    except (VaecliError, typer.TyperException) as error:
+        message = str(error) if isinstance(error, VaecliError) else " ".join(error.format_message().split())
+        if message:
+            console.error(message)
+        return error.exit_code
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # completion exits so
+            return error.code if isinstance(error.code, int) else 0
+        console.close_output(sys.stdout)  # rich and typer make the one into the other
+        return CLOSED
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        refused = _of_the_system(error)
+        if refused is None:
+            raise
+        console.error(refused)
+        return 1
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """What the system did not let be done, or that memory ran out; None for an error of another kind, which is a bug."""
+    if is_out_of_memory(error):
+        return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
+    if not isinstance(error, OSError):
+        return None
+    if error.filename is None:  # files are opened by their names, streams are there already
+        console.close_output(sys.stdout)
+        return f"stdout: cannot be written ({reason(error)}); send the output elsewhere"
+    return f"{os.fsdecode(error.filename)}: cannot be used ({reason(error)}); check the path and its permissions"

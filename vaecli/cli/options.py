@@ -1,0 +1,188 @@
+"""The options that commands share, and what they have in common before and after their one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaecli.cli import console
+from vaecli.errors import UsageError, VaecliError, printable
+from vaecli.plotting.formats import SUFFIXES
+from vaecli.runs.find import find_checkpoint, runs_in
+
+if TYPE_CHECKING:
+    import torch
+
+    from vaecli.runs.checkpoint import Checkpoint
+
+RUNS = Path("checkpoints")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+COMPUTING, DATA, OUTPUT = "Computing", "Data", "Output"
+
+
+def _runs(incomplete: str) -> list[str]:
+    return sorted(folder.name for folder in runs_in(RUNS) if folder.name.startswith(incomplete))
+
+
+def picture_place(out: Path | None) -> Path | None:
+    """`out`, if one picture can be written there: a folder, or a file of a known format."""
+    formats = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    if out is not None and str(out) == "-":
+        raise UsageError(f"--out -: pictures are not written to stdout; expected a folder, or a file that ends in {formats}")
+    if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, or a file that ends in {formats}")
+    return out
+
+
+def no_stdout(out: Path | None) -> Path | None:
+    """`out`, if it is not the sign for stdout."""
+    if out is not None and str(out) == "-":
+        raise UsageError("--out -: files are not written to stdout; expected a folder")
+    return out
+
+
+def folder_place(out: Path | None) -> Path | None:
+    """`out`, if it can be a folder."""
+    no_stdout(out)
+    if out is not None and out.suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, since several files are written; found a name with a suffix")
+    return out
+
+
+def _devices(incomplete: str) -> list[str]:
+    return [name for name in DEVICES if name.startswith(incomplete)]
+
+
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's folder, a checkpoint file, or a name under checkpoints/; the newest run if not given.",
+        show_default=False,
+        autocompletion=_runs,
+    ),
+]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN]...",
+        help="Runs' folders, checkpoint files, or names under checkpoints/; the newest run if none is given.",
+        show_default=False,
+        autocompletion=_runs,
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is drawn at random.", rich_help_panel=COMPUTING)]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="[auto|cpu|cuda|mps]",
+        help="Where to compute; auto: a GPU if there is one.",
+        autocompletion=_devices,
+        rich_help_panel=COMPUTING,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of IDX files to read instead of the data set's own.", show_default=False, rich_help_panel=DATA),
+]
+Split = Annotated[str, typer.Option(metavar="[test|train]", help="Which images.", rich_help_panel=DATA)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of paths.", rich_help_panel=OUTPUT)]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder, or .png, .pdf or .svg file, for the picture; the run's folder if not given.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+        callback=picture_place,
+    ),
+]
+
+
+def without_effect(context: typer.Context, when: str, *names: str) -> None:
+    """Refuses options that have no effect with the others given.
+
+    Args:
+        context: the command's.
+        when: what takes their effect away, such as ``with --manifold``.
+        names: their parameters' names.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    options = {each.name: each.opts[0] for each in context.command.params}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise UsageError(f"{options[name]} {when}: it has no effect there; leave it out")
+
+
+def check_device(name: str) -> torch.device:
+    """The device called `name`, ready for a command's work."""
+    if name not in DEVICES:
+        raise UsageError(f"--device {name}: expected one of {', '.join(DEVICES)}")
+
+    from vaecli.device import find_device, make_ready
+
+    make_ready()
+    return find_device(name)
+
+
+def check_split(name: str) -> str:
+    """`name`, if it is a split."""
+    if name not in ("train", "test"):
+        raise UsageError(f"--split {name}: expected train or test")
+    return name
+
+
+def open_run(run: str | None) -> Checkpoint:
+    """The checkpoint that a person means; says which, where they named none."""
+    path, newest = find_checkpoint(run, RUNS)
+
+    from vaecli.device import make_ready
+    from vaecli.runs.checkpoint import load_checkpoint
+
+    make_ready()
+    checkpoint = load_checkpoint(path)
+    if newest:
+        console.note(f"Using the newest run, {checkpoint.folder}")
+    return checkpoint
+
+
+def open_runs(runs: list[str] | None) -> list[Checkpoint]:
+    """The checkpoints that a person means, the newest where they named none."""
+    for run in runs or []:
+        find_checkpoint(run, RUNS)  # a wrong name is told before any is opened
+    return [open_run(run) for run in runs] if runs else [open_run(None)]
+
+
+def run_names(checkpoints: list[Checkpoint]) -> list[str]:
+    """A name for each that can be shown, told apart by their folders where two runs are called the same."""
+    names = [each.name for each in checkpoints]
+    return [printable(name if names.count(name) == 1 else str(each.folder)) for name, each in zip(names, checkpoints, strict=True)]
+
+
+def names_and_folders(checkpoints: list[Checkpoint]) -> list[tuple[str, Path]]:
+    """The name and the folder of each run, as JSON has them."""
+    return [(name, each.folder) for name, each in zip(run_names(checkpoints), checkpoints, strict=True)]
+
+
+def picture_path(out: Path | None, folder: Path, name: str) -> Path:
+    """Where a picture goes: `out` if that is a picture's path, else `name` in the folder `out` or in the run's folder."""
+    from vaecli.runs.files import make_folder
+
+    named = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    path = out if out is not None and named else (out or folder) / name
+    if path.is_dir():
+        raise VaecliError(f"{path}: found a folder, expected a place for a picture; choose another with --out")
+    make_folder(path.parent)
+    if path.exists():
+        console.note(f"Replacing {path}")
+    return path
+
+
+def example(line: str) -> dict[str, Any]:
+    """How a command ends its help: with one line to paste."""
+    return {"epilog": f"Example: {line}"}

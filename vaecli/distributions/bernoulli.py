@@ -1,0 +1,97 @@
+"""Black or white pixels."""
+
+import math
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.errors import UsageError
+
+
+class Bernoulli(PixelLikelihood):
+    """Independent pixels x in {0, 1} with logits l = output: log p(x) = sum_i x_i l_i - softplus(l_i).
+
+    Kingma & Welling 2014, arXiv:1312.6114, appendix C.1.
+    """
+
+    @property
+    def logits(self) -> Tensor:
+        """Log odds that a pixel is white, shape (..., 784)."""
+        return self.output.squeeze(-2)
+
+    @staticmethod
+    def grey(pixels: Tensor) -> NoReturn:
+        """There is no grey Bernoulli pixel.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("--binarize none with --likelihood bernoulli: a Bernoulli pixel is 0 or 1; use --binarize threshold")
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Nats, shape (...), of images in {0, 1}, shape (..., 784)."""
+        logits = self.logits
+        if logits.shape[-value.ndim :] != value.shape:
+            logits, value = torch.broadcast_tensors(logits, value)
+        result: Tensor = _LogProb.apply(logits.reshape(-1, *value.shape), value)
+        return result.view(logits.shape[:-1])
+
+    def log_prob_of_each(self, value: Tensor) -> Tensor:
+        """Nats, shape (G, N): logits x - sum softplus(logits)."""
+        logits = self.logits.float()
+        return torch.addmm(-F.softplus(logits).sum(-1, keepdim=True), logits, value.T)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probability that a pixel is white, shape (..., 784)."""
+        return torch.sigmoid(self.logits.float())
+
+    def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
+        """Pixels in {0, 1}, shape (*sample_shape, ..., 784)."""
+        return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))), generator=generator)
+
+    @classmethod
+    def output_for(cls, mean: Tensor) -> Tensor:
+        """The log odds, of means held within [0.001, 0.999] (Burda et al. 2015, their code)."""
+        return torch.logit(mean, eps=1e-3).unsqueeze(-2)
+
+
+class _LogProb(torch.autograd.Function):
+    """Sum of x l - softplus(l) of logits (K, ..., D) and images (..., D); the gradient x - sigmoid(l) is found on the way and kept.
+
+    With s = sigmoid(l), softplus(l) = max(l, 0) - log max(s, 1 - s), and one logarithm is taken of the product over many pixels.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        value = logits.new_empty(logits.shape[:-1], dtype=wide)
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        block = max(1, _BLOCK // x.numel()) if logits.device.type == "cpu" else len(logits)
+        factors = math.gcd(x.shape[-1], _FACTORS)
+        for start in range(0, len(logits), block):
+            particles = slice(start, start + block)
+            l = logits[particles].to(wide)  # noqa: E741
+            s = torch.sigmoid(l)
+            if gradient is not None:
+                torch.sub(x, s, out=gradient[particles])
+            confidence = s.sub_(0.5).abs_().add_(0.5).unflatten(-1, (-1, factors)).prod(-1)
+            torch.clamp_min(l, 0, out=s).addcmul_(x, l, value=-1)
+            torch.sub(confidence.log_().sum(-1), s.sum(-1), out=value[particles])
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0].to(gradient.dtype).unsqueeze(-1), None
+
+
+_BLOCK = 1 << 19
+"""Pixels at work at once on a CPU, so that what is made of them stays in its cache."""
+
+_FACTORS = 112
+"""Of at most so many pixels, each at least 1/2, a product is still a normal number in float32."""

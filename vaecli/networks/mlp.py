@@ -1,0 +1,51 @@
+"""Fully connected networks: the report's baseline."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vaecli.data.images import SIDE
+from vaecli.networks.layers import LabelledLinear
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Dense layers with tanh between them; the label goes into the first layer of each network.
+
+    Attributes:
+        hidden: units of the encoder's hidden layers; the decoder has them in the opposite order.
+    """
+
+    hidden: tuple[int, ...]
+
+    def encoder(self, labels: int, outputs: int) -> nn.Module:
+        """Images (..., 784) and labels (B, labels) to (..., outputs)."""
+        return _Dense(SIDE * SIDE, labels, (*self.hidden, outputs))
+
+    def decoder(self, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, 784)."""
+        return _PixelDense(latent_dim, labels, (*reversed(self.hidden), outputs * SIDE * SIDE))
+
+
+class _Dense(nn.Module):
+    def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.input = LabelledLinear(inputs, labels, sizes[0])
+        *hidden, output = (nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.hidden = nn.ModuleList(hidden)
+        self.output = output
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = torch.tanh(self.input(x, y))
+        for layer in self.hidden:
+            h = torch.tanh(layer(h))
+        result: Tensor = self.output(h)
+        return result
+
+
+class _PixelDense(_Dense):
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        output = super().forward(x, y)
+        return output.view(*output.shape[:-1], -1, SIDE * SIDE)

@@ -1,0 +1,1 @@
+"""Runs on disk: where they are, their files and their format."""

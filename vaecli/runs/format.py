@@ -1,0 +1,204 @@
+"""The file format of checkpoints: safetensors, whose header also holds the settings and a digest of everything.
+
+A checkpoint is untrusted input. It is tensors and text only, never pickle, never code. Its length, its header and its settings must
+agree with each other and with the model that the settings describe, and the digest must be right, before memory is taken for its
+tensors.
+"""
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from vaecli.config import Config
+from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
+from vaecli.model import skeleton
+from vaecli.provenance import PROVENANCE, Provenance
+from vaecli.reading import bytes_on_disk, open_file
+from vaecli.runs.find import MODEL
+
+FORMAT = 1
+"""The version of the format that this file writes, and the newest that it reads."""
+
+MAX_HEADER = 1 << 20
+
+Shapes = dict[str, tuple[torch.dtype, torch.Size]]
+About = tuple[Config, dict[str, float], Provenance | None]
+
+_KEY = "vaecli"
+_TYPES = {torch.float32: "F32", torch.uint8: "U8"}
+_BLOCK = 1 << 20
+_LARGE = 64 << 20
+_HOLES = 4
+"""Times that a file of more than `_LARGE` bytes may be longer than what it takes on a disk that packs files."""
+_MAX_RESULT = 1e15
+
+
+def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
+    """The bytes of a file of tensors and what is to be said about them."""
+    about = {"format": FORMAT, **about}
+    digest = _start_digest(about)
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(_heading(name, tensor.dtype, tensor.shape))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    text = json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)
+    return save_tensors(tensors, metadata={_KEY: text})
+
+
+def unpack(
+    file: Path, wanted: Callable[[Shapes], Shapes], texts: Callable[[Config], Mapping[str, int]]
+) -> tuple[dict[str, Tensor], About]:
+    """The tensors of a file; and its settings, results and provenance.
+
+    Args:
+        file: its path.
+        wanted: gives the tensors that it has to hold, from the weights of the model that its settings describe.
+        texts: gives the names of the tensors of bytes beside them, each with the most bytes that it may have, from the settings.
+
+    Raises:
+        CheckpointError: it cannot be read, is damaged, is not one that vaecli wrote, or has a newer format.
+    """
+    try:
+        with open_file(file) as handle:
+            status = os.fstat(handle.fileno())
+            length = status.st_size
+            header, stated, start = _read_header(file, handle, length)
+            digest = stated.pop("sha256", None)
+            about = _about(file, stated)
+            weights = {name: (each.dtype, each.shape) for name, each in skeleton(about[0]).state_dict().items()}
+            shapes = _matched(file, header, wanted(weights), texts(about[0]), length)
+            if length > _LARGE and length > _HOLES * bytes_on_disk(status):
+                raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
+            if digest != _digest_in(handle, header, shapes, start, stated):
+                raise CheckpointError(
+                    f"{file}: its contents do not match the digest in its header: the file is damaged or was changed"
+                )
+            handle.seek(0)
+            tensors = load_tensors(handle.read(length))
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
+    except SafetensorError:
+        raise CheckpointError(f"{file}: its tensors cannot be read: the file is damaged") from None
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
+    return tensors, about
+
+
+def _read_header(file: Path, handle: BinaryIO, length: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """The header's tensors, which end where the file does; what vaecli wrote about them; and where they start in the file."""
+    start = handle.read(8)
+    size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    if not 2 <= size <= min(MAX_HEADER, length - 8):
+        raise CheckpointError(f"{file}: found no safetensors header: the file is cut short or not a checkpoint")
+    header = _parse(handle.read(size)) or {}
+    metadata = header.pop("__metadata__", {})
+    if _end(header) != length - 8 - size or not isinstance(metadata, dict):
+        raise CheckpointError(f"{file}: its header does not fit its length: the file is cut short or damaged")
+    stated = _parse(metadata.get(_KEY))
+    if stated is None:
+        raise CheckpointError(f"{file}: found safetensors, but none that vaecli wrote: expected a run's {MODEL}")
+    if stated.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file}: found format {str(stated.get('format'))[:20]}, expected {FORMAT}: upgrade vaecli to read it"
+        )
+    return header, stated, 8 + size
+
+
+def _parse(text: object) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else."""
+    if not isinstance(text, str | bytes):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _end(header: dict[str, Any]) -> int | None:
+    """Where the last tensor of a safetensors header ends; None where the header is not one."""
+    end = 0
+    for entry in header.values():
+        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(each) is int and each >= 0 for each in offsets):
+            return None
+        end = max(end, offsets[1])
+    return end
+
+
+def _about(file: Path, stated: dict[str, Any]) -> About:
+    """The settings, results and provenance in a header."""
+    try:
+        config = Config.from_json(stated.get("config"))
+    except UsageError as error:
+        raise CheckpointError(f"{file}: its settings are not valid: {error}") from None
+    results = stated.get("results")
+    if not isinstance(results, dict) or not all(
+        type(each) in (int, float) and abs(each) < _MAX_RESULT for each in results.values()
+    ):
+        raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
+    try:
+        provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
+    except VaecliError as error:
+        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
+    return config, results, provenance
+
+
+def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mapping[str, int], length: int) -> Shapes:
+    """The types and shapes of all tensors, texts included, if the header has exactly these.
+
+    Raises:
+        CheckpointError: it has others.
+    """
+    size = sum(shape.numel() * dtype.itemsize for dtype, shape in expected.values())
+    if size > length:
+        raise CheckpointError(f"{file}: its settings need {size:,} bytes of weights, but the file has {length:,}")
+    if header.keys() != expected.keys() | texts.keys():
+        odd = sorted(header.keys() ^ (expected.keys() | texts.keys()))[0]
+        there = "has an unexpected tensor" if odd in header else "lacks the tensor"
+        raise CheckpointError(f"{file}: {there} {odd[:60]!r}: its weights are not those of its settings")
+    shapes = dict(expected)
+    for name, entry in header.items():
+        stored = entry["data_offsets"][1] - entry["data_offsets"][0]
+        if name in texts:
+            shapes[name] = torch.uint8, torch.Size([max(0, min(stored, texts[name]))])
+        dtype, shape = shapes[name]
+        if entry.get("dtype") != _TYPES[dtype] or entry.get("shape") != list(shape):
+            found = f"{entry.get('dtype')} {entry.get('shape')}"[:60]
+            raise CheckpointError(f"{file}: tensor {name!r} is {found}, its settings need {_TYPES[dtype]} {list(shape)}")
+        if stored != shape.numel() * dtype.itemsize:
+            raise CheckpointError(f"{file}: its header does not fit its length: the file is cut short or damaged")
+    return shapes
+
+
+def _digest_in(handle: BinaryIO, header: dict[str, Any], shapes: Shapes, start: int, stated: dict[str, Any]) -> str:
+    """The digest of what a file holds, taken block by block."""
+    digest = _start_digest(stated)
+    for name in sorted(shapes):
+        digest.update(_heading(name, *shapes[name]))
+        begin, end = header[name]["data_offsets"]
+        handle.seek(start + begin)
+        while begin < end and (block := handle.read(min(_BLOCK, end - begin))):
+            digest.update(block)
+            begin += len(block)
+    return digest.hexdigest()
+
+
+def _start_digest(stated: dict[str, Any]) -> "hashlib._Hash":
+    """SHA-256 over what is said of the tensors; to be taken on over each of them, sorted by name."""
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode())
+
+
+def _heading(name: str, dtype: torch.dtype, shape: torch.Size) -> bytes:
+    return f"{name} {str(dtype).removeprefix('torch.')}[{', '.join(map(str, shape))}]\n".encode()

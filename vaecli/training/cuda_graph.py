@@ -1,0 +1,70 @@
+"""A training step recorded as a CUDA graph, so that a GPU does not wait for Python between its kernels."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vaecli.training.step import Step
+
+WARM_UP = 3
+"""Batches that are trained on as usual before the recording, in which libraries choose and load their kernels."""
+
+
+class RecordedStep:
+    """A step that is recorded at one of the first full batches and replayed from then on.
+
+    Batches of another size go through the step itself, and all batches do where recording fails. The noise has to come from one
+    and the same generator, which may be seeded anew between batches.
+
+    Args:
+        step: the step; it must not make Python wait for the device.
+        batch_size: images of a full batch.
+    """
+
+    def __init__(self, step: Step, batch_size: int) -> None:
+        self._step = step
+        self._batch_size = batch_size
+        self._full = 0
+        self._index: Tensor | None = None
+        self._replay: Callable[[], Tensor] = lambda: torch.empty(0)
+
+    def __call__(self, index: Tensor, noise: torch.Generator) -> Tensor:
+        """As the step itself; what it gives holds until the next call."""
+        if len(index) != self._batch_size:
+            return self._step(index, noise)
+        self._full += 1
+        if self._full <= WARM_UP:
+            return self._aside(index, noise)
+        if self._full == WARM_UP + 1:
+            recorded = index.clone()
+            try:
+                self._replay, self._index = self._record(recorded, noise), recorded
+            except RuntimeError:
+                self._index = None
+        if self._index is None:
+            return self._step(index, noise)
+        self._index.copy_(index)
+        return self._replay()
+
+    def _aside(self, index: Tensor, noise: torch.Generator) -> Tensor:
+        """The step on a stream of its own, as what is recorded later will be."""
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            sums = self._step(index, noise)
+        here.wait_stream(aside)
+        return sums
+
+    def _record(self, index: Tensor, noise: torch.Generator) -> Callable[[], Tensor]:
+        """What trains on the images whose numbers `index` then holds; nothing is computed yet."""
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(noise)
+        with torch.cuda.graph(graph):
+            sums = self._step(index, noise)
+
+        def replay() -> Tensor:
+            graph.replay()
+            return sums
+
+        return replay

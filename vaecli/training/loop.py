@@ -1,0 +1,122 @@
+"""The training loop: a generator of one record an epoch. It touches no file and draws nothing."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.errors import TrainingError
+from vaecli.model import VAE
+from vaecli.seeding import seed_of
+from vaecli.training.cuda_graph import RecordedStep
+from vaecli.training.optimizer import Adam
+from vaecli.training.schedules import learning_rate
+from vaecli.training.step import make_step
+
+CHECK_EVERY = 100
+"""Batches between looks at the loss; each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to; nats per image, means over the training images as they were met.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: minus what was maximised.
+        elbo: reconstruction - kl.
+        reconstruction: E_q[log p(x|z)].
+        kl: KL(q(z|x) || p(z)).
+        seconds: how long it took, without evaluation.
+        images_per_second: training images over seconds.
+    """
+
+    epoch: int
+    loss: float
+    elbo: float
+    reconstruction: float
+    kl: float
+    seconds: float
+    images_per_second: float
+
+
+def make_optimizer(model: VAE, config: Config) -> Adam:
+    """Adam for a model that is on its device, with the settings' epsilon."""
+    return Adam(model.parameters(), config.lr, config.adam_eps)
+
+
+def batches(images: Images, config: Config) -> int:
+    """The number of steps in an epoch; the last batch may be smaller."""
+    return -(-len(images) // config.batch_size)
+
+
+def fit(
+    model: VAE,
+    optimizer: Adam,
+    images: Images,
+    config: Config,
+    finished: int = 0,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Iterator[EpochRecord]:
+    """Trains in place and yields a record after each epoch.
+
+    Order and noise of an epoch come from the seed and the epoch's number alone, so that training which goes on from saved weights
+    and moments is the same as training that never stopped.
+
+    Args:
+        model: on the same device as `images`.
+        optimizer: from `make_optimizer`, with the moments of `finished` epochs.
+        images: the training images, bytes, with the labels that training may see; batches are gathered and binarised on
+            their device.
+        config: the run's settings.
+        finished: epochs already done.
+        on_batch: told the epoch and the batches done in it, now and then.
+
+    Raises:
+        TrainingError: the loss is absurd, infinite or no number.
+    """
+    device = images.pixels.device
+    train = make_step(model, optimizer, images, config)
+    if device.type == "cuda":
+        train = RecordedStep(train, config.batch_size)
+    noise = torch.Generator(device)
+    steps = batches(images, config)
+    for epoch in range(finished + 1, config.epochs + 1):
+        start = time.perf_counter()
+        noise.manual_seed(seed_of("epoch", config.seed, epoch))
+        optimizer.rate = learning_rate(config, epoch)
+        order = torch.randperm(len(images), generator=noise, device=device)
+        sums = torch.zeros(steps, 3, device=device)
+        model.train()
+        for step, index in enumerate(order.split(config.batch_size)):
+            sums[step] = train(index, noise)
+            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+                _check_sane(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1], epoch, config)
+                if on_batch:
+                    on_batch(epoch, step + 1)
+        value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
+        seconds = time.perf_counter() - start
+        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
+
+
+def sane(elbo: float) -> bool:
+    """Whether a bound, in nats per image, is one that training can come back from: within a million of 0."""
+    return abs(elbo) < 1e6  # which no number that is none is
+
+
+def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
+    for batch, (value, reconstruction, kl) in enumerate((sums / config.batch_size).tolist(), 1):
+        if not (math.isfinite(value) and sane(reconstruction) and sane(kl)):
+            raise diverged(f"epoch {epoch}, batch {batch}: the loss", -value, config)
+
+
+def diverged(what: str, value: float, config: Config) -> TrainingError:
+    """The error of a run whose numbers mean nothing any more, with what to try."""
+    return TrainingError(
+        f"{what} became {value:g}, expected a number that can still fall; "
+        f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
+    )
