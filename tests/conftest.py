@@ -1,39 +1,25 @@
 import json
-import struct
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-from PIL import Image
 
 from tests import fork_server
+from tests.helpers import DATA, REPORTED, Outcome, write_idx
 from vaecli.cli.app import main
 from vaecli.data import load_images
-from vaecli.device import make_ready
+from vaecli.device import configure_torch
 
 TRAIN, TEST = 600, 200
-DATA = Path(__file__).parent / "data"
-make_ready()
-REPORTED = ["--quick", "--only", "3,5,8,11"]
-"""Figures whose runs are also the two that the page's explorer shows."""
+configure_torch()
 
 
 @pytest.fixture(scope="session")
 def digits():
     """The first real training digits."""
     return load_images("mnist", "train", limit=TRAIN)
-
-
-def write_idx(folder, split, images):
-    folder.mkdir(parents=True, exist_ok=True)
-    head = struct.pack(">IIII", 0x803, len(images), 28, 28)
-    (folder / f"{split}-images-idx3-ubyte").write_bytes(head + images.pixels.numpy().tobytes())
-    head = struct.pack(">II", 0x801, len(images))
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(head + images.labels.to(torch.uint8).numpy().tobytes())
 
 
 @pytest.fixture(scope="session")
@@ -43,17 +29,6 @@ def small_mnist(tmp_path_factory, digits):
     write_idx(folder, "train", digits)
     write_idx(folder, "t10k", load_images("mnist", "test", limit=TEST))
     return folder
-
-
-class Outcome:
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def path(self):
-        """The one path on stdout."""
-        (line,) = self.out.splitlines()
-        return Path(line)
 
 
 @pytest.fixture
@@ -85,29 +60,6 @@ def run_copy(trained, tmp_path):
     for file in trained.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
-
-
-def opened(path):
-    """A picture, with its file closed again."""
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
-
-
-def one_line(outcome, code):
-    """The single line that a failure leaves on stderr."""
-    assert outcome.code == code, outcome.err
-    assert outcome.out == ""
-    lines = outcome.err.splitlines()
-    assert len(lines) == 1, outcome.err
-    return lines[0]
-
-
-def refused(outcome, code=1):
-    """The line of a command that was refused; its words are read by whoever mends what it says."""
-    line = one_line(outcome, code)
-    assert line.startswith("vaecli: ")
-    assert line.isprintable()
-    return line
 
 
 @pytest.fixture(scope="session")

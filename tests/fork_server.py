@@ -58,12 +58,6 @@ def serve():
     import matplotlib.figure  # noqa: F401
     import torch  # noqa: F401
 
-    import vaecli.cli.images
-    import vaecli.evaluation.measure  # noqa: F401
-    import vaecli.plotting.grids
-    import vaecli.plotting.plots
-    import vaecli.runs.checkpoint
-
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,11 +1,10 @@
 """Every dataset x architecture x likelihood x objective x labels that the registry allows trains; what it does not is refused."""
 
 from itertools import product
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import one_line
+from tests.helpers import DATA, one_line
 from vaecli import registry
 from vaecli.config import BINARIZE, LABELS, Config
 from vaecli.data import load_images
@@ -13,7 +12,7 @@ from vaecli.data.labels import hide_labels
 from vaecli.model import build
 from vaecli.training.loop import fit, make_optimizer
 
-FASHION = Path(__file__).parent / "data" / "fashion-mnist"
+FASHION = DATA / "fashion-mnist"
 PAIRS = list(product(registry.names("likelihood"), BINARIZE))
 ALLOWED = [(likelihood, how) for likelihood, how in PAIRS if how in registry.find("likelihood", likelihood).binarize]
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from vaecli.errors import VaecliError
-from vaecli.runs.files import write_file
+from vaecli.files import write_file
 
 
 def names(folder):

@@ -19,15 +19,17 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 
 from vaecli import registry
-from vaecli.config import Config, read_config
+from vaecli.config import Config
 from vaecli.data.idx import read_images, read_labels
 from vaecli.data.picture import read_mask, read_picture
 from vaecli.errors import CheckpointError, DataError, UsageError
 from vaecli.model import build
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs.checkpoint import MODEL, TRAINING, load_checkpoint, load_training, save_epoch
-from vaecli.runs.files import RunFolder
+from vaecli.runs.find import MODEL, TRAINING, read_config
+from vaecli.runs.folder import RunFolder
 from vaecli.runs.format import pack
+from vaecli.runs.run import read_run
+from vaecli.runs.state import load_training, save_epoch
 from vaecli.training.loop import make_optimizer
 
 SCALE = int(os.environ.get("VAECLI_FUZZ", "1"))
@@ -87,11 +89,11 @@ def run(tmp_path_factory):
         each.grad = torch.ones_like(each)
     optimizer.step()
     rows = [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}]
-    save_epoch(RunFolder(folder), model, optimizer, rows, {"epoch": 1}, PROVENANCE)
+    save_epoch(RunFolder(folder), model, optimizer, config, rows, {"epoch": 1}, PROVENANCE)
     return Files((name, (folder / name).read_bytes()) for name in (MODEL, TRAINING))
 
 
-READERS = {MODEL: load_checkpoint, TRAINING: lambda path: load_training(path.parent)}
+READERS = {MODEL: read_run, TRAINING: lambda path: load_training(path.parent)}
 READERS[TRAINING].__name__ = "load_training"
 
 JSON = st.recursive(
@@ -290,7 +292,7 @@ def test_what_was_tried():
     """Prints what came of it all, with ``pytest -s``; at least 2000 cases are of checkpoints."""
     for outcome, count in sorted(OUTCOMES.items()):
         print(f"{count:6} {outcome}")
-    tried = sum(count for outcome, count in OUTCOMES.items() if outcome.startswith("load_"))
+    tried = sum(count for outcome, count in OUTCOMES.items() if outcome.startswith(("read_run", "load_training")))
     print(f"{sum(OUTCOMES.values()):6} in all, {tried} of checkpoints")
     if tried:  # else this test was run alone
         assert tried >= 2000

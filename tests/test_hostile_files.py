@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import refused
+from tests.helpers import refused
 from vaecli.config import Config
 from vaecli.model import skeleton
 from vaecli.reading import read_file

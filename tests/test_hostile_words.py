@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import DATA, one_line, refused
+from tests.helpers import DATA, one_line, refused
+from vaecli.analysis.comparison import Curve
+from vaecli.analysis.latents import Cloud, Variances
 from vaecli.data.fashion_mnist import DEBIAN
+from vaecli.files import csv_bytes
 from vaecli.plotting import plots
-from vaecli.runs.files import csv_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -65,7 +67,8 @@ HOSTILE = ["price$\\x$", "a\x1b]0;evil\x07", "b\x9b2J", "c\u202ed", "e\nf", "\ud
 
 def test_thirty_runs_in_one_legend(tmp_path):
     """Which fails where matplotlib warns that there is no room."""
-    plots.save_curves(tmp_path / "x.png", [(f"a run of some name, {index}", [1, 2], [1.0, 0.5], [1.0, 0.5]) for index in range(60)])
+    curves = [Curve(f"a run of some name, {index}", [1, 2], [1.0, 0.5], [1.0, 0.5]) for index in range(60)]
+    plots.save_curves(tmp_path / "x.png", curves)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -97,9 +100,9 @@ def test_names_are_drawn_letter_by_letter(monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: drawn.append(figure))
     names = ["price$\\x$", "_mine", "$x$", "a\x1b[2J"]
-    plots.save_curves(Path("x.png"), [(name, [1], [1.0], [1.0]) for name in names])
-    plots.save_scatter(Path("x.png"), [plots.Cloud("$\\x$", torch.zeros(2, 2), torch.tensor([0, 1]), ("_a", "$b$"), "xy")])
-    plots.save_variances(Path("x.png"), [("$\\x$", torch.ones(2, 2), torch.ones(2))])
+    plots.save_curves(Path("x.png"), [Curve(name, [1], [1.0], [1.0]) for name in names])
+    plots.save_clouds(Path("x.png"), [("$\\x$", Cloud(torch.zeros(2, 2), torch.tensor([0, 1]), ("_a", "$b$"), ("z1", "z2")))])
+    plots.save_variances(Path("x.png"), [("$\\x$", Variances(torch.randn(2, 2), torch.ones(2, 2)))])
     legends = [[text.get_text() for text in figure.axes[-1].get_legend().get_texts()] for figure in drawn]
     assert legends[0] == ["price$\\x$", "_mine", "$x$", "a\\x1b[2J"]
     assert legends[1] == ["_a", "$b$"]
@@ -218,7 +221,7 @@ def test_memory_that_a_gpu_or_numpy_lacks(vaecli, monkeypatch, run_copy, error):
     def hungry(*arguments):
         raise error
 
-    monkeypatch.setattr("vaecli.runs.checkpoint.load_checkpoint", hungry)
+    monkeypatch.setattr("vaecli.runs.run.read_run", hungry)
     assert "not enough memory" in one_line(vaecli("sample", "small"), 1)
 
 
@@ -229,6 +232,6 @@ def test_a_real_bug_keeps_its_traceback(vaecli, monkeypatch, run_copy, bug):
     def broken(*arguments):
         raise bug
 
-    monkeypatch.setattr("vaecli.runs.checkpoint.load_checkpoint", broken)
+    monkeypatch.setattr("vaecli.runs.run.read_run", broken)
     with pytest.raises(type(bug)):
         vaecli("sample", "small")

@@ -1,4 +1,4 @@
-"""The README's figure table, every line of it, on a small subset; so that it cannot rot."""
+"""The documents: every line of the figure table, on a small subset, and the README's Python and links."""
 
 import re
 import shlex
@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
+import vaecli as library
+from tests.helpers import DATA, ROOT
 from vaecli.data import Source
 
-README = Path(__file__).parents[1] / "README.md"
-FASHION = Path(__file__).parent / "data" / "fashion-mnist"
+REPORT = ROOT / "docs" / "report.md"
+FASHION = DATA / "fashion-mnist"
 ROW = re.compile(r"^\| (\d+) \|(.*)\|$")
 
 
 def figures():
     """For each figure its train commands and the command that draws it, as argument lists."""
-    for line in README.read_text().splitlines():
+    for line in REPORT.read_text().splitlines():
         if match := ROW.match(line):
             cells = match[2].split("|")
             if len(cells) != 4:  # the other table, of slips
                 continue
-            commands = [[shlex.split(each)[1:] for each in re.findall("`(vaecli [^`]*)`", cell)] for cell in cells[1:3]]
+            commands = [[shlex.split(command)[1:] for command in re.findall("`(vaecli [^`]*)`", cell)] for cell in cells[1:3]]
             yield int(match[1]), *commands
 
 
@@ -55,3 +57,30 @@ def test_every_line_runs(vaecli, monkeypatch, workplace, small_mnist, number, tr
     pictures = [line for line in outcome.out.splitlines() if line.endswith(".png")]
     assert pictures or "--dry-run" in draw
     assert all(Path(picture).stat().st_size > 1000 for picture in pictures)
+
+
+def test_the_readme_and_the_package_show_the_same_python():
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    assert [line for line in block.splitlines() if line] == re.findall("^    (.+)$", library.__doc__, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("http"):
+            continue
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if heading:
+            headings = re.findall("^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in headings], link
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/results.md", "docs/benchmarks.md"])
+def test_modules_that_a_page_names_are_there(name):
+    paths = re.findall(r"\w[\w/]*\.py", (ROOT / name).read_text())
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists() or list((ROOT / "vaecli").glob(f"**/{path}")), path

@@ -1,3 +1,56 @@
-"""vaecli: train, look into and compare variational autoencoders from the command line."""
+"""Variational autoencoders: train, load, measure and look into them.
+
+    import vaecli
+
+    run = vaecli.load("baseline")
+    digits = vaecli.load_images("mnist", "test", limit=1000)
+    vaecli.measure(run.model, digits, k=(50,), exact=True)
+    run = vaecli.train(vaecli.Config(latent_dim=3, objective="iwae", k=10), "checkpoints/mine")
+
+The names below are imported when they are first used, so that ``import vaecli`` does not wait for PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vaecli.analysis.inpainting import inpaint
+    from vaecli.analysis.sampling import reconstruct, sample
+    from vaecli.config import Config
+    from vaecli.data.load import load_images
+    from vaecli.errors import VaecliError
+    from vaecli.evaluation.encode import encode
+    from vaecli.evaluation.measure import measure
+    from vaecli.model import VAE
+    from vaecli.runs.run import load
+    from vaecli.runs.train import train
+
+_HOMES = {
+    "Config": "vaecli.config",
+    "VAE": "vaecli.model",
+    "VaecliError": "vaecli.errors",
+    "encode": "vaecli.evaluation.encode",
+    "inpaint": "vaecli.analysis.inpainting",
+    "load": "vaecli.runs.run",
+    "load_images": "vaecli.data.load",
+    "measure": "vaecli.evaluation.measure",
+    "reconstruct": "vaecli.analysis.sampling",
+    "sample": "vaecli.analysis.sampling",
+    "train": "vaecli.runs.train",
+}
+
+__all__ = [
+    "VAE", "Config", "VaecliError", "encode", "inpaint", "load", "load_images", "measure", "reconstruct", "sample", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vaecli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

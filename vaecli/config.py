@@ -1,26 +1,20 @@
 """A run's settings: what they are, which values go together, and their form as JSON.
 
-Every setting is a field of `Config` whose metadata tells its help text, its bounds and the group it stands in; the options
-of ``vaecli train`` are made from these fields, so that a setting is written down once.
+Every setting is a field of `Config` whose metadata has its help text, its bounds and the group it stands in. Those that belong to
+members of the registry are made from the registry's `Option` records, so that a setting is written down once.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from pathlib import Path
-from typing import Any, get_args, get_origin
+from dataclasses import Field, dataclass, field, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from vaecli import registry
-from vaecli.errors import UsageError, VaecliError, reason
-from vaecli.provenance import PROVENANCE, Provenance
-from vaecli.reading import read_file
+from vaecli.errors import UsageError
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
 LABEL_FRACTION = 0.5
 MAX_EPOCHS = 100_000
-MAX_CONFIG = 1 << 16
-"""Bytes of a ``config.json`` that are read; one of all settings has a hundredth."""
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
@@ -32,7 +26,7 @@ def setting(default: Any, help: str, group: str, *, low: float | None = None, hi
         help: one line for ``--help``.
         group: the heading it stands under in ``--help``.
         low: the least value allowed.
-        high: the greatest value allowed; for a list, of each of its numbers.
+        high: the greatest value allowed; for a tuple, of each of its numbers.
         family: the registry family that it names a member of, or whose members own it.
         choices: the words allowed, where it is not a name of the registry.
     """
@@ -41,15 +35,8 @@ def setting(default: Any, help: str, group: str, *, low: float | None = None, hi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything that decides what a run computes; no names, paths, dates or devices.
-
-    Settings that belong to one member of the registry (``k`` to an objective, ``hidden`` to an architecture) are None
-    where the chosen member does not have them, and get that member's default where they are not given.
-
-    Raises:
-        UsageError: a value is out of bounds, or two values do not go together.
-    """
+class _Core:
+    """The settings that no member of the registry owns, and the checks of all settings."""
 
     dataset: str = setting("mnist", "Data set.", "Data", family="dataset")
     binarize: str | None = setting(
@@ -57,17 +44,11 @@ class Config:
     )
     labels: str = setting("none", "Labels that encoder and decoder see.", "Data", choices=LABELS)
     label_fraction: float | None = setting(
-        None, "With --labels partial: the share of the training images that keep their label.", "Data", low=0, high=1
+        None, "The share of the training images that keep their label, of partial labels.", "Data", low=0, high=1
     )
     limit: int | None = setting(None, "Train on the first N images only.", "Data", low=1, high=2_000_000)
     latent_dim: int = setting(2, "Size of the latent space.", "Model", low=1, high=4096)
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
-    hidden: tuple[int, ...] | None = setting(
-        None, "Units of the hidden layers, encoder's order; the decoder mirrors them.", "Model", low=1, high=16384
-    )
-    channels: tuple[int, ...] | None = setting(
-        None, "Channels of the convolutions, each of which halves the image's side.", "Model", low=1, high=1024
-    )
     likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
@@ -77,11 +58,6 @@ class Config:
         "random", "The decoder's output bias at the start; data: the mean training image's.", "Model", choices=("random", "data")
     )
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
-    k: int | None = setting(None, "Particles (latent samples) an image.", "Objective", low=1, high=100_000)
-    kl_weight: float | None = setting(None, "Weight of the KL divergence (beta-VAE).", "Objective", low=0, high=1e6)
-    alpha: float | None = setting(
-        None, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", "Objective", low=0, high=1
-    )
     epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=MAX_EPOCHS)
     batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
@@ -98,10 +74,10 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is not None or each.default is not None:
-                object.__setattr__(self, each.name, _checked(each, value))
+        for setting in SETTINGS:
+            value = getattr(self, setting.name)
+            if value is not None or setting.default is not None:
+                object.__setattr__(self, setting.name, _checked(setting, value))
         for family in registry.REGISTRY:
             self._fill_options(family)
         self._fill_binarize()
@@ -109,16 +85,17 @@ class Config:
 
     def _fill_options(self, family: str) -> None:
         chosen = getattr(self, family)
-        options = registry.find(family, chosen).options
-        owned = {name for member in registry.REGISTRY[family].values() for name in member.options}
-        for name in owned:
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, options.get(name))
-            elif name not in options:
-                having = [other for other, member in registry.REGISTRY[family].items() if name in member.options]
+        defaults = registry.find(family, chosen).defaults
+        for option in registry.options_of(family):
+            value = getattr(self, option.name)
+            if value is None:
+                object.__setattr__(self, option.name, defaults.get(option.name))
+            elif option.name not in defaults:
+                owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
                 raise UsageError(
-                    f"{flag(name)} with --{family} {chosen}: {chosen} has no such option, expected it only with "
-                    f"--{family} {' or '.join(having)}; leave {flag(name)} out"
+                    f"{{{option.name}}} with {{{family}}}: {chosen} has no such option, expected it only with "
+                    f"{{{family}={' or '.join(owners)}}}; leave {{{option.name}=}} out",
+                    **{option.name: value, family: chosen},
                 )
 
     def _fill_binarize(self) -> None:
@@ -128,23 +105,26 @@ class Config:
         elif self.binarize not in allowed:
             pixels = "leaves the pixels grey" if self.binarize == "none" else "makes every pixel 0 or 1"
             others = [name for name, member in registry.REGISTRY["likelihood"].items() if self.binarize in member.binarize]
-            instead = f" or --likelihood {' or '.join(others)}" if others else ""
+            instead = f" or {{likelihood={' or '.join(others)}}}" if others else ""
             raise UsageError(
-                f"--binarize {self.binarize} with --likelihood {self.likelihood}: it {pixels}, which {self.likelihood} is no "
-                f"distribution over; expected --binarize {' or '.join(allowed)}{instead}"
-            )
+                f"{{binarize}} with {{likelihood}}: it {pixels}, which {self.likelihood} is no distribution over; "
+                f"expected {{binarize={' or '.join(allowed)}}}{instead}",
+                binarize=self.binarize, likelihood=self.likelihood,
+            )  # fmt: skip
 
     def _fill_label_fraction(self) -> None:
         if self.labels == "partial" and self.label_fraction is None:
             object.__setattr__(self, "label_fraction", LABEL_FRACTION)
         elif self.labels != "partial" and self.label_fraction is not None:
             raise UsageError(
-                f"--label-fraction {self.label_fraction:g} with --labels {self.labels}: expected it only with --labels partial"
+                "{label_fraction} with {labels}: expected it only with {labels=partial}",
+                label_fraction=f"{self.label_fraction:g}",
+                labels=self.labels,
             )
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values, without those that do not apply."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {setting.name: getattr(self, setting.name) for setting in SETTINGS}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None}
 
     @staticmethod
@@ -152,11 +132,11 @@ class Config:
         """The settings that `to_json` gave.
 
         Raises:
-            UsageError: `values` is no such object, or a setting is unknown, of the wrong type or not allowed.
+            UsageError: `values` is not an object of settings, or a setting is unknown, of the wrong type or not allowed.
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        known = [each.name for each in fields(Config)]
+        known = [setting.name for setting in SETTINGS]
         for name in values:
             if name not in known:
                 raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), known))
@@ -168,91 +148,107 @@ class Config:
         return self.name_for(self.dataset)
 
     def name_for(self, data: str) -> str:
-        """A folder name that tells the settings apart: `data`, latent size, objective, then whatever is not the default."""
+        """A folder name from the settings: `data`, latent size, objective, then every setting that is not the default."""
         parts = [data, f"z{self.latent_dim}", self.objective]
-        parts += [f"k{self.k}"] if self.k not in (None, 1) else []
-        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
+        k = getattr(self, "k", None)
+        parts += [f"k{k}"] if k not in (None, 1) else []
+        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=k,
                        arch=self.arch, likelihood=self.likelihood)  # fmt: skip
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name in ("arch", "likelihood"):
-                parts += [value] if value != each.default else []
-            elif value != getattr(plain, each.name):
-                parts.append(_short(each.name, value))
+        for setting in SETTINGS:
+            value = getattr(self, setting.name)
+            if setting.name in ("arch", "likelihood"):
+                parts += [value] if value != setting.default else []
+            elif value != getattr(plain, setting.name):
+                parts.append(_short(setting.name, value))
         return "-".join(parts)
 
 
-def kind_of(each: "Field[Any]") -> type:
+if TYPE_CHECKING:
+
+    class Config(_Core):
+        """The settings of a run."""
+
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _OWNED = [
+        (option.name, option.kind | None, setting(None, option.help, group, low=option.low, high=option.high))
+        for family, group in (("arch", "Model"), ("objective", "Objective"))
+        for option in registry.options_of(family)
+    ]
+    Config = make_dataclass("Config", _OWNED, bases=(_Core,), frozen=True, kw_only=True)
+    Config.__module__ = __name__
+    Config.__doc__ = """Everything that decides what a run computes; no names, paths, dates or devices.
+
+Settings that belong to one member of the registry (``k`` to an objective, ``hidden`` to an architecture) are None where the chosen
+member does not have them, and get that member's default where they are not given.
+
+Raises:
+    UsageError: a value is out of bounds, or two values do not go together.
+
+Example:
+    >>> vaecli.Config(latent_dim=3, objective="iwae").k
+    5
+"""
+
+
+def _in_order() -> tuple["Field[Any]", ...]:
+    """The fields of Config, those of the registry's members behind the setting that chooses the member."""
+    owned = {family: [option.name for option in registry.options_of(family)] for family in registry.REGISTRY}
+    by_name = {setting.name: setting for setting in fields(Config)}
+    core = [name for name in by_name if not any(name in names for names in owned.values())]
+    return tuple(by_name[name] for chooser in core for name in (chooser, *owned.get(chooser, ())))
+
+
+SETTINGS = _in_order()
+"""The fields of `Config`, in the order of help, ``config.json`` and run names."""
+
+
+def kind_of(setting: "Field[Any]") -> type:
     """What a setting's values are: int, float, str or tuple (of whole numbers)."""
-    first = (get_args(each.type) or (each.type,))[0]
+    first = (get_args(setting.type) or (setting.type,))[0]
     kind: type = get_origin(first) or first
     return kind
 
 
-def flag(name: str) -> str:
-    """The option of a setting: ``latent_dim`` to ``--latent-dim``."""
-    return "--" + name.replace("_", "-")
-
-
-def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
-    """The settings in a ``config.json``, unchecked against each other (options on the command line may change them).
-
-    Returns:
-        The settings; and where the run's numbers come from, if the file says it.
-
-    Raises:
-        UsageError: it cannot be read or is not such a file.
-    """
-    try:
-        values = json.loads(read_file(path, MAX_CONFIG))
-        made = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
-        return Config.from_json(values).to_json(), None if made is None else Provenance.from_json(made)
-    except OSError as error:
-        raise UsageError(f"--config {path}: {reason(error)}; expected the config.json of a run") from None
-    except (ValueError, RecursionError):
-        raise UsageError(f"--config {path}: found no JSON, expected the config.json of a run") from None
-    except VaecliError as error:
-        raise UsageError(f"--config {path}: {error}") from None
-
-
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings changed by others; where another member of a family is chosen, the options of the old one go with it."""
+    """Settings changed by others; if they choose another member of a family, the old member's options are dropped."""
     kept = dict(base)
-    for family, members in registry.REGISTRY.items():
+    for family in registry.REGISTRY:
         if changes.get(family, base.get(family)) != base.get(family):
-            dropped = {name for member in members.values() for name in member.options}
+            dropped = {option.name for option in registry.options_of(family)}
             dropped |= {"binarize"} if family == "likelihood" else set()
             kept = {name: value for name, value in kept.items() if name not in dropped}
     return kept | dict(changes)
 
 
-def _checked(each: "Field[Any]", value: Any) -> Any:
-    """The value in its field's own type.
+def _checked(setting: "Field[Any]", value: Any) -> Any:
+    """The value in its setting's own type.
 
     Raises:
         UsageError: it is of another type, out of bounds, or not among the names allowed.
     """
-    kind, rule = kind_of(each), each.metadata
-    found = f"{flag(each.name)} {str(value)[:40]}"
+    kind, rule, name = kind_of(setting), setting.metadata, setting.name
     if kind is str:
         if not isinstance(value, str):
-            raise UsageError(f"{found}: expected a word")
+            raise UsageError(f"{{{name}}}: expected a word", **{name: value})
         allowed = rule["choices"] or registry.names(rule["family"])
         if value not in allowed:
-            raise UsageError(registry.unknown(found, value, allowed))
+            raise UsageError(registry.unknown(f"{{{name}}}", value, allowed), **{name: value})
         return value
     if kind is tuple:
         if not isinstance(value, list | tuple) or not 1 <= len(value) <= 16:
-            raise UsageError(f"{found}: expected 1 to 16 whole numbers, such as {flag(each.name)} 200,200")
-        return tuple(_number(found, item, whole=True, low=rule["low"], high=rule["high"]) for item in value)
-    return _number(found, value, whole=kind is int, low=rule["low"], high=rule["high"])
+            raise UsageError(f"{{{name}}}: expected 1 to 16 whole numbers, such as {{{name}=200,200}}", **{name: value})
+        return tuple(_number(name, value, item, whole=True, low=rule["low"], high=rule["high"]) for item in value)
+    return _number(name, value, value, whole=kind is int, low=rule["low"], high=rule["high"])
 
 
-def _number(found: str, value: Any, *, whole: bool, low: float, high: float) -> int | float:
+def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float) -> int | float:
     kind = "whole number" if whole else "number"
     right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not right_type or not low <= value <= high:
-        raise UsageError(f"{found}: expected a {kind} from {low:,} to {high:,}")
+        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}", **{name: given})
     return int(value) if whole else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""The device, the precision and the set-up of torch."""
 
 import ctypes
 import math
@@ -11,23 +11,24 @@ import torch
 from vaecli.errors import UsageError
 
 
-def find_device(name: str) -> torch.device:
-    """The device called `name`; ``auto`` is a GPU where there is one.
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; ``auto`` is a GPU if there is one.
 
     Raises:
         UsageError: this machine has no such device.
     """
+    configure_torch()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(each for each, there in available.items() if there)
+        name = next(device for device, usable in available.items() if usable)
     if not available.get(name, False):
-        here = ", ".join(each for each, there in available.items() if there)
-        raise UsageError(f"--device {name}: expected one that this machine has: auto, {here}")
+        here = ", ".join(device for device, usable in available.items() if usable)
+        raise UsageError(f"{{device}}: expected one that this machine has: auto, {here}", device=name)
     return torch.device(name)
 
 
 def accumulator(device: torch.device) -> torch.dtype:
-    """The type to sum log weights in: float64, but for a device that has none."""
+    """The type to sum log weights in: float64, or float32 on a device without float64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -35,10 +36,10 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     """The precision of matrix products, ``fp32`` or ``bf16``; weights, moments and log weights are float32 in both.
 
     Args:
-        precision: ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device multiplies it faster than float32 (many a CPU with
-            AVX-512 BF16 or AMX, a GPU from Ampere on). On a CPU ``auto`` is measured, so two processes may differ: a run
+        precision: ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device multiplies it faster than float32 (many CPUs with
+            AVX-512 BF16 or AMX, GPUs from Ampere on). On a CPU ``auto`` is measured, so two processes may differ: a run
             resolves it once and writes it down.
-        device: where they are computed.
+        device: the device that computes them.
     """
     if precision != "auto":
         return precision
@@ -57,7 +58,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 def bf16_gain() -> float:
     """How many times faster this processor multiplies matrices in bfloat16 than in float32.
 
-    It is measured, since AVX-512 BF16 does not tell: there are processors that have it and take twice as long by it.
+    Measured, since some processors with AVX-512 BF16 take twice as long in bfloat16.
     """
     a, b = torch.ones(512, 512), torch.ones(512, 784)
     seconds: dict[torch.dtype, float] = {}
@@ -70,14 +71,15 @@ def bf16_gain() -> float:
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
-def make_ready() -> None:
-    """Sets this process up for fast arithmetic; to be called before torch has computed anything.
+@cache
+def configure_torch() -> None:
+    """Sets this process up for fast arithmetic; call it once, before the process's first tensors.
 
-    Numbers below float32's normal range become 0: the weights of unlikely particles, which processors otherwise take many times as
-    long over. Only threads that begin later take that over, hence the order.
+    Numbers below float32's normal range, such as the weights of unlikely particles, become 0: processors take many times as long
+    to compute with them. Only threads that start later inherit this, hence the order.
 
-    The C library keeps what a step frees for the next step, where it is glibc. By default it gives tensors of more than 128 KiB
-    back to the system, and every step pays for fetching their pages anew.
+    glibc keeps the memory that a step frees for the next step. By default it returns tensors of more than 128 KiB to the system,
+    and every step fetches their pages again.
     """
     torch.set_flush_denormal(True)
     mmap_threshold, trim_threshold = -3, -1

@@ -1,6 +1,11 @@
 """The mistakes a user can make. Each message is one line: what was found, what was expected, what to type next."""
 
+import re
+from collections.abc import Callable
+from pathlib import PurePath
 from unicodedata import category
+
+_SETTING = re.compile(r"\{(\w+)(?:=([^{}]*))?\}")
 
 
 def printable(text: str) -> str:
@@ -24,13 +29,55 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def shown(value: object) -> str:
+    """A setting's value as a person types it: lists with commas, numbers short."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(shown, value))
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if isinstance(value, PurePath) else text[:60]
+
+
+def in_python(name: str, value: str) -> str:
+    """A setting as a caller in Python writes it: ``k=0``."""
+    return f"{name}={value}" if value else name
+
+
 class VaecliError(Exception):
-    """A mistake that the user can mend; `vaecli.cli.app.main` prints it as one line and exits with `exit_code`."""
+    """A mistake that the user can mend.
+
+    Args:
+        message: one line: what was found, what was expected, what to do next. Settings stand in braces, so that the command
+            line can write them as its options: ``{k}`` with its value, ``{k=5}`` with this value, ``{k=}`` the name alone.
+        settings: the values of settings in the message.
+
+    Example:
+        >>> str(vaecli.VaecliError("{k}: expected a whole number from 1, such as {k=5}", k=0))
+        'k=0: expected a whole number from 1, such as k=5'
+    """
 
     exit_code = 1
 
+    def __init__(self, message: str, **settings: object) -> None:
+        super().__init__(message)
+        self.message, self.settings = message, settings
+
+    def text(self, spell: Callable[[str, str], str] = in_python) -> str:
+        """The message on one line, each setting written by `spell`, which takes its name and its value (empty for none)."""
+
+        def spelled(found: re.Match[str]) -> str:
+            name, value = found.groups()
+            if value is None and name not in self.settings:
+                return found[0]
+            return spell(name, shown(self.settings[name]) if value is None else value)
+
+        return printable(_SETTING.sub(spelled, self.message))
+
+    def reworded(self, kind: "type[VaecliError]", before: str = "", after: str = "", **more: object) -> "VaecliError":
+        """The same mistake as an error of another kind, with text, and the settings in it, around its message."""
+        return kind(f"{before}{self.message}{after}", **self.settings, **more)
+
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return self.text()
 
 
 class UsageError(VaecliError):
@@ -52,7 +99,7 @@ class TrainingError(VaecliError):
 
 
 class Interrupted(VaecliError):
-    """Training that was told to stop, by Ctrl-C or SIGTERM; exits as a shell expects of that signal."""
+    """Training that Ctrl-C or SIGTERM stopped; the exit code is that of the signal."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)

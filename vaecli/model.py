@@ -1,18 +1,22 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from vaecli import registry
 from vaecli.config import Config
+from vaecli.data.binarize import binarize
 from vaecli.data.images import CLASSES, Images
 from vaecli.data.labels import one_hot
+from vaecli.device import configure_torch
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.networks.initialise import initialise
 from vaecli.seeding import generator
 
-LOG_SIGMA = 20.0
+MAX_LOG_SCALE = 20.0
 
 
 class VAE(nn.Module):
@@ -21,28 +25,36 @@ class VAE(nn.Module):
     Kingma & Welling 2014, arXiv:1312.6114; with labels: Sohn, Lee & Yan 2015, "Learning structured output representation using
     deep conditional generative models", its prior left as N(0, I).
 
-    Made from a run's settings without weights of any meaning; `build` starts them, `vaecli.runs.checkpoint` loads them.
-
     Args:
-        config: the settings; latents have shape (..., latent_dim), images (..., 784).
+        encoder: (x, y) to the posterior's loc and log_scale side by side, shape (..., 2 * latent_dim).
+        decoder: (z, y) to the likelihood's raw output, shape (..., outputs_per_pixel, 784).
+        likelihood: makes a distribution over images from that output.
+        latent_dim: size of z.
+        labels: length of y; 0 for a model without labels.
+        binarize: what `observe` does with grey pixels, ``threshold``, ``stochastic`` or ``none``.
+
+    Example:
+        >>> model = vaecli.load("baseline").model
+        >>> z = model.prior.rsample((4,))
+        >>> model.likelihood(z).mean.shape
+        torch.Size([4, 784])
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: type[PixelLikelihood], latent_dim: int,
+        *, labels: int = 0, binarize: str = "threshold",
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.config = config
-        self.pixel_likelihood = registry.load("likelihood", config.likelihood)
-        options = registry.find("arch", config.arch).options
-        arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-        labels = CLASSES if self.conditional else 0
-        self.encoder = arch.encoder(labels, outputs=2 * config.latent_dim)
-        self.decoder = arch.decoder(config.latent_dim, labels, outputs=self.pixel_likelihood.outputs_per_pixel)
-        self.register_buffer("_zeros", torch.zeros(config.latent_dim), persistent=False)
+        self.encoder, self.decoder = encoder, decoder
+        self.pixel_likelihood = likelihood
+        self.latent_dim, self.labels, self.binarize = latent_dim, labels, binarize
+        self.register_buffer("_zeros", torch.zeros(latent_dim), persistent=False)
         self._zeros: Tensor
 
     @property
     def conditional(self) -> bool:
         """Whether encoder and decoder see labels."""
-        return self.config.labels != "none"
+        return self.labels > 0
 
     @property
     def prior(self) -> DiagonalNormal:
@@ -52,10 +64,10 @@ class VAE(nn.Module):
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """q(z | x, y) for images x, shape (B, 784), and labels y, shape (B, 10) or None.
 
-        Its log sigma is held within 20 of 0, where sigma^2 and its inverse are still numbers in float32.
+        Its log_scale is clamped to within 20 of 0, where sigma^2 and its inverse are finite in float32.
         """
-        mu, log_sigma = self.encoder(x, y).float().chunk(2, -1)
-        return DiagonalNormal(mu, log_sigma.clamp(-LOG_SIGMA, LOG_SIGMA))
+        loc, log_scale = self.encoder(x, y).float().chunk(2, -1)
+        return DiagonalNormal(loc, log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE))
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
@@ -67,25 +79,17 @@ class VAE(nn.Module):
         return one_hot(labels) if self.conditional else None
 
     def observe(self, pixels: Tensor, noise: torch.Generator) -> Tensor:
-        """The values x that the likelihood is about, float32, for bytes of any shape.
+        """The values x in the support of the likelihood, float32, from bytes of any shape.
 
-        ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255, drawn from `noise`.
-        ``none``: grey, as the likelihood scales it.
+        Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.
         """
-        match self.config.binarize:
-            case "threshold":
-                return (pixels >> 7).float()
-            case "stochastic":
-                return (torch.randint(255, pixels.shape, generator=noise, dtype=torch.uint8, device=pixels.device) < pixels).float()
-            case _:
-                grey: Tensor = self.pixel_likelihood.grey(pixels)
-                return grey
+        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else binarize(pixels, self.binarize, noise)
 
     @torch.inference_mode()
     def mean_image(self, images: Images) -> Tensor:
-        """The mean of what `observe` makes of the images, in expectation over its noise: shape (784,)."""
+        """The mean of `observe` over the images, in expectation over its noise: shape (784,)."""
         parts = images.pixels.split(10_000)
-        if self.config.binarize == "stochastic":
+        if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
         noise = generator(images.pixels.device, "unused")
         return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
@@ -101,25 +105,32 @@ def build(config: Config, images: Images | None = None) -> VAE:
     noise = generator("cpu", "weights", config.seed)
     initialise(model.encoder, noise, config.init)
     initialise(model.decoder, noise, config.init)
+    output: Any = model.decoder.output
     if model.pixel_likelihood.zero_start:
-        nn.init.zeros_(model.decoder.output.weight)
-        nn.init.zeros_(model.decoder.output.bias)
+        nn.init.zeros_(output.weight)
+        nn.init.zeros_(output.bias)
     if config.init_bias == "data" and images is not None:
-        output = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
-        bias = model.decoder.output.bias.data
-        bias.copy_(output.flatten() if bias.numel() == output.numel() else output.mean(1))
+        start = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
+        output.bias.data.copy_(start.flatten() if output.bias.numel() == start.numel() else start.mean(1))
     return model
 
 
 def empty(config: Config) -> VAE:
-    """A model whose weights are memory not yet filled."""
+    """A model with uninitialised weights, on the CPU."""
     model = skeleton(config)
-    model.load_state_dict({name: torch.empty(each.shape) for name, each in model.state_dict().items()}, assign=True)
+    model.load_state_dict({name: torch.empty(tensor.shape) for name, tensor in model.state_dict().items()}, assign=True)
     model._zeros = torch.zeros(config.latent_dim)
     return model
 
 
 def skeleton(config: Config) -> VAE:
-    """A model whose tensors have shapes but take no memory, however large the settings."""
+    """A model on the meta device: its tensors have shapes but take no memory."""
+    configure_torch()
+    options = registry.find("arch", config.arch).defaults
+    likelihood = registry.load("likelihood", config.likelihood)
+    labels = 0 if config.labels == "none" else CLASSES
     with torch.device("meta"):
-        return VAE(config)
+        arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
+        encoder = arch.encoder(labels, outputs=2 * config.latent_dim)
+        decoder = arch.decoder(config.latent_dim, labels, outputs=likelihood.outputs_per_pixel)
+        return VAE(encoder, decoder, likelihood, config.latent_dim, labels=labels, binarize=str(config.binarize))

@@ -1,4 +1,4 @@
-"""What decides a run's bits beside its settings: its data, and how it was computed. Written down with the run. No torch."""
+"""The provenance of a run: its data and how it was computed, which decide its bits together with its settings. No torch."""
 
 import re
 from dataclasses import asdict, dataclass, fields
@@ -9,7 +9,7 @@ from vaecli.errors import VaecliError
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TORCH = re.compile(r"[0-9A-Za-z.+_-]{1,60}")
 PROVENANCE = "provenance"
-"""What it is called in ``config.json`` and in a checkpoint."""
+"""Its key in ``config.json`` and in a checkpoint."""
 
 MAX_THREADS = 100_000
 
@@ -21,7 +21,7 @@ class DataRecord:
     Attributes:
         train: SHA-256 of the pixels and labels of all training images, in hexadecimal.
         test: the same of the test images.
-        folder: the absolute path of the folder that ``--data-dir`` named; None for the data set's own place.
+        folder: the absolute path of the folder given as `data_dir`; None for the data set's own place.
     """
 
     train: str
@@ -31,13 +31,13 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run's numbers come from.
+    """The data and the computation of a run.
 
     Attributes:
-        data: its images.
+        data: the images.
         device: ``cpu``, ``cuda`` or ``mps``.
         precision: of the matrix products while training, ``fp32`` or ``bf16``; never ``auto``.
-        threads: how many computed on the CPU.
+        threads: number of CPU threads.
         torch: PyTorch's version.
     """
 
@@ -56,20 +56,20 @@ class Provenance:
         """The provenance that `to_json` gave.
 
         Raises:
-            VaecliError: `value` is something else.
+            VaecliError: `value` is not such a record.
         """
         data = value.get("data") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(data, dict):
-            known = {each.name for each in fields(Provenance)}, {each.name for each in fields(DataRecord)}
-            if value.keys() == known[0] and data.keys() == known[1] and _valid(value, data):
+            names, data_names = ({item.name for item in fields(kind)} for kind in (Provenance, DataRecord))
+            if value.keys() == names and data.keys() == data_names and _valid(value, data):
                 return Provenance(**{**value, "data": DataRecord(**data)})
         raise VaecliError("its provenance is not one that vaecli wrote")
 
     def differences(self, now: "Provenance") -> list[str]:
-        """What is not as it was and may change a resumed run's last bits, each as a phrase: ``2 threads, now 1``."""
-        found = [f"{self.threads} threads, now {now.threads}"] if self.threads != now.threads else []
-        found += [f"device {self.device}, now {now.device}"] if self.device != now.device else []
-        return found + ([f"torch {self.torch}, now {now.torch}"] if self.torch != now.torch else [])
+        """The changes that may alter a resumed run's last bits, one phrase each: ``2 threads, now 1``."""
+        changes = [f"{self.threads} threads, now {now.threads}"] if self.threads != now.threads else []
+        changes += [f"device {self.device}, now {now.device}"] if self.device != now.device else []
+        return changes + ([f"torch {self.torch}, now {now.torch}"] if self.torch != now.torch else [])
 
 
 def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:

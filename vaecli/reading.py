@@ -1,4 +1,4 @@
-"""Files that may be anything: opened without waiting, regular ones only, and never more bytes than expected."""
+"""Reading untrusted files: regular files only, opened without blocking, with a limit on their bytes."""
 
 import errno
 import hashlib
@@ -18,7 +18,7 @@ def open_file(path: Path) -> BufferedReader:
     Raises:
         OSError: it cannot be opened, or it is a FIFO, a device, a socket or a folder; `strerror` says which.
     """
-    _check_regular(path.stat().st_mode, path)  # before it is opened, since opening a device may do something
+    _check_regular(path.stat().st_mode, path)  # before opening: opening a device may have an effect
     return open(path, "rb", opener=_open)
 
 
@@ -36,7 +36,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def bytes_on_disk(file: os.stat_result) -> int:
-    """How many bytes of a disk a file takes: fewer than its length where it has holes."""
+    """How many bytes a file takes on the disk: fewer than its length if it has holes."""
     return min(file.st_size, 512 * getattr(file, "st_blocks", 0) or file.st_size)
 
 
@@ -62,7 +62,7 @@ def _open(path: str, flags: int) -> int:
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
         status = os.fstat(handle)
-        _check_regular(status.st_mode, Path(path))  # again, since another may have taken the name meanwhile
+        _check_regular(status.st_mode, Path(path))  # again: another file may have replaced it since
     except OSError:
         os.close(handle)
         raise

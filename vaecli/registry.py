@@ -1,17 +1,42 @@
-"""The model registry: every dataset, architecture, likelihood and objective that vaecli knows, by name.
+"""The model registry: every data set, architecture, likelihood and objective that vaecli knows, by name, with its options.
 
 One line here and one file there make a new member: it then shows in ``--help``, in completion, in error messages and in
-the test suite that runs over every member. Nothing here imports torch, so that ``--help`` and completion stay quick;
-`load` imports a member's module when it is needed.
+the test suite that runs over every member. An option of its own is written in that line too. Nothing here imports torch, so
+``--help`` and completion stay quick; `load` imports a member's module when it is needed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from vaecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaecli.data.dataset import Dataset
+    from vaecli.distributions.pixels import PixelLikelihood
+    from vaecli.networks.layers import Architecture
+    from vaecli.objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that members of the registry own.
+
+    Attributes:
+        name: of the field of `vaecli.Config`.
+        kind: ``int``, ``float`` or ``tuple`` (of whole numbers).
+        help: one line.
+        low: the least value allowed; for a tuple, of each of its numbers.
+        high: the greatest value allowed.
+    """
+
+    name: str
+    kind: type
+    help: str
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -20,17 +45,27 @@ class Member:
 
     Attributes:
         path: where it is defined, as ``"module:name"``.
-        summary: what it is, in a few words, for ``--help``.
+        summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
-        binarize: for a likelihood, the values of ``--binarize`` whose pixels it is a distribution over; the first
-            is its default.
+        binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
     """
 
     path: str
     summary: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[Option, Any] = field(default_factory=dict)
     binarize: tuple[str, ...] = ()
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The defaults of its options, by name."""
+        return {option.name: default for option, default in self.options.items()}
+
+
+K = Option("k", int, "Particles (latent samples) an image.", 1, 100_000)
+KL_WEIGHT = Option("kl_weight", float, "Weight of the KL divergence (beta-VAE).", 0, 1e6)
+ALPHA = Option("alpha", float, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
+HIDDEN = Option("hidden", tuple, "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
+CHANNELS = Option("channels", tuple, "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
 
 REGISTRY: dict[str, dict[str, Member]] = {
     "dataset": {
@@ -38,8 +73,8 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing"),
     },
     "arch": {
-        "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {"hidden": (500,)}),
-        "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {"channels": (32, 64), "hidden": (256,)}),
+        "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
+        "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: (32, 64), HIDDEN: (256,)}),
     },
     "likelihood": {
         "bernoulli": Member(
@@ -53,13 +88,18 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
     },
     "objective": {
-        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {"k": 1, "kl_weight": 1.0}),
-        "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {"k": 5}),
-        "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {"k": 5}),
-        "jsd": Member("vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence in the place of KL", {"k": 1}),
-        "gjs": Member("vaecli.objectives.gjs:GJS", "skew geometric Jensen-Shannon divergence", {"k": 1, "alpha": 0.5}),
+        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),
+        "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
+        "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
+        "jsd": Member("vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}),
+        "gjs": Member("vaecli.objectives.gjs:GJS", "skew geometric Jensen-Shannon divergence", {K: 1, ALPHA: 0.5}),
     },
 }
+
+
+def options_of(family: str) -> list[Option]:
+    """The options that members of a family own, each once, in the order of the registry."""
+    return list(dict.fromkeys(option for member in REGISTRY[family].values() for option in member.options))
 
 
 def names(family: str) -> list[str]:
@@ -71,21 +111,35 @@ def find(family: str, name: str) -> Member:
     """The member called `name`.
 
     Raises:
-        UsageError: there is none; the message suggests the nearest name.
+        UsageError: there is no such member; the message suggests the nearest name.
     """
     if name not in REGISTRY[family]:
-        raise UsageError(unknown(f"--{family} {name}", name, names(family)))
+        raise UsageError(unknown(f"{{{family}}}", name, names(family)), **{family: name})
     return REGISTRY[family][name]
 
 
-def load(family: str, name: str) -> Any:
-    """The class or function that a name stands for; imports its module."""
+@overload
+def load(family: Literal["dataset"], name: str) -> "Dataset": ...
+@overload
+def load(family: Literal["arch"], name: str) -> "Callable[..., Architecture]": ...
+@overload
+def load(family: Literal["likelihood"], name: str) -> "type[PixelLikelihood]": ...
+@overload
+def load(family: Literal["objective"], name: str) -> "Callable[..., Objective]": ...
+
+
+def load(family: str, name: str) -> object:
+    """The object that a name stands for; imports its module.
+
+    Raises:
+        UsageError: there is no such member.
+    """
     module, _, attribute = find(family, name).path.partition(":")
     return getattr(import_module(module), attribute)
 
 
-def unknown(found: str, name: str, known: Iterable[str]) -> str:
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not among `known`, with the nearest one as a suggestion."""
     known = list(known)
     near = get_close_matches(name, known, n=1)
-    return f"{found}: expected one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{what}: expected one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")

@@ -67,11 +67,11 @@ def floor(k: int, share: float) -> Iterator[float]:
 def vaecli(k: int, share: float) -> Iterator[float]:
     from vaecli.config import Config
     from vaecli.data import load_images
-    from vaecli.device import make_ready
+    from vaecli.device import configure_torch
     from vaecli.model import build
     from vaecli.training.loop import fit, make_optimizer
 
-    make_ready()
+    configure_torch()
     config = Config(objective="iwae" if k > 1 else "elbo", k=k, epochs=1000)
     model = build(config)
     images = load_images("mnist", "train", limit=round(IMAGES * share))
@@ -94,8 +94,8 @@ def dataloader(k: int, share: float) -> Iterator[float]:
         start = time.perf_counter()
         total = 0.0
         for (x,) in loader:
-            mu, log_sigma = encoder(x).chunk(2, -1)
-            q = Normal(mu, log_sigma.exp())
+            loc, log_scale = encoder(x).chunk(2, -1)
+            q = Normal(loc, log_scale.exp())
             z = q.rsample((k,))
             log_w = Bernoulli(logits=decoder(z), validate_args=False).log_prob(x.expand(k, -1, -1)).sum(-1)
             log_w = log_w + (Normal(0, 1).log_prob(z) - q.log_prob(z)).sum(-1)
@@ -130,9 +130,9 @@ def numpyro(k: int, share: float) -> Iterator[float]:
             numpyro.sample("x", dist.Bernoulli(logits=decode(z)).to_event(1), obs=batch)
 
     def guide(batch: Any) -> None:
-        mu, sigma = numpyro.module("encoder", encoder, (BATCH, PIXELS))(batch)
+        loc, sigma = numpyro.module("encoder", encoder, (BATCH, PIXELS))(batch)
         with numpyro.plate("batch", BATCH):
-            numpyro.sample("z", dist.Normal(mu, sigma).to_event(1))
+            numpyro.sample("z", dist.Normal(loc, sigma).to_event(1))
 
     svi = SVI(model, guide, numpyro.optim.Adam(1e-3), RenyiELBO(alpha=0, num_particles=k) if k > 1 else Trace_ELBO())
     state = svi.init(jax.random.PRNGKey(0), images[:BATCH])
@@ -167,11 +167,11 @@ def pythae(k: int, share: float) -> Iterator[float]:
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, HIDDEN), nn.Tanh())
-            self.mu, self.log_var = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
+            self.loc, self.log_var = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
 
         def forward(self, x: Any) -> Any:
             h = self.body(x)
-            return ModelOutput(embedding=self.mu(h), log_covariance=self.log_var(h))
+            return ModelOutput(embedding=self.loc(h), log_covariance=self.log_var(h))
 
     class Decoder(BaseDecoder):
         def __init__(self) -> None:

@@ -1,181 +1,173 @@
-"""The missing part of images from the part that is seen, by stochastic variational inference of their latents."""
+"""The missing part of images from the part that is seen."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from vaecli.data.images import Images
+from vaecli.analysis.inference import infer
+from vaecli.data.images import SIDE, Images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
-from vaecli.evaluation.grid import log_likelihoods
-from vaecli.evaluation.quadrature import BLOCK
+from vaecli.errors import UsageError
+from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
 from vaecli.model import VAE
 from vaecli.seeding import generator
-from vaecli.training.optimizer import Adam
 
-PRIOR_DRAWS = 1000
-"""Latents from the prior, the same for all images, among which each image finds its starts."""
-
-APART = 0.3
-"""How far two starts of an image are from each other: with few latents the best draws lie side by side, all at one mode."""
-
-LOG_SIGMA = -2.0
-"""Where log sigma starts: narrow, so that a start stays at the mode beside it."""
-
-LEARNING_RATES = (0.05, 0.015, 0.005)
-PARTICLES = 4
-"""Samples of each start in a step at the first learning rate; the one that goes on has four times as many."""
-
-WINDOW = 25
-RISE = 0.01
-"""When an image's bound, averaged over a window of steps and over its starts, rises by less than this many nats to the next window,
-the next learning rate's turn comes; after the last one's the steps end."""
-
-SAMPLES = 1000
-"""Latents by which an image's bound and score are measured."""
-
-_BEHIND = 1e9
+Half = Literal["top", "bottom", "left", "right"]
 
 
 @dataclass(frozen=True)
-class Inference:
-    """What was inferred of the latents of N images of which a part is seen.
+class ExactParts:
+    """log p of the parts of N images, by quadrature over one or two latents; nats, float64, shape (N,).
 
     Attributes:
-        posterior: q(z | seen part), shape (N, latent_dim): for each image the best of several starts.
-        bound: its ELBO, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
-        score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is no bound on
-            log p(x_m | x_s), either way.
-        steps: gradient steps that each image took, shape (N,).
+        seen: log p(seen).
+        missing: log p(missing).
+        missing_given_seen: log p(missing | seen).
+        unconverged: which images still moved on the finest grid, boolean.
     """
 
+    seen: Tensor
+    missing: Tensor
+    missing_given_seen: Tensor
+    unconverged: Tensor
+
+
+@dataclass(frozen=True)
+class Inpainting:
+    """N images of which a part is seen, with what the model makes of the missing part; every number in nats, shape (N,).
+
+    Attributes:
+        x: the images as the likelihood sees them, shape (N, 784).
+        seen: which pixels are seen, boolean, shape (784,).
+        posterior: q(z | seen), loc and log sigma of shape (N, latent_dim).
+        bound: the ELBO of the seen part, a lower bound on log p(seen).
+        score: log E_q[p(missing | z)]; it is no bound on log p(missing | seen), either way.
+        mean_image: log p of the missing part where each pixel has the training images' mean.
+        mean_image_of_label: the same with the mean of the images of its label; NaN where there is none.
+        exact: log p itself; None for more than two latents.
+        steps: gradient steps of each image.
+        fills: the images with their missing part filled in, shape (draws, N, 784).
+        mean_fill: the images with the mean of 200 fills, shape (N, 784).
+    """
+
+    x: Tensor
+    seen: Tensor
     posterior: DiagonalNormal
     bound: Tensor
     score: Tensor
+    mean_image: Tensor
+    mean_image_of_label: Tensor
+    exact: ExactParts | None
     steps: Tensor
+    fills: Tensor
+    mean_fill: Tensor
+
+    def numbers(self) -> dict[str, Tensor]:
+        """The numbers of all images, under the names that JSON has for them."""
+        numbers = {
+            "predictive_score": self.score,
+            "bound_log_p_seen": self.bound,
+            "mean_image": self.mean_image,
+            "mean_image_of_label": self.mean_image_of_label,
+        }
+        if self.exact is None:
+            return numbers
+        return numbers | {
+            "log_p_seen": self.exact.seen,
+            "log_p_missing": self.exact.missing,
+            "log_p_missing_given_seen": self.exact.missing_given_seen,
+        }
 
 
-def infer(
+def inpaint(
     model: VAE,
-    x: Tensor,
-    labels: Tensor,
-    seen: Tensor,
-    mean_image: Tensor,
-    seed: int = 0,
+    images: Images,
+    train: Images,
+    *,
+    seen: Half | Tensor = "top",
+    draws: int = 3,
+    kind: Literal["mean", "draw"] = "mean",
     starts: int = 8,
     steps: int = 2000,
+    seed: int = 0,
     on_image: Callable[[int], None] | None = None,
-) -> Inference:
-    """Maximises E_q[log p(x_s|z) + log p(z) - log q(z)] over q = N(mu, diag(sigma^2)), one for each image.
+) -> Inpainting:
+    """Fills in the missing part of images: infers the latents from the part that is seen, then decodes them.
 
-    Stochastic variational inference (Hoffman, Blei, Wang & Paisley 2013) with reparameterised gradients, from several starts for
-    each image: those of 1,000 draws from the prior with the highest log p(x_s|z) + log p(z), and the encoder's mean of the seen
-    pixels with the mean image in the missing ones. All climb at the first learning rate, the best goes on at the lower ones.
-
-    One image is worked on after the other, with noise of its own: its numbers do not depend on the images after it, to the bit.
+    An image's numbers do not depend on the images after it, to the bit.
 
     Args:
-        model: its weights stay as they are.
-        x: images, shape (N, 784); `score` alone looks at pixels that are not `seen`.
-        labels: shape (N,); only a conditional model sees them.
-        seen: boolean, shape (784,).
-        mean_image: of the training images, shape (784,).
-        seed: of all noise.
-        starts: how many of the draws from the prior.
-        steps: how many for each image at the most; it ends before when the bound no longer rises.
-        on_image: told how many images are done.
+        model: on the same device as `images`.
+        images: with their labels, which a conditional model sees.
+        train: the images that the model was trained on, whose mean stands in the missing pixels when the encoder suggests a start,
+            and is the guess to beat.
+        seen: the half that is seen, or a boolean tensor of shape (784,).
+        draws: fills of each image.
+        kind: fill with the pixels' means given a latent, or with pixels drawn by them.
+        starts: from the best of 1,000 prior draws, beside one at the encoder's mean.
+        steps: gradient steps for each image at the most.
+        seed: of all that is drawn at random.
+        on_image: called with the number of images that are done.
+
+    Raises:
+        UsageError: there is no such half, or `seen` has all pixels or none.
+
+    Example:
+        >>> run = vaecli.load("baseline")
+        >>> digits = vaecli.load_images("mnist", "test", limit=1)
+        >>> filled = vaecli.inpaint(run.model, digits, run.images("train"), seen="left", starts=1, steps=25)
+        >>> filled.fills.shape
+        torch.Size([3, 1, 784])
     """
-    model.eval()
-    found = []
-    z, log_joint = _prior_draws(model, x, labels, seen, max(PRIOR_DRAWS, starts), generator(x.device, "inpaint", seed, "starts"))
-    for index in range(len(x)):
-        noise = generator(x.device, "inpaint", seed, index)
-        y = model.condition(labels[index : index + 1])
-        with torch.no_grad():
-            encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).mu
-        begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
-        q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
-        found.append((q.mu, q.log_sigma, *_measure(model, x[index], y, seen, q, noise), torch.tensor(taken)))
-        if on_image:
-            on_image(index + 1)
-    mu, log_sigma, bound, score, counts = (torch.stack(each) for each in zip(*found, strict=True))
-    return Inference(DiagonalNormal(mu, log_sigma), bound, score, counts)
+    device = images.pixels.device
+    seen = (half(seen) if isinstance(seen, str) else seen).to(device)
+    if seen.shape != (SIDE * SIDE,) or seen.all() or not seen.any():
+        raise UsageError("{seen=}: expected a boolean tensor of 784 pixels, of which some are seen and some are missing")
+    train = train.to(device)
+    pixels = [
+        model.observe(image, generator(device, "inpaint", seed, index, "pixels")) for index, image in enumerate(images.pixels)
+    ]
+    x = torch.stack(pixels)
+    inferred = infer(model, x, images.labels, seen, model.mean_image(train), seed, starts, steps, on_image)
+    scores = mean_image_scores(model, train, x, images.labels, ~seen)
+    exact = _exact(model, x, images.labels, seen, inferred.posterior) if grid_covers(model) else None
+    fills, mean_fill = complete(model, images.labels, inferred.posterior, seed, draws, kind)
+    fills, mean_fill = torch.where(seen, x, fills), torch.where(seen, x, mean_fill)
+    return Inpainting(
+        x, seen, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill
+    )  # fmt: skip
 
 
-@torch.no_grad()
-def _prior_draws(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, count: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draws from the prior, shape (count, latent_dim), and log p(x_s|z) + log p(z) of each for every image, shape (N, count)."""
-    z = model.prior.rsample((count,), noise)
-    log_joint = x.new_empty(len(x), count)
-    for members, where, some, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
-        log_joint[members, where] = (log_likelihood[0] + model.prior.log_prob(some).unsqueeze(1)).T
-    return z, log_joint
+def half(name: Half) -> Tensor:
+    """The pixels of one half of an image, boolean, shape (784,).
+
+    Raises:
+        UsageError: there is no half of this name.
+    """
+    if name not in get_args(Half):
+        raise UsageError(f"{{seen}}: expected one of {', '.join(get_args(Half))}", seen=name)
+    page = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    first = slice(0, SIDE // 2) if name in ("top", "left") else slice(SIDE // 2, SIDE)
+    if name in ("top", "bottom"):
+        page[first] = True
+    else:
+        page[:, first] = True
+    return page.flatten()
 
 
-def _best(z: Tensor, log_joint: Tensor, count: int) -> list[int]:
-    """Which draws have the highest log joint, the best first; near ones of those only when no others are left."""
-    left, chosen = log_joint.double().cpu(), []
-    for _ in range(count):
-        chosen.append(int(left.argmax()))
-        left[((z - z[chosen[-1]]).square().sum(1) < APART**2).cpu()] -= _BEHIND
-        left[chosen[-1]] = -math.inf
-    return chosen
-
-
-def _climb(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, starts: Tensor, noise: torch.Generator, steps: int
-) -> tuple[DiagonalNormal, int]:
-    """The posterior of one image given its seen pixels x, its parameters of shape (latent_dim,), and the steps taken."""
-    particles, taken = PARTICLES, 0
-    mu, log_sigma = starts, torch.full_like(starts, LOG_SIGMA)
-    for rate in LEARNING_RATES:
-        mu, log_sigma = mu.detach().requires_grad_(), log_sigma.detach().requires_grad_()
-        optimizer = Adam([mu, log_sigma], rate)
-        before, now = -math.inf, -math.inf
-        while taken < steps and (now == -math.inf or now - before >= RISE):
-            size = min(WINDOW, steps - taken)
-            total = torch.zeros((), device=x.device)
-            for _ in range(size):
-                value = _bound(model, x, y, seen, DiagonalNormal(mu, log_sigma), particles, noise)
-                mu.grad, log_sigma.grad = torch.autograd.grad(-value.sum(), (mu, log_sigma))
-                optimizer.step()
-                total += value.detach().mean()
-            taken += size
-            before, now = now, float(total) / size
-        if len(mu) > 1:
-            with torch.no_grad():
-                best = _bound(model, x, y, seen, DiagonalNormal(mu, log_sigma), 100, noise).argmax()
-            mu, log_sigma, particles = mu[best].unsqueeze(0), log_sigma[best].unsqueeze(0), 4 * PARTICLES
-    return DiagonalNormal(mu[0].detach(), log_sigma[0].detach()), taken
-
-
-def _bound(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, particles: int, noise: torch.Generator
-) -> Tensor:
-    """Estimates of log p(x_s|z) + log p(z) - log q(z), z ~ q, for seen pixels x of one image: shape (starts,)."""
-    z = q.rsample((particles,), noise)
-    return (model.likelihood(z, y).marginal(seen).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)).mean(0)
+def _exact(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal) -> ExactParts:
+    exact = exact_log_prob_of_parts(model, x, labels, seen, posterior)
+    of_seen, of_missing, of_both = exact.log_prob
+    return ExactParts(of_seen, of_missing, of_both - of_seen, exact.unconverged)
 
 
 @torch.inference_mode()
-def _measure(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The bound and the score of one image, both from the same samples: unlike those that chose the start, they are fresh."""
-    z = q.rsample((SAMPLES,), noise)
-    likelihood = model.likelihood(z, y)
-    bound = (likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z)).mean()
-    score = likelihood.marginal(~seen).log_prob(x[~seen]).logsumexp(0) - math.log(SAMPLES)
-    return bound, score
-
-
-@torch.inference_mode()
-def complete(
-    model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, draws: int, kind: str
-) -> tuple[list[Tensor], Tensor]:
+def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, draws: int, kind: str) -> tuple[Tensor, Tensor]:
     """Whole images from the posteriors of N images, with noise by image.
 
     Args:
@@ -187,17 +179,17 @@ def complete(
         kind: ``mean`` for the pixels' means given a latent, ``draw`` for pixels drawn by them.
 
     Returns:
-        The draws, each of shape (N, 784), and the mean image over 200 latents, shape (N, 784).
+        The draws, shape (draws, N, 784), and the mean image over 200 latents, shape (N, 784).
     """
     filled, average = [], []
     for index in range(len(labels)):
-        noise = generator(posterior.mu.device, "inpaint", seed, index, "fill")
+        noise = generator(posterior.loc.device, "inpaint", seed, index, "fill")
         y = model.condition(labels[index : index + 1])
-        q = DiagonalNormal(posterior.mu[index], posterior.log_sigma[index])
+        q = DiagonalNormal(posterior.loc[index], posterior.log_scale[index])
         likelihood = model.likelihood(q.rsample((draws,), noise), y)
         filled.append(likelihood.mean if kind == "mean" else likelihood.sample(generator=noise))
         average.append(model.likelihood(q.rsample((200,), noise), y).mean.mean(0))
-    return list(torch.stack(filled, 1)), torch.stack(average)
+    return torch.stack(filled, 1), torch.stack(average)
 
 
 @torch.inference_mode()

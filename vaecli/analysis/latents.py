@@ -1,30 +1,138 @@
-"""Where images lie in the latent space."""
+"""Where images lie in a latent space, how wide their posteriors are, and what a decoder makes of the plane."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaecli.data.images import Images
-from vaecli.distributions.normal import DiagonalNormal
+from vaecli.analysis.images import check_label
+from vaecli.data.images import UNKNOWN, Images
+from vaecli.errors import UsageError
+from vaecli.evaluation.encode import encode
 from vaecli.model import VAE
-from vaecli.seeding import generator
+from vaecli.runs.run import Run
 
-BATCH = 1000
+SIDE = 20
+"""Images a side of a manifold."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The posterior means of N images; their principal components where there are more than three latents.
+
+    Attributes:
+        points: shape (N, D), D from 1 to 3, on the CPU.
+        labels: shape (N,).
+        class_names: what the labels mean.
+        columns: the D coordinates' names: ``z1``, ``z2``, or ``pc1``, ``pc2`` for principal components.
+        shares: each principal component's share of the variance; None for latents themselves.
+    """
+
+    points: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    columns: tuple[str, ...]
+    shares: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Variances:
+    """How wide the posteriors of N images are.
+
+    Attributes:
+        loc: the posterior means mu_d, shape (N, latent_dim).
+        variance: the posterior variances sigma_d^2, shape (N, latent_dim).
+    """
+
+    loc: Tensor
+    variance: Tensor
+
+    @property
+    def mean_variance(self) -> Tensor:
+        """The mean over images of each dimension's posterior variance, shape (latent_dim,)."""
+        return self.variance.mean(0)
+
+    @property
+    def variance_of_means(self) -> Tensor:
+        """Var_x(mu_d), the variance over images of each dimension's posterior mean, shape (latent_dim,)."""
+        return self.loc.var(0, correction=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; docs/json.md lists them."""
+        return {
+            "images": len(self.loc),
+            "mean_posterior_variance": self.mean_variance.tolist(),
+            "variance_of_means": self.variance_of_means.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """What a decoder makes of a grid over a 2-D latent space, each of whose cells has the same prior probability.
+
+    Attributes:
+        z: the latents, shape (side * side, 2), the top row first.
+        mean: the means of p(x | z, y), shape (side * side, 784).
+        side: cells a side.
+    """
+
+    z: Tensor
+    mean: Tensor
+    side: int
+
+
+def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int = 0) -> Cloud:
+    """Where images lie in the latent space.
+
+    Args:
+        model: on the same device as `images`.
+        images: with their labels.
+        dimensions: principal components of more than three latents; 2 if not given.
+        seed: of pixels that are binarised at random.
+    """
+    points, labels = encode(model, images, seed).loc, images.labels.cpu()
+    latents = points.shape[1]
+    if latents <= 3:
+        return Cloud(points, labels, images.class_names, tuple(f"z{d + 1}" for d in range(latents)))
+    points, shares = principal_components(points, dimensions or 2)
+    columns = tuple(f"pc{d + 1}" for d in range(len(shares)))
+    return Cloud(points, labels, images.class_names, columns, tuple(shares.tolist()))
+
+
+def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
+    """How wide the posteriors of images are.
+
+    Args:
+        model: on the same device as `images`.
+        images: with their labels.
+        seed: of pixels that are binarised at random.
+    """
+    q = encode(model, images, seed)
+    return Variances(q.loc, q.variance)
 
 
 @torch.inference_mode()
-def encode(model: VAE, images: Images, seed: int = 0) -> DiagonalNormal:
-    """The posteriors q(z | x, y) of N images, on the CPU: mu and log sigma of shape (N, latent_dim).
+def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
+    """What a run's decoder makes of the plane.
 
-    Pixels that are binarised at random are drawn by `seed`, in the same way each time.
+    Args:
+        run: of two latents.
+        label: for a conditional model; unknown if not given.
+        side: cells a side.
+
+    Raises:
+        UsageError: it has more or fewer latents, or there is no such label.
     """
-    model.eval()
-    noise = generator(images.pixels.device, "encode", seed)
-    parts = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        q = model.posterior(model.observe(batch.pixels, noise), model.condition(batch.labels))
-        parts.append(torch.stack((q.mu, q.log_sigma)).cpu())
-    return DiagonalNormal(*torch.cat(parts, 1))
+    model, size = run.model.eval(), run.config.latent_dim
+    if size != 2:
+        raise UsageError(f"{{manifold=}}: {run.name} has {size} latent dimensions, expected 2; leave {{manifold=}} out")
+    if label is not None:
+        check_label(label, run.config.dataset)
+    device = model.prior.loc.device
+    z = prior_quantiles(side).to(device)
+    y = model.condition(torch.full((len(z),), UNKNOWN if label is None else label, device=device))
+    return Manifold(z, model.likelihood(z, y).mean, side)
 
 
 def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -39,10 +147,10 @@ def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
         signed so that their largest component is positive.
     """
     centred = (points - points.mean(0)).double()
-    variances, directions = torch.linalg.eigh(centred.T @ centred / len(points))
+    spreads, directions = torch.linalg.eigh(centred.T @ centred / len(points))
     directions = directions.flip(1)[:, :count]
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    shares = variances.flip(0)[:count] / variances.sum()
+    shares = spreads.flip(0)[:count] / spreads.sum()
     return (centred @ (directions * largest.sign())).float(), shares.float()
 
 

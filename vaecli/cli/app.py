@@ -12,6 +12,7 @@ from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, repo
 from vaecli.cli.leave import leave
 from vaecli.cli.options import example
 from vaecli.cli.signals import Interruption
+from vaecli.command_line import as_option
 from vaecli.errors import VaecliError, is_out_of_memory, reason
 
 app = typer.Typer(
@@ -82,7 +83,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             console.error("interrupted")
         return code if isinstance(code, int) else 0
     except (VaecliError, typer.TyperException) as error:
-        message = str(error) if isinstance(error, VaecliError) else " ".join(error.format_message().split())
+        message = error.text(as_option) if isinstance(error, VaecliError) else _one_line(error)
         if message:
             console.error(message)
         return error.exit_code
@@ -97,6 +98,10 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         console.error(refused)
         return 1
+
+
+def _one_line(error: typer.TyperException) -> str:
+    return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
 
 
 def _of_the_system(error: Exception) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import console
-from vaecli.cli.compare_table import SORTS, cautions, flat, remarks, sort_key, table
+from vaecli.cli.compare_table import SORTS, cautions, flat, remarks, sort_key
+from vaecli.cli.compare_table import table as as_table
 from vaecli.cli.options import (
     COMPUTING,
     OUTPUT,
@@ -18,16 +20,14 @@ from vaecli.cli.options import (
     DataDir,
     Device,
     Quiet,
-    Runs,
+    RunNames,
     Split,
-    check_device,
-    check_split,
     example,
     folder_place,
     names_and_folders,
     open_runs,
     picture_path,
-    run_names,
+    resolve_device,
     without_effect,
 )
 from vaecli.errors import CheckpointError, UsageError
@@ -35,8 +35,7 @@ from vaecli.errors import CheckpointError, UsageError
 if TYPE_CHECKING:
     import torch
 
-    from vaecli.evaluation.measure import Wanted
-    from vaecli.runs.checkpoint import Checkpoint
+    from vaecli.runs.run import Run
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
 TABLE = "Table"
@@ -44,7 +43,7 @@ TABLE = "Table"
 
 def compare(
     context: typer.Context,
-    runs: Runs = None,
+    runs: RunNames = None,
     k: Annotated[
         str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel=TABLE)
     ] = "50",
@@ -65,9 +64,8 @@ def compare(
         bool, typer.Option("--exact", help="log p(x) itself, by quadrature over 1 or 2 latents.", rich_help_panel=TABLE)
     ] = False,
     proposal: Annotated[
-        str,
+        Literal["posterior", "mixture"],
         typer.Option(
-            metavar="[posterior|mixture]",
             help="Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior.",
             rich_help_panel=TABLE,
         ),
@@ -82,7 +80,7 @@ def compare(
     ] = False,
     table_only: Annotated[bool, typer.Option("--table-only", help="Draw no pictures.", rich_help_panel=OUTPUT)] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write the table as compare.csv too.", rich_help_panel=OUTPUT)] = False,
-    n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = 5,
+    n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = COMPARED_IMAGES,
     split: Split = "test",
     data_dir: DataDir = None,
     seed: Annotated[
@@ -109,7 +107,6 @@ def compare(
 ) -> None:
     """Measure runs and show them side by side: reconstructions, prior samples, loss curves and a table."""
     console.set_quiet(quiet)
-    check_split(split)
     particles = _particles(k)
     key = sort_key(sort, particles) if sort is not None else None
     if table_only:
@@ -121,31 +118,39 @@ def compare(
     if sort == "exact" and not exact:
         raise UsageError("--sort exact without --exact: expected a column of the table; add --exact")
 
-    checkpoints = open_runs(runs)
+    opened = open_runs(runs)
 
-    from vaecli.evaluation.measure import Wanted
-    from vaecli.runs.files import csv_bytes, write_file
+    from vaecli.analysis.comparison import Row
+    from vaecli.evaluation.measure import check_measurable, measure
+    from vaecli.files import csv_bytes, write_file
 
-    wanted = Wanted(tuple(particles), proposal, repeats, exact, marginal_labels)
-    where = check_device(device)
-    for each in checkpoints:
-        wanted.check(each.model)
-    names = run_names(checkpoints)
+    place = resolve_device(device)
+    for run in opened:
+        check_measurable(run.model, exact=exact, marginal_labels=marginal_labels)
+    named = names_and_folders(opened)
     written: list[Path] = []
-    folder = checkpoints[0].folder
     if not table_only:
-        written += _draw(checkpoints, names, n, split, data_dir, seed, where, out, folder)
-    rows = _measure(checkpoints, names, wanted, split, data_dir, limit, where)
+        written += _draw(opened, n, split, data_dir, seed, place, out)
+    rows = []
+    for run, (name, _) in zip(opened, named, strict=True):
+        images = run.images(split, data_dir)[:limit].to(place)
+        with console.bar("%", 100) as bar:
+            measured = measure(
+                run.model.to(place), images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
+                marginal_labels=marginal_labels, on_share=partial(_show, bar, name),
+            )  # fmt: skip
+        rows.append(Row(run, name, measured))
+    table = [row.to_json() for row in rows]
     if key is not None:
-        rows.sort(key=key)
+        table.sort(key=key)
     if as_csv:
-        written.append(picture_path(out, folder, "compare.csv"))
-        write_file(written[-1], csv_bytes([{"run": row["run"], "split": split} | flat(row) for row in rows]))
+        written.append(picture_path(out, opened[0].path, "compare.csv"))
+        write_file(written[-1], csv_bytes([{"run": row["run"], "split": split} | flat(row) for row in table]))
     if as_json:
-        console.result_json("compare", names_and_folders(checkpoints), written, split=split, table=rows)
+        console.result_json("compare", named, written, split=split, table=table)
         return
-    console.table(table(rows, particles, split))
-    for remark in chain(*map(remarks, rows), cautions(checkpoints, marginal_labels)):
+    console.table(as_table(table, particles, split))
+    for remark in chain(*map(remarks, table), cautions(opened, marginal_labels)):
         console.note(remark)
     console.files_written(written)
 
@@ -155,85 +160,36 @@ def _particles(text: str) -> list[int]:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = [-1]
-    if not all(0 <= each <= 1_000_000 for each in numbers):
+    if not all(0 <= number <= 1_000_000 for number in numbers):
         raise UsageError(f"--k {text}: expected whole numbers from 1 with commas between them, such as --k 1,50, or 0 for none")
-    return [each for each in numbers if each]
+    return [number for number in numbers if number]
 
 
-def _measure(
-    checkpoints: list[Checkpoint], names: list[str], wanted: Wanted, split: str, data_dir: Path | None, limit: int | None,
-    where: torch.device,
-) -> list[dict[str, Any]]:  # fmt: skip
-    from vaecli.evaluation.measure import measure
-    from vaecli.runs.find import read_log
-
-    rows = []
-    for checkpoint, name in zip(checkpoints, names, strict=True):
-        images = checkpoint.images(split, data_dir)[:limit].to(where)
-        with console.bar(100, "%") as show:
-            measured = measure(checkpoint.model.to(where), images, wanted, partial(_tell, show, name))
-        try:
-            seconds: float | None = round(sum(row["seconds"] for row in read_log(checkpoint.folder)), 1)
-        except CheckpointError:
-            seconds = None
-        rows.append(
-            {
-                "run": name,
-                "epochs": checkpoint.results.get("epoch"),
-                **measured.to_json(),
-                "parameters": sum(each.numel() for each in checkpoint.model.parameters()),
-                "seconds": seconds,
-                "settings": checkpoint.config.to_json(),
-                **({"diverged_epoch": checkpoint.results["diverged_epoch"]} if "diverged_epoch" in checkpoint.results else {}),
-            }
-        )
-    return rows
-
-
-def _tell(show: console.Bar, name: str, share: float, what: str) -> None:
-    show(round(100 * share), f"{name} {what}")
+def _show(bar: console.Bar, name: str, share: float, what: str) -> None:
+    bar(round(100 * share), f"{name} {what}")
 
 
 def _draw(
-    checkpoints: list[Checkpoint], names: list[str], n: int, split: str, data_dir: Path | None, seed: int, where: torch.device,
-    out: Path | None, folder: Path,
+    runs: list[Run], n: int, split: str, data_dir: Path | None, seed: int, place: torch.device, out: Path | None
 ) -> list[Path]:  # fmt: skip
-    import torch
-
-    from vaecli.plotting.grids import Panel, save_panels
+    """Draws the pictures, and gives their paths."""
+    from vaecli.analysis.comparison import loss_curve, show_run
+    from vaecli.plotting.panels import save_reconstructions, save_samples
     from vaecli.plotting.plots import save_curves
-    from vaecli.runs.find import read_log
-    from vaecli.seeding import generator
+    from vaecli.runs.run import names_of
 
-    reconstructions, samples, curves = [], [], []
-    drawn_for = None
-    for checkpoint, name in zip(checkpoints, names, strict=True):
-        config, model = checkpoint.config, checkpoint.model.to(where)
-        images = checkpoint.images(split, data_dir)[:n].to(where)
-        noise = generator(where, "compare", seed)
-        with torch.inference_mode():
-            x, y = model.observe(images.pixels, noise), model.condition(images.labels)
-            shown = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
-            # labels in turn, so that runs with labels show each; the same latents for all runs of one size
-            z = model.prior.rsample((n,), generator(where, "compare samples", seed))
-            sampled = model.likelihood(z, model.condition(torch.arange(n, device=where) % len(images.class_names)))
-        if drawn_for != (config.dataset, config.binarize, config.likelihood):
-            drawn_for = (config.dataset, config.binarize, config.likelihood)
-            reconstructions.append(Panel("\noriginal", x, 1))
-        pairs = [torch.stack((each.mean, each.sample(generator=noise)), 1).flatten(0, 1) for each in (shown, sampled)]
-        reconstructions.append(Panel(f"{name}\nmean, draw", pairs[0], 2))
-        by_row = "mean, draw; 0, 1, ... by row" if model.conditional else "mean, draw"
-        samples.append(Panel(f"{name}\n{by_row}", pairs[1], 2))
+    shown, curves = [], []
+    for run, name in zip(runs, names_of(runs), strict=True):
+        run.model.to(place)
+        shown.append(show_run(run, name, run.images(split, data_dir)[:n].to(place), n, seed))
         try:
-            log = read_log(checkpoint.folder)
+            curves.append(loss_curve(run, name))
         except CheckpointError as error:
             console.note(f"{error}; its loss curve is left out")
-            continue
-        curves.append((name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row["test_elbo"] for row in log]))
-    paths = [picture_path(out, folder, f"compare-{what}.png") for what in ("reconstructions", "samples")]
-    save_panels(paths[0], [reconstructions])
-    save_panels(paths[1], [samples])
+    paths = [picture_path(out, runs[0].path, f"compare-{what}.png") for what in ("reconstructions", "samples")]
+    save_reconstructions(paths[0], shown)
+    save_samples(paths[1], shown)
     if curves:
-        paths.append(picture_path(out, folder, "compare-losses.png"))
+        paths.append(picture_path(out, runs[0].path, "compare-losses.png"))
         save_curves(paths[-1], curves)
     return paths

@@ -11,7 +11,7 @@ from vaecli.errors import UsageError
 from vaecli.registry import unknown
 
 if TYPE_CHECKING:
-    from vaecli.runs.checkpoint import Checkpoint
+    from vaecli.runs.run import Run
 
 SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
 """The columns that rows can be sorted by."""
@@ -130,7 +130,7 @@ def remarks(row: dict[str, Any]) -> list[str]:
     return said
 
 
-def cautions(checkpoints: list[Checkpoint], marginal_labels: bool) -> list[str]:
+def cautions(checkpoints: list[Run], marginal_labels: bool) -> list[str]:
     """Why some of the table's nats may not be compared with others."""
     found = []
     configs = [each.config for each in checkpoints]

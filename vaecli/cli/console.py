@@ -113,8 +113,13 @@ def files_written(files: Sequence[Path]) -> None:
 
 
 @contextmanager
-def bar(total: int, unit: str) -> Iterator["Bar"]:
-    """A progress bar with the time that is left; nothing where stderr is no terminal or is quiet."""
+def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
+    """A progress bar with the time that is left; nothing where stderr is no terminal or is quiet.
+
+    Args:
+        unit: of what it counts.
+        total: how many there are; None where that is known only later.
+    """
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -132,10 +137,10 @@ def bar(total: int, unit: str) -> Iterator["Bar"]:
 class Bar:
     """What `bar` gives: call it with how much is done, and what is going on."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
 
-    def __call__(self, done: int, what: str | None = None) -> None:
-        """Shows `done` of the total."""
-        self._progress.update(self._task, completed=done, description=what)
+    def __call__(self, done: int, what: str | None = None, total: int | None = None) -> None:
+        """Shows `done` of the total, which may be given now."""
+        self._progress.update(self._task, completed=done, description=what, total=total)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vaecli.cli import console
-from vaecli.errors import UsageError, VaecliError, printable
+from vaecli.errors import UsageError, VaecliError
 from vaecli.plotting.formats import SUFFIXES
-from vaecli.runs.find import find_checkpoint, runs_in
+from vaecli.runs.find import RUNS, find_checkpoint, runs_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
-    from vaecli.runs.checkpoint import Checkpoint
+    from vaecli.runs.run import Run
 
-RUNS = Path("checkpoints")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPUTING, DATA, OUTPUT = "Computing", "Data", "Output"
 
 
@@ -51,11 +51,7 @@ def folder_place(out: Path | None) -> Path | None:
     return out
 
 
-def _devices(incomplete: str) -> list[str]:
-    return [name for name in DEVICES if name.startswith(incomplete)]
-
-
-Run = Annotated[
+RunName = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN]",
@@ -64,7 +60,7 @@ Run = Annotated[
         autocompletion=_runs,
     ),
 ]
-Runs = Annotated[
+RunNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN]...",
@@ -75,19 +71,14 @@ Runs = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is drawn at random.", rich_help_panel=COMPUTING)]
 Device = Annotated[
-    str,
-    typer.Option(
-        metavar="[auto|cpu|cuda|mps]",
-        help="Where to compute; auto: a GPU if there is one.",
-        autocompletion=_devices,
-        rich_help_panel=COMPUTING,
-    ),
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="Where to compute; auto: a GPU if there is one.", rich_help_panel=COMPUTING),
 ]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of IDX files to read instead of the data set's own.", show_default=False, rich_help_panel=DATA),
 ]
-Split = Annotated[str, typer.Option(metavar="[test|train]", help="Which images.", rich_help_panel=DATA)]
+Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of paths.", rich_help_panel=OUTPUT)]
 Out = Annotated[
@@ -112,66 +103,49 @@ def without_effect(context: typer.Context, when: str, *names: str) -> None:
     Raises:
         UsageError: one of them was given.
     """
-    options = {each.name: each.opts[0] for each in context.command.params}
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             raise UsageError(f"{options[name]} {when}: it has no effect there; leave it out")
 
 
-def check_device(name: str) -> torch.device:
-    """The device called `name`, ready for a command's work."""
-    if name not in DEVICES:
-        raise UsageError(f"--device {name}: expected one of {', '.join(DEVICES)}")
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; imports PyTorch."""
+    from vaecli import device
 
-    from vaecli.device import find_device, make_ready
-
-    make_ready()
-    return find_device(name)
+    return device.resolve_device(name)
 
 
-def check_split(name: str) -> str:
-    """`name`, if it is a split."""
-    if name not in ("train", "test"):
-        raise UsageError(f"--split {name}: expected train or test")
-    return name
-
-
-def open_run(run: str | None) -> Checkpoint:
+def open_run(run: str | None) -> Run:
     """The checkpoint that a person means; says which, where they named none."""
     path, newest = find_checkpoint(run, RUNS)
 
-    from vaecli.device import make_ready
-    from vaecli.runs.checkpoint import load_checkpoint
+    from vaecli.runs.run import read_run
 
-    make_ready()
-    checkpoint = load_checkpoint(path)
+    checkpoint = read_run(path)
     if newest:
-        console.note(f"Using the newest run, {checkpoint.folder}")
+        console.note(f"Using the newest run, {checkpoint.path}")
     return checkpoint
 
 
-def open_runs(runs: list[str] | None) -> list[Checkpoint]:
+def open_runs(runs: list[str] | None) -> list[Run]:
     """The checkpoints that a person means, the newest where they named none."""
     for run in runs or []:
         find_checkpoint(run, RUNS)  # a wrong name is told before any is opened
     return [open_run(run) for run in runs] if runs else [open_run(None)]
 
 
-def run_names(checkpoints: list[Checkpoint]) -> list[str]:
-    """A name for each that can be shown, told apart by their folders where two runs are called the same."""
-    names = [each.name for each in checkpoints]
-    return [printable(name if names.count(name) == 1 else str(each.folder)) for name, each in zip(names, checkpoints, strict=True)]
-
-
-def names_and_folders(checkpoints: list[Checkpoint]) -> list[tuple[str, Path]]:
+def names_and_folders(runs: Sequence[Run]) -> list[tuple[str, Path]]:
     """The name and the folder of each run, as JSON has them."""
-    return [(name, each.folder) for name, each in zip(run_names(checkpoints), checkpoints, strict=True)]
+    from vaecli.runs.run import names_of
+
+    return [(name, run.path) for name, run in zip(names_of(runs), runs, strict=True)]
 
 
 def picture_path(out: Path | None, folder: Path, name: str) -> Path:
     """Where a picture goes: `out` if that is a picture's path, else `name` in the folder `out` or in the run's folder."""
-    from vaecli.runs.files import make_folder
+    from vaecli.files import make_folder
 
     named = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
     path = out if out is not None and named else (out or folder) / name

@@ -12,15 +12,14 @@ from vaecli.cli.options import (
     Device,
     Out,
     Quiet,
-    Run,
+    RunName,
     Seed,
     Split,
-    check_device,
-    check_split,
     example,
     names_and_folders,
     open_run,
     picture_path,
+    resolve_device,
     without_effect,
 )
 
@@ -29,12 +28,14 @@ HELP = example("vaecli reconstruct --digit 4 --n 5")
 
 def reconstruct(
     context: typer.Context,
-    run: Run = None,
+    run: RunName = None,
     n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 10,
     split: Split = "test",
     digit: Annotated[
         int | None,
         typer.Option(
+            "--digit",
+            "--label",
             min=0,
             help="Only images with this label; with --image, the label of your picture.",
             show_default=False,
@@ -57,7 +58,6 @@ def reconstruct(
 ) -> None:
     """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
     console.set_quiet(quiet)
-    check_split(split)
     if image:
         without_effect(context, "with --image", "n", "split", "data_dir", "no_label")
 
@@ -66,25 +66,16 @@ def reconstruct(
         without_effect(context, "with a run without labels", "no_label")
         if image:
             without_effect(context, "with --image and a run without labels", "digit")
-    where = check_device(device)
 
-    import torch
-
-    from vaecli.cli.images import choose_images
-    from vaecli.data.images import UNKNOWN
+    from vaecli.analysis.images import choose_images
+    from vaecli.analysis.sampling import reconstruct as encode_and_decode
     from vaecli.plotting.grids import save_panels, side_by_side
-    from vaecli.seeding import generator
 
-    images = choose_images(checkpoint, split, n, digit, image, data_dir).to(where)
-    path = picture_path(out, checkpoint.folder, "reconstruct.png")
-    model = checkpoint.model.to(where)
-    noise = generator(where, "reconstruct", seed)
-    with torch.inference_mode():
-        x = model.observe(images.pixels, noise)
-        y = model.condition(torch.full_like(images.labels, UNKNOWN) if no_label else images.labels)
-        likelihood = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
-        columns = [("original", x), ("mean", likelihood.mean), ("draw", likelihood.sample(generator=noise))]
-    save_panels(path, side_by_side(columns))
+    place = resolve_device(device)
+    images = choose_images(checkpoint, split, n, label=digit, pictures=image or (), data_dir=data_dir).to(place)
+    path = picture_path(out, checkpoint.path, "reconstruct.png")
+    made = encode_and_decode(checkpoint.model.to(place), images, labels_known=not no_label, seed=seed)
+    save_panels(path, side_by_side([("original", made.x), ("mean", made.mean), ("draw", made.draw)]))
     if as_json:
         console.result_json("reconstruct", names_and_folders([checkpoint]), [path])
     else:

@@ -1,6 +1,6 @@
 """``vaecli sample``."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,31 +10,36 @@ from vaecli.cli.options import (
     Device,
     Out,
     Quiet,
-    Run,
+    RunName,
     Seed,
-    check_device,
     example,
     names_and_folders,
     open_run,
     picture_path,
+    resolve_device,
 )
 from vaecli.errors import UsageError
 
-KINDS = ("mean", "draw", "both")
 HELP = example("vaecli sample --n 20 --kind mean")
 
 
 def sample(
-    run: Run = None,
+    run: RunName = None,
     n: Annotated[
         int, typer.Option(min=1, max=10_000, help="Latents to draw from the prior; of a conditional model, for each digit.")
     ] = 10,
     kind: Annotated[
-        str, typer.Option(metavar="[mean|draw|both]", help="The decoder's means, draws from its pixels, or means above draws.")
+        Literal["mean", "draw", "both"], typer.Option(help="The decoder's means, draws from its pixels, or means above draws.")
     ] = "both",
     digit: Annotated[
         int | None,
-        typer.Option(min=0, help="The label, of a conditional model; every label in turn if not given.", show_default=False),
+        typer.Option(
+            "--digit",
+            "--label",
+            min=0,
+            help="The label, of a conditional model; every label in turn if not given.",
+            show_default=False,
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -44,40 +49,34 @@ def sample(
 ) -> None:
     """Draw images from the prior: means above, draws below."""
     console.set_quiet(quiet)
-    if kind not in KINDS:
-        raise UsageError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
-
     checkpoint = open_run(run)
-    where = check_device(device)
 
-    import torch
-
-    from vaecli.cli.images import check_digit, class_names
+    from vaecli.analysis.images import check_label, class_names
+    from vaecli.analysis.sampling import sample as draw_samples
     from vaecli.plotting.grids import Panel, save_panels
-    from vaecli.seeding import generator
 
-    model = checkpoint.model.to(where)
-    names = class_names(checkpoint.config)
+    model = checkpoint.model.to(resolve_device(device))
+    names = class_names(checkpoint.config.dataset)
     if digit is not None:
-        check_digit(digit, checkpoint.config)
+        check_label(digit, checkpoint.config.dataset)
         if not model.conditional:
             raise UsageError(
                 f"--digit {digit}: {checkpoint.name} was trained without labels and draws whatever digit comes; "
                 "expected a conditional model, trained with: vaecli train --labels full"
             )
-    path = picture_path(out, checkpoint.folder, "sample.png")
-    noise = generator(where, "sample", seed)
-    labels = [None] if not model.conditional else [digit] if digit is not None else list(range(len(names)))
-    with torch.inference_mode():
-        # one row a label: every column is the same z, so that only the label changes within it
-        z = model.prior.rsample((n,), noise).repeat(len(labels), 1)
-        y = None if labels == [None] else model.condition(torch.tensor(labels, device=where).repeat_interleave(n))
-        likelihood = model.likelihood(z, y)
-        pictures = {"mean": likelihood.mean, "draw": likelihood.sample(generator=noise)}
-    about = "" if labels == [None] else f" of {names[digit]}" if digit is not None else f", {names[0]} to {names[-1]} by row"
-    shown = [each for each in ("mean", "draw") if kind in (each, "both")]
-    columns = n if len(labels) > 1 else min(n, 10)
-    save_panels(path, [[Panel(f"samples from the prior{about}: {each}s", pictures[each], columns)] for each in shown])
+    path = picture_path(out, checkpoint.path, "sample.png")
+    samples = draw_samples(model, n, labels=() if digit is None else (digit,), seed=seed)
+    about = "" if not samples.labels else f" of {names[digit]}" if digit is not None else f", {names[0]} to {names[-1]} by row"
+    columns = n if len(samples.labels) > 1 else min(n, 10)
+    rows = {"mean": samples.mean, "draw": samples.draw}
+    save_panels(
+        path,
+        [
+            [Panel(f"samples from the prior{about}: {name}s", images, columns)]
+            for name, images in rows.items()
+            if kind in (name, "both")
+        ],
+    )
     if as_json:
         console.result_json("sample", names_and_folders([checkpoint]), [path])
     else:

@@ -2,20 +2,21 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field
 from typing import Annotated, Any
 
 import typer
 
 from vaecli import registry
-from vaecli.config import LABEL_FRACTION, Config, flag, kind_of
-from vaecli.errors import UsageError
+from vaecli.command_line import flag
+from vaecli.config import LABEL_FRACTION, SETTINGS, kind_of
+from vaecli.errors import UsageError, shown
 
 
 def settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given."""
     own = [each for each in inspect.signature(command).parameters.values() if each.name != "settings"]
-    made = [_parameter(each) for each in fields(Config)]
+    made = [_parameter(each) for each in SETTINGS]
     names = {each.name for each in made}
 
     def wrapped(**given: Any) -> None:
@@ -59,16 +60,12 @@ def _default(each: "Field[Any]") -> str:
     if each.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     owners = [
-        f"{name}: {_shown(member.options[each.name])}"
+        f"{name}: {shown(member.defaults[each.name])}"
         for members in registry.REGISTRY.values()
         for name, member in members.items()
-        if each.name in member.options
+        if each.name in member.defaults
     ]
     return "; ".join(owners) if owners else "all"
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:

@@ -1,7 +1,6 @@
 """``vaecli train``."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +8,13 @@ import typer
 from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.options import OUTPUT, RUNS, AsJson, DataDir, Device, Quiet, example, no_stdout, without_effect
+from vaecli.cli.options import OUTPUT, AsJson, DataDir, Device, Quiet, example, no_stdout, without_effect
 from vaecli.cli.settings import settings_as_options
-from vaecli.cli.training_run import Start, has_epochs, run_name, train_run
-from vaecli.config import Config, merge, read_config
+from vaecli.cli.training import train_run
+from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError, printable
 from vaecli.provenance import Provenance
-from vaecli.runs.find import CONFIG, FILES
+from vaecli.runs.find import CONFIG, FILES, RUNS, has_epochs, read_config
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -64,9 +63,12 @@ def train(
         without_effect(context, "with --dry-run", "data_dir", "device", "name", "out", "resume", "overwrite")
         _print_layers(chosen, as_json)
         return
+
+    from vaecli.runs.start import Start
+
     same_data = not (data_dir or "dataset" in settings)
     start = Start(chosen, data_dir, made, same_data)
-    folder = out / (_checked_name(name) if name is not None else run_name(start))
+    folder = out / (_checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
     if has_epochs(folder):
@@ -76,7 +78,7 @@ def train(
             )
     elif resume and not (folder / CONFIG).exists():
         console.note(f"No run {folder} to go on with yet: starting it")
-    results = train_run(folder, start, given if resume else None, device, console.bar)
+    results = train_run(folder, start, given if resume else None, device)
     if as_json:
         told = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
         files = [folder / name for name in FILES if (folder / name).exists()]
@@ -86,25 +88,17 @@ def train(
 
 
 def _print_layers(chosen: Config, as_json: bool) -> None:
-    from vaecli.networks.summary import layers
+    from vaecli.analysis.architecture import HEADINGS, architecture
 
-    found = layers(chosen)
+    made = architecture(chosen)
     if as_json:
-        parameters = sum(each.parameters for each in found)
-        layers_told = [asdict(each) for each in found]
-        console.result_json("train", [], [], layers=layers_told, parameters=parameters, settings=chosen.to_json())
+        console.result_json("train", [], [], **made.to_json(), settings=chosen.to_json())
         return
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
-    for heading in ("layer", "kind", "from", "label", "to", "parameters", "of them from the label"):
-        table.add_column(heading, justify="right" if heading.startswith(("parameters", "of")) else "left", no_wrap=True)
-    for each in found:
-        shapes = [" x ".join(map(str, shape)) for shape in (each.inputs, each.outputs)]
-        label = f"+ {each.labels}" if each.labels else ""
-        counts = f"{each.parameters:,}", f"{each.label_parameters:,}" if each.labels else ""
-        table.add_row(each.name, each.kind, shapes[0], label, shapes[1], *counts)
-    total, by_label = (sum(getattr(each, name) for each in found) for name in ("parameters", "label_parameters"))
-    table.add_section()
-    table.add_row("all", "", "", "", "", f"{total:,}", f"{by_label:,}" if by_label else "")
+    for index, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="right" if index >= len(HEADINGS) - 2 else "left", no_wrap=True)
+    for row in made.cells():
+        table.add_row(*row)
     console.table(table)
 
 

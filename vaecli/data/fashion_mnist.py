@@ -10,7 +10,7 @@ from vaecli.data.download import download
 from vaecli.data.idx import SPLITS, read_folder
 from vaecli.data.images import Images
 from vaecli.errors import DataError, VaecliError
-from vaecli.runs.files import write_file
+from vaecli.files import write_file
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""
@@ -64,7 +64,7 @@ def _downloaded(folder: Path, split: str) -> Images:
     except (VaecliError, OSError) as error:
         raise DataError(
             f"fashion-mnist: found no whole copy on this machine, and cannot download one ({error}); "
-            "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with --data-dir"
+            "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with {data_dir=}"
         ) from None
     return read_folder(folder, split, FASHION_MNIST.class_names)
 

@@ -2,17 +2,16 @@
 
 from functools import cache, cached_property
 from pathlib import Path
-from typing import cast
 
 from vaecli import registry
-from vaecli.data.dataset import Dataset
-from vaecli.data.idx import read_folder
+from vaecli.data.idx import SPLITS, read_folder
 from vaecli.data.images import Images
-from vaecli.errors import DataError
+from vaecli.device import configure_torch
+from vaecli.errors import DataError, UsageError
 from vaecli.provenance import DataRecord
 
 
-def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: int | None = None) -> Images:
+def load_images(dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None) -> Images:
     """One split of a registered data set.
 
     Args:
@@ -22,10 +21,21 @@ def load_images(dataset: str, split: str, data_dir: Path | None = None, limit: i
         limit: keep only the first `limit` images.
 
     Raises:
+        UsageError: there is no such data set or split.
         DataError: it cannot be found or read, or holds no image.
+
+    Example:
+        >>> digits = vaecli.load_images("mnist", "test", limit=1000)
+        >>> digits.pixels.shape, digits.labels[:5].tolist()
+        (torch.Size([1000, 784]), [7, 2, 1, 0, 4])
     """
-    known = cast(Dataset, registry.load("dataset", dataset))
-    images = known.read(split) if data_dir is None else read_folder(data_dir, split, known.class_names)
+    configure_torch()
+    if split not in SPLITS:
+        raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
+    if limit is not None and limit < 1:
+        raise UsageError("{limit}: expected a whole number from 1", limit=limit)
+    known = registry.load("dataset", dataset)
+    images = known.read(split) if data_dir is None else read_folder(Path(data_dir), split, known.class_names)
     if not len(images):
         raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
     return images if limit is None else images[:limit]
@@ -59,7 +69,7 @@ class Source:
     @property
     def own(self) -> bool:
         """Whether `folder` holds other images than the data set's."""
-        known = cast(Dataset, registry.load("dataset", self.dataset))
+        known = registry.load("dataset", self.dataset)
         return self.folder is not None and (self.record.train, self.record.test) != (known.digests["train"], known.digests["test"])
 
 
@@ -79,5 +89,5 @@ def expect(images: Images, split: str, digest: str, place: str, run: str) -> Non
     if images.digest != digest:
         raise DataError(
             f"{place}: its {split} images have SHA-256 {images.digest[:12]}..., those of the run {run} have {digest[:12]}...; "
-            "give the folder that holds the run's with --data-dir DIR"
+            "give the folder that holds the run's with {data_dir=DIR}"
         )

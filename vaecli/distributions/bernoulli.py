@@ -24,12 +24,12 @@ class Bernoulli(PixelLikelihood):
 
     @staticmethod
     def grey(pixels: Tensor) -> NoReturn:
-        """There is no grey Bernoulli pixel.
+        """Refuses: a Bernoulli pixel is 0 or 1, never grey.
 
         Raises:
             UsageError: always.
         """
-        raise UsageError("--binarize none with --likelihood bernoulli: a Bernoulli pixel is 0 or 1; use --binarize threshold")
+        raise UsageError("{binarize=none} with {likelihood=bernoulli}: a Bernoulli pixel is 0 or 1; use {binarize=threshold}")
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (...), of images in {0, 1}, shape (..., 784)."""
@@ -39,7 +39,7 @@ class Bernoulli(PixelLikelihood):
         result: Tensor = _LogProb.apply(logits.reshape(-1, *value.shape), value)
         return result.view(logits.shape[:-1])
 
-    def log_prob_of_each(self, value: Tensor) -> Tensor:
+    def pairwise_log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (G, N): logits x - sum softplus(logits)."""
         logits = self.logits.float()
         return torch.addmm(-F.softplus(logits).sum(-1, keepdim=True), logits, value.T)
@@ -55,12 +55,12 @@ class Bernoulli(PixelLikelihood):
 
     @classmethod
     def output_for(cls, mean: Tensor) -> Tensor:
-        """The log odds, of means held within [0.001, 0.999] (Burda et al. 2015, their code)."""
+        """The log odds of the means, clamped to [0.001, 0.999] (Burda et al. 2015, their code)."""
         return torch.logit(mean, eps=1e-3).unsqueeze(-2)
 
 
 class _LogProb(torch.autograd.Function):
-    """Sum of x l - softplus(l) of logits (K, ..., D) and images (..., D); the gradient x - sigmoid(l) is found on the way and kept.
+    """Sum of x l - softplus(l) of logits (K, ..., D) and images (..., D); keeps the gradient x - sigmoid(l).
 
     With s = sigmoid(l), softplus(l) = max(l, 0) - log max(s, 1 - s), and one logarithm is taken of the product over many pixels.
     """
@@ -91,7 +91,7 @@ class _LogProb(torch.autograd.Function):
 
 
 _BLOCK = 1 << 19
-"""Pixels at work at once on a CPU, so that what is made of them stays in its cache."""
+"""Pixels in a block on a CPU, so that intermediate results stay in its cache."""
 
 _FACTORS = 112
-"""Of at most so many pixels, each at least 1/2, a product is still a normal number in float32."""
+"""Factors in a product, at most: 112 factors of at least 1/2 give a normal float32."""

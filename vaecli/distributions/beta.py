@@ -16,8 +16,8 @@ class Beta(PixelLikelihood):
     """Independent pixels x in (0, 1): log p(x) = sum_i (a_i - 1) log x_i + (b_i - 1) log(1 - x_i) - log B(a_i, b_i).
 
     a = 2 softplus(raw) / log 2, and b likewise: exactly (2, 2), the report's shape (its eq. 4), where the decoder starts. A
-    pixel that is black in every image would drive both to infinity, since a density has no greatest value; they are held
-    between 2e-5 and 500, where the density is about as wide as one of the 256 greys.
+    pixel that is black in every image would drive both to infinity, since a density has no upper bound; they are clamped
+    to between 2e-5 and 500, where the density is about as wide as one of the 256 greys.
     """
 
     outputs_per_pixel = 2
@@ -39,7 +39,7 @@ class Beta(PixelLikelihood):
         alpha, beta = self.concentrations
         return ((alpha - 1) * value.log() + (beta - 1) * torch.log1p(-value) - _log_b(alpha, beta)).sum(-1)
 
-    def log_prob_of_each(self, value: Tensor) -> Tensor:
+    def pairwise_log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (G, N)."""
         alpha, beta = self.concentrations
         ones = torch.addmm(-_log_b(alpha, beta).sum(-1, keepdim=True), alpha - 1, value.log().T)
@@ -54,17 +54,18 @@ class Beta(PixelLikelihood):
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Pixels in (0, 1), shape (*sample_shape, ..., 784)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        # in double, since a gamma variable of a small concentration is often smaller than float32 can say
+        # float64: a gamma variable of a small concentration is often below the range of float32
         ones, zeros = (
-            torch._standard_gamma(each.double().expand(shape).contiguous(), generator=generator) for each in self.concentrations
+            torch._standard_gamma(shape_parameter.double().expand(shape).contiguous(), generator=generator)
+            for shape_parameter in self.concentrations
         )
         return (ones / (ones + zeros)).float().clamp(1e-7, 1 - 1e-7)
 
     @classmethod
     def output_for(cls, mean: Tensor) -> Tensor:
-        """With alpha + beta = 4, as where the decoder starts."""
-        wanted = torch.stack((4 * mean, 4 * (1 - mean))).clamp(min=1e-3) * math.log(2) / 2
-        return wanted + torch.log(-torch.expm1(-wanted))
+        """The output with alpha + beta = 4, the sum at which the decoder starts."""
+        softplus = torch.stack((4 * mean, 4 * (1 - mean))).clamp(min=1e-3) * math.log(2) / 2
+        return softplus + torch.log(-torch.expm1(-softplus))
 
 
 def _log_b(alpha: Tensor, beta: Tensor) -> Tensor:

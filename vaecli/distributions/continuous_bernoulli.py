@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaecli.distributions.pixels import PixelLikelihood
 
-_SMALL = 0.3  # below this |logit| a series is used: its error is under 1e-8 there; clamps lie apart from it, as they stop gradients
+_SMALL = 0.3  # |logit| below which a series is used, with an error under 1e-8; the clamps lie elsewhere, since they stop gradients
 
 
 class ContinuousBernoulli(PixelLikelihood):
@@ -31,7 +31,7 @@ class ContinuousBernoulli(PixelLikelihood):
         """Nats, shape (...), of images in [0, 1], shape (..., 784); a density, so it may be positive."""
         return (value * self.logits - _log_partition(self.logits)).sum(-1)
 
-    def log_prob_of_each(self, value: Tensor) -> Tensor:
+    def pairwise_log_prob(self, value: Tensor) -> Tensor:
         """Nats, shape (G, N)."""
         return torch.addmm(-_log_partition(self.logits).sum(-1, keepdim=True), self.logits, value.T)
 
@@ -50,7 +50,7 @@ class ContinuousBernoulli(PixelLikelihood):
 
     @classmethod
     def output_for(cls, mean: Tensor) -> Tensor:
-        """By bisection: the mean rises with the logit."""
+        """The logits, by bisection: the mean rises with the logit."""
         low, high = torch.full_like(mean, -1e3), torch.full_like(mean, 1e3)
         for _ in range(60):
             middle = (low + high) / 2

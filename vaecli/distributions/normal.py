@@ -9,50 +9,50 @@ from torch.distributions import Distribution, register_kl
 
 
 class DiagonalNormal(Distribution):
-    """N(mu, diag(sigma^2)) over latents.
+    """N(loc, diag(sigma^2)) over latents.
 
     Args:
-        mu: means, shape (..., D).
-        log_sigma: logarithms of the standard deviations, shape (..., D).
+        loc: means, shape (..., D).
+        log_scale: logarithms of the standard deviations, shape (..., D).
     """
 
     arg_constraints: dict[str, Any] = {}
     has_rsample = True
 
-    def __init__(self, mu: Tensor, log_sigma: Tensor) -> None:
-        self.mu, self.log_sigma = mu, log_sigma
-        super().__init__(mu.shape[:-1], mu.shape[-1:], validate_args=False)
+    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc, self.log_scale = loc, log_scale
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
     @property
     def mean(self) -> Tensor:
-        """The means mu, shape (..., D)."""
-        return self.mu
+        """The means loc, shape (..., D)."""
+        return self.loc
 
     @property
     def stddev(self) -> Tensor:
         """The standard deviations sigma, shape (..., D)."""
-        return self.log_sigma.exp()
+        return self.log_scale.exp()
 
     @property
     def variance(self) -> Tensor:
         """The variances sigma^2, shape (..., D)."""
-        return (2 * self.log_sigma).exp()
+        return (2 * self.log_scale).exp()
 
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Latents mu + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
+        """Latents loc + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        eps = torch.randn(shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
-        return self.mu + self.stddev * eps
+        eps = torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype)
+        return self.loc + self.stddev * eps
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log density of latents of shape (..., D), in nats, shape (...)."""
-        eps = (value - self.mu) * (-self.log_sigma).exp()
-        return (-0.5 * eps.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)).sum(-1)
+        eps = (value - self.loc) * (-self.log_scale).exp()
+        return (-0.5 * eps.square() - self.log_scale - 0.5 * math.log(2 * math.pi)).sum(-1)
 
 
 @register_kl(DiagonalNormal, DiagonalNormal)  # type: ignore[untyped-decorator]
 def _kl(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     """KL(q || p) in nats, in closed form (Kingma & Welling 2014, appendix B, for any two diagonal Gaussians)."""
-    log_ratio = 2 * (q.log_sigma - p.log_sigma)
-    distance = (q.mu - p.mu) * (-p.log_sigma).exp()
+    log_ratio = 2 * (q.log_scale - p.log_scale)
+    distance = (q.loc - p.loc) * (-p.log_scale).exp()
     return 0.5 * (log_ratio.expm1() - log_ratio + distance.square()).sum(-1)

@@ -1,4 +1,4 @@
-"""What all likelihoods share."""
+"""The base class of all likelihoods."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
@@ -30,7 +30,7 @@ class PixelLikelihood(Distribution, ABC):
     @staticmethod
     @abstractmethod
     def grey(pixels: Tensor) -> Tensor:
-        """Bytes of any shape to the values that this is a distribution over, for ``--binarize none``."""
+        """Values in the support of this distribution, from bytes of any shape, for ``binarize="none"``."""
 
     @abstractmethod
     def log_prob(self, value: Tensor) -> Tensor:
@@ -40,8 +40,8 @@ class PixelLikelihood(Distribution, ABC):
         """
 
     @abstractmethod
-    def log_prob_of_each(self, value: Tensor) -> Tensor:
-        """The log density of every one of N images under every distribution of a batch of shape (G,).
+    def pairwise_log_prob(self, value: Tensor) -> Tensor:
+        """The log density of all N images under all G distributions of a batch.
 
         Args:
             value: images, shape (N, 784).

@@ -79,15 +79,15 @@ def log_likelihoods(
                 images = x[filled]
                 if of_parts:
                     each = zip(of_parts, parts, strict=True)
-                    value = torch.stack([marginal.log_prob_of_each(images[:, part]) for marginal, part in each])
+                    value = torch.stack([marginal.pairwise_log_prob(images[:, part]) for marginal, part in each])
                 else:
-                    value = likelihood.log_prob_of_each(images)
+                    value = likelihood.pairwise_log_prob(images)
                 yield some, slice(start, start + len(z)), z, value[..., : len(some)]
 
 
 def reach_of(q: DiagonalNormal) -> float:
     """How far a grid has to go for these posteriors and for the prior."""
-    return max(REACH, float((q.mu.abs() + REACH * q.stddev).max()))
+    return max(REACH, float((q.loc.abs() + REACH * q.stddev).max()))
 
 
 def reaches_of(q: DiagonalNormal) -> Tensor:
@@ -95,5 +95,5 @@ def reaches_of(q: DiagonalNormal) -> Tensor:
 
     In steps of a quarter, so that many images share a grid, and which one does not depend on the other images.
     """
-    wanted = (q.mu.abs() + REACH * q.stddev).amax(-1).double().cpu() / REACH
+    wanted = (q.loc.abs() + REACH * q.stddev).amax(-1).double().cpu() / REACH
     return REACH * 1.25 ** (wanted.clamp(min=1).log() / math.log(1.25)).ceil()

@@ -12,7 +12,7 @@ from torch.distributions import kl_divergence
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.distributions.normal import DiagonalNormal
-from vaecli.evaluation.likelihood_table import BLOCK, Table, worthwhile
+from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
@@ -74,7 +74,7 @@ def evaluate(model: VAE, images: Images, draws: int = 1) -> Evaluation:
         if draws > 1:
             more = model.likelihood(q.rsample((draws - 1,), more_noise), y).log_prob(x).cpu().double()
             variances.append(torch.cat((parts[-1][:1], more)).var(0))
-        means.append(q.mu.cpu())
+        means.append(q.loc.cpu())
     reconstruction, kl = torch.cat(parts, 1)
     active_units = int((torch.cat(means).var(0, correction=0) > ACTIVE).sum())
     return Evaluation(reconstruction, kl, torch.cat(variances) if variances else None, active_units)
@@ -128,7 +128,7 @@ def importance_bound(
 ) -> ImportanceBound:
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.
 
-    With one or two latents and many particles log p(x|z) is read off a `Table`, to within a hundredth of a nat.
+    With one or two latents and many particles log p(x|z) is read off a `LikelihoodTable`, to within a hundredth of a nat.
 
     Args:
         model: on the same device as `images`.
@@ -151,10 +151,10 @@ def importance_bound(
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
         q, p = model.posterior(x, y), model.prior
-        table = Table(model, x, block, q) if worthwhile(model, len(images), k) else None
+        table = LikelihoodTable(model, x, block, q) if worthwhile(model, len(images), k) else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, ROWS // particles)):
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
-            q_rows, y_rows = DiagonalNormal(q.mu[rows], q.log_sigma[rows]), None if y is None else y[rows]
+            q_rows, y_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows]), None if y is None else y[rows]
             for done in range(0, k, particles):
                 size = (min(particles, k - done),)
                 z = q_rows.rsample(size, noise)

@@ -29,11 +29,11 @@ BLOCK = 500
 
 def worthwhile(model: VAE, images: int, k: int) -> bool:
     """Whether decoding k latents for each image is at least four times the work of decoding the grid."""
-    size = model.config.latent_dim
+    size = model.latent_dim
     return size in SIDE and k >= 500 and k * images >= 4 * SIDE[size] ** size
 
 
-class Table:
+class LikelihoodTable:
     """log p(x | z, y) of N images over the latent space.
 
     Args:
@@ -48,7 +48,7 @@ class Table:
 
     def __init__(self, model: VAE, x: Tensor, images: Images, q: DiagonalNormal) -> None:
         self._model, self._x, self._y = model, x, model.condition(images.labels)
-        size = model.config.latent_dim
+        size = model.latent_dim
         self._grid = Grid(size, SIDE[size], reach_of(q))
         self._values = x.new_empty(len(x), SIDE[size] ** size)
         for members, where, _, log_likelihood in self._grid.log_likelihoods(model, x, images.labels):
@@ -56,7 +56,7 @@ class Table:
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
         for part in rows.split(500):
-            z = DiagonalNormal(q.mu[part], q.log_sigma[part]).rsample((TRIALS,), generator(x.device, "table"))
+            z = DiagonalNormal(q.loc[part], q.log_scale[part]).rsample((TRIALS,), generator(x.device, "table"))
             y = None if self._y is None else self._y[part]
             errors = self.log_prob(z, part) - model.likelihood(z, y).log_prob(x[part])
             self.good[part] = (errors.abs() < TOLERANCE).all(0)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecli.analysis.latents import encode
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
+from vaecli.evaluation.encode import encode
 from vaecli.evaluation.grid import Grid, log_likelihoods, reaches_of
 from vaecli.model import VAE
 from vaecli.seeding import generator
@@ -90,13 +90,13 @@ def exact_log_prob_of_parts(model: VAE, x: Tensor, labels: Tensor, seen: Tensor,
     check_size(model)
     model.eval()
     encoded = [model.posterior(each[None], model.condition(label[None])) for each, label in zip(x, labels, strict=True)]
-    whole = DiagonalNormal(torch.cat([q.mu for q in encoded]), torch.cat([q.log_sigma for q in encoded]))
+    whole = DiagonalNormal(torch.cat([q.loc for q in encoded]), torch.cat([q.log_scale for q in encoded]))
     return _resolve(model, x, labels, [posterior, whole], seen, None)
 
 
 def grid_covers(model: VAE) -> bool:
     """Whether the latent space has one or two dimensions; a grid over more is too large."""
-    return model.config.latent_dim in START
+    return model.latent_dim in START
 
 
 def check_size(model: VAE) -> None:
@@ -105,9 +105,9 @@ def check_size(model: VAE) -> None:
     Raises:
         UsageError: it has more than two dimensions.
     """
-    size = model.config.latent_dim
+    size = model.latent_dim
     if not grid_covers(model):
-        raise UsageError(f"--exact: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
+        raise UsageError(f"{{exact=}}: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
 
 
 def _resolve(
@@ -119,7 +119,7 @@ def _resolve(
     on_share: Callable[[int, float], None] | None,
 ) -> Quadrature:
     """Every image's values on ever finer grids, as far as it needs them."""
-    size = model.config.latent_dim
+    size = model.latent_dim
     reaches = torch.stack([reaches_of(q) for q in posteriors]).amax(0)
     narrowest = torch.stack([q.stddev.amin(-1).double().cpu() for q in posteriors]).amin(0)
     value = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=torch.float64)

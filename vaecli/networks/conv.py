@@ -19,11 +19,11 @@ class Conv:
     """4 x 4 convolutions of stride 2 and dense layers, with ReLU between them; the label goes into the first dense layer.
 
     Attributes:
-        channels: of the encoder's convolutions; each halves the side, so that there are one or two.
-        hidden: units of the encoder's dense layers; the decoder has all of this in the opposite order.
+        channels: channels of the encoder's convolutions, one or two of them, since each halves the side.
+        hidden: units of the encoder's dense layers; the decoder has the layers in the opposite order.
 
     Raises:
-        UsageError: more convolutions than the image can be halved.
+        UsageError: there are more than two convolutions.
     """
 
     channels: tuple[int, ...]
@@ -32,8 +32,9 @@ class Conv:
     def __post_init__(self) -> None:
         """Checks that the sides stay whole."""
         if len(self.channels) > _HALVINGS:
-            given = ",".join(map(str, self.channels))
-            raise UsageError(f"--channels {given}: expected one or two, since {SIDE} pixels can be halved only twice")
+            raise UsageError(
+                f"{{channels}}: expected one or two, since {SIDE} pixels can be halved only twice", channels=self.channels
+            )
 
     def encoder(self, labels: int, outputs: int) -> nn.Module:
         """Images (..., 784) and labels (B, labels) to (..., outputs)."""

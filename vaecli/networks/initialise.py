@@ -1,4 +1,4 @@
-"""The state in which training starts."""
+"""Weights and biases at the start of training."""
 
 import math
 

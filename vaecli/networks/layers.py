@@ -1,7 +1,21 @@
-"""Layers that both architectures use."""
+"""The layers and the protocol that architectures share."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Architecture(Protocol):
+    """Makes the two networks of a VAE; labels of 0 mean that the networks see none."""
+
+    def encoder(self, labels: int, outputs: int) -> nn.Module:
+        """Images (..., 784) and labels (B, labels) to (..., outputs)."""
+        ...
+
+    def decoder(self, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, 784)."""
+        ...
 
 
 class LabelledLinear(nn.Linear):
@@ -20,9 +34,9 @@ class LabelledLinear(nn.Linear):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(..., inputs) and (B, labels) or None to (..., outputs); y is shared by all particles of x.
 
-        Without y in a layer that has room for it the label counts as unknown: zeros.
+        In a layer with inputs for labels, None means an unknown label: zeros.
         """
         if self.labels:
-            shown = x.new_zeros(*x.shape[:-1], self.labels) if y is None else y.to(x.dtype).expand(*x.shape[:-1], -1)
-            x = torch.cat((x, shown), -1)
+            label = x.new_zeros(*x.shape[:-1], self.labels) if y is None else y.to(x.dtype).expand(*x.shape[:-1], -1)
+            x = torch.cat((x, label), -1)
         return super().forward(x)

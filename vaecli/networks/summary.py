@@ -1,4 +1,4 @@
-"""What a model is made of, layer by layer, found out without taking memory for it."""
+"""The layers of networks, computed on the meta device without their memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,24 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaecli.config import Config
-from vaecli.data.images import CLASSES, SIDE
-from vaecli.model import skeleton
+from vaecli.data.images import SIDE
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer as an image or a latent passes it.
+    """One layer of a network.
 
     Attributes:
         network: ``encoder`` or ``decoder``.
         name: its name in the checkpoint.
-        kind: what it is, such as ``Linear``.
-        inputs: the shape that goes in for one image, without the label.
-        labels: how many inputs of it are the label.
-        outputs: the shape that comes out.
+        kind: its class, such as ``Linear``.
+        inputs: the input shape of one image, without the label.
+        labels: how many of its inputs are the label.
+        outputs: the output shape of one image.
         parameters: weights and biases.
-        label_parameters: those of them that multiply the label.
+        label_parameters: how many of these multiply the label.
     """
 
     network: str
@@ -36,17 +34,24 @@ class Layer:
     label_parameters: int
 
 
-def layers(config: Config) -> list[Layer]:
-    """The layers of the encoder and of the decoder, in the order in which they are passed."""
-    model = skeleton(config)
-    found: list[Layer] = []
+def layers(encoder: nn.Module, decoder: nn.Module, latent_dim: int, labels: int) -> list[Layer]:
+    """The layers of the encoder and of the decoder, in the order of the forward pass.
+
+    Args:
+        encoder: on the meta device, where nothing is computed.
+        decoder: likewise.
+        latent_dim: size of the latent space.
+        labels: entries of y that they see.
+    """
+    networks = {"encoder": encoder, "decoder": decoder}
+    rows: list[Layer] = []
 
     def watch(network: str, name: str, layer: nn.Module) -> None:
         def passed(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
             labels = getattr(module, "labels", 0)
             count = sum(parameter.numel() for parameter in module.parameters())
             shape = tuple(inputs[0].shape[1:])
-            found.append(
+            rows.append(
                 Layer(
                     network,
                     f"{network}.{name}",
@@ -61,15 +66,15 @@ def layers(config: Config) -> list[Layer]:
 
         layer.register_forward_hook(passed)
 
-    for network in ("encoder", "decoder"):
-        for name, layer in getattr(model, network).named_modules():
+    for network, module in networks.items():
+        for name, layer in module.named_modules():
             if next(layer.parameters(recurse=False), None) is not None:
                 watch(network, name, layer)
     with torch.device("meta"):
-        y = torch.empty(1, CLASSES) if model.conditional else None
-        model.encoder(torch.empty(1, SIDE * SIDE), y)
-        model.decoder(torch.empty(1, config.latent_dim), y)
-    return found
+        y = torch.empty(1, labels) if labels else None
+        encoder(torch.empty(1, SIDE * SIDE), y)
+        decoder(torch.empty(1, latent_dim), y)
+    return rows
 
 
 def _kind(layer: nn.Module) -> str:

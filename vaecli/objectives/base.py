@@ -1,4 +1,4 @@
-"""What every objective gives, and how it is made from the settings."""
+"""The result of every objective, and the objective of a run's settings."""
 
 from typing import NamedTuple, Protocol
 
@@ -34,6 +34,5 @@ class Objective(Protocol):
 
 def make_objective(config: Config) -> Objective:
     """The objective that the settings ask for, with its options."""
-    options = registry.find("objective", config.objective).options
-    objective: Objective = registry.load("objective", config.objective)(**{name: getattr(config, name) for name in options})
-    return objective
+    options = registry.find("objective", config.objective).defaults
+    return registry.load("objective", config.objective)(**{name: getattr(config, name) for name in options})

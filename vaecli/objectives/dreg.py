@@ -24,15 +24,15 @@ class DReG:
         k: particles.
     """
 
-    k: int = 5
+    k: int
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)
         log_likelihood = model.likelihood(z, y).log_prob(x)
-        # only by way of z: the score of q has mean zero, and leaving it out is the first half of the method
-        log_q = DiagonalNormal(q.mu.detach(), q.log_sigma.detach()).log_prob(z)
+        # a gradient through z alone: the score of q has mean zero, and leaving it out is the first half of the method
+        log_q = DiagonalNormal(q.loc.detach(), q.log_scale.detach()).log_prob(z)
         log_w = log_likelihood + model.prior.log_prob(z) - log_q
         if z.requires_grad:
             weights = log_w.detach().softmax(0).unsqueeze(-1)

@@ -15,12 +15,12 @@ class ELBO:
     """E_q[log p(x|z)] - kl_weight * KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 10; beta-VAE: Higgins et al. 2017, eq. 4).
 
     Attributes:
-        k: particles in the estimate of the expectation; more of them lower its variance and leave its mean.
-        kl_weight: 1 for the ELBO; anything else is no bound on log p(x).
+        k: particles in the estimate of the expectation; more lower its variance and leave its mean.
+        kl_weight: 1 for the ELBO; below 1 the value may exceed log p(x).
     """
 
-    k: int = 1
-    kl_weight: float = 1.0
+    k: int
+    kl_weight: float
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
         """Nats per image, shape (B,)."""

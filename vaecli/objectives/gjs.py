@@ -1,4 +1,4 @@
-"""The skew geometric Jensen-Shannon divergence in the place of KL."""
+"""The skew geometric Jensen-Shannon divergence instead of KL."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class GJS:
         alpha: skew, from 0, which is KL(q || p), to 1, which is KL(p || q).
     """
 
-    k: int = 1
-    alpha: float = 0.5
+    k: int
+    alpha: float
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
         """Nats per image, shape (B,)."""
@@ -42,4 +42,4 @@ def geometric_mean(q: DiagonalNormal, p: DiagonalNormal, alpha: float) -> Diagon
     """The Gaussian proportional to q^alpha p^(1 - alpha): precisions, and precisions times means, are averaged."""
     q_precision, p_precision = alpha / q.variance, (1 - alpha) / p.variance
     precision = q_precision + p_precision
-    return DiagonalNormal((q_precision * q.mu + p_precision * p.mu) / precision, -0.5 * precision.log())
+    return DiagonalNormal((q_precision * q.loc + p_precision * p.loc) / precision, -0.5 * precision.log())

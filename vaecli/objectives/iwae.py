@@ -15,14 +15,14 @@ from vaecli.objectives.base import Bound
 class IWAE:
     """L_k = E[logsumexp_i log_w_i - log k] with log_w = log p(x|z) + log p(z) - log q(z|x).
 
-    Burda, Grosse & Salakhutdinov 2015, arXiv:1509.00519, eq. 8. Its gradient is theirs (eq. 14): logsumexp brings the normalised
-    weights by itself.
+    Burda, Grosse & Salakhutdinov 2015, arXiv:1509.00519, eq. 8. Its gradient is their eq. 14: the derivative of logsumexp is
+    the normalised weights.
 
     Attributes:
         k: particles; L_1 is the ELBO, and L_k rises towards log p(x) with k.
     """
 
-    k: int = 5
+    k: int
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
         """Nats per image, shape (B,)."""

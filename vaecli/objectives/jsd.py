@@ -1,4 +1,4 @@
-"""The Jensen-Shannon divergence in the place of KL."""
+"""The Jensen-Shannon divergence instead of KL."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class JSD:
     """E_q[log p(x|z)] - JSD(q(z|x) || p(z)), where JSD(q || p) = 1/2 KL(q || m) + 1/2 KL(p || m) and m = (q + p) / 2.
 
     Lin 1991, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37(1). Each of the two KL divergences
-    is estimated with samples from its own first argument. JSD lies between 0 and log 2, so that this is no bound on log p(x).
+    is estimated with samples from its own first argument. JSD lies between 0 and log 2, so the value is not a bound on log p(x).
 
     Attributes:
         k: particles, of the posterior and of the prior.
     """
 
-    k: int = 1
+    k: int
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
         """Nats per image, shape (B,)."""

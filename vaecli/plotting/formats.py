@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaecli.runs.files import write_file
+from vaecli.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,15 +1,14 @@
 """Grids of images with captions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from vaecli.data.images import SIDE
 from vaecli.errors import printable
@@ -47,16 +46,16 @@ def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
     """
     drawn = [[_draw(panel) for panel in row] for row in rows]
     margin = _TEXT
-    width = max(sum(each.width + margin for each in row) for row in drawn) + margin
-    height = sum(max(each.height for each in row) + margin for row in drawn) + margin
+    width = max(sum(picture.width + margin for picture in row) for row in drawn) + margin
+    height = sum(max(picture.height for picture in row) + margin for row in drawn) + margin
     page = Image.new("RGB", (width, height), _PAPER)
     top = margin
     for row in drawn:
         left = margin
-        for each in row:
-            page.paste(each, (left, top))
-            left += each.width + margin
-        top += max(each.height for each in row) + margin
+        for picture in row:
+            page.paste(picture, (left, top))
+            left += picture.width + margin
+        top += max(picture.height for picture in row) + margin
     save_image(path, page)
 
 
@@ -73,12 +72,20 @@ def side_by_side(columns: Sequence[tuple[str, Tensor]], tall: int = 10) -> list[
     return [list(chain(*blocks[start : start + across])) for start in range(0, len(blocks), across)]
 
 
+def grid(images: Tensor, columns: int) -> Tensor:
+    """Images of shape (N, 784) in rows of `columns`, with a line around each: values in [0, 1], shape (height, width)."""
+    images = images.detach().cpu().clamp(0, 1).view(-1, SIDE, SIDE)
+    columns = min(columns, len(images))
+    rows, cell = math.ceil(len(images) / columns), SIDE + _GAP
+    page = images.new_full((rows * cell + _GAP, columns * cell + _GAP), _LINE)
+    for number, image in enumerate(images):
+        top, left = (_GAP + cell * place for place in divmod(number, columns))
+        page[top : top + SIDE, left : left + SIDE] = image
+    return page
+
+
 def _draw(panel: Panel) -> Image.Image:
-    images = panel.images.detach().cpu().clamp(0, 1).view(-1, 1, SIDE, SIDE)
-    grid = make_grid(images, nrow=panel.columns, padding=_GAP, pad_value=_LINE)
-    if len(images) == 1:  # which make_grid leaves without a frame
-        grid = F.pad(grid, (_GAP,) * 4, value=_LINE)
-    picture = Image.fromarray((grid * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+    picture = Image.fromarray((grid(panel.images, panel.columns) * 255).round().to(torch.uint8).numpy()).convert("RGB")
     picture = picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)
     lines = [printable(line) for line in panel.caption.split("\n")]

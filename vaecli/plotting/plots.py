@@ -1,7 +1,6 @@
 """Plots with axes. Names of runs and classes are shown letter by letter: matplotlib would read a $ in them as TeX."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from torch import Tensor
 
+from vaecli.analysis.comparison import Curve
+from vaecli.analysis.latents import Cloud, Variances
 from vaecli.data.images import UNKNOWN
 from vaecli.errors import printable
 from vaecli.plotting.formats import save_figure
@@ -22,53 +22,39 @@ _SIDE = 6.0
 _COLOURS = [colormaps["tab10"](index) for index in range(10)]
 
 
-@dataclass(frozen=True)
-class Cloud:
-    """Points to scatter.
-
-    Attributes:
-        title: above the axes.
-        points: shape (N, 1), (N, 2) or (N, 3).
-        labels: shape (N,), which choose the colours.
-        class_names: for the legend.
-        axes: a name for each axis.
-    """
-
-    title: str
-    points: Tensor
-    labels: Tensor
-    class_names: tuple[str, ...]
-    axes: Sequence[str]
-
-
-def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] | None = None) -> None:
+def save_clouds(
+    path: Path, runs: Sequence[tuple[str, Cloud]], split: str = "test", view: tuple[float, float] | None = None
+) -> None:
     """Clouds side by side, each point in its label's colour, with axes and legends.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        clouds: one set of axes each; three coordinates are drawn in perspective, a single one above its label.
+        runs: for each its name and its cloud, which gets axes of its own; three coordinates are drawn in perspective, a single one
+            above its label.
+        split: what the images are called in the titles.
         view: azimuth and elevation in degrees, of three coordinates.
 
     Raises:
         VaecliError: the file cannot be written.
     """
-    figure = Figure(figsize=((_SIDE + 1) * len(clouds), _SIDE), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-    for index, cloud in enumerate(clouds):
+    figure = Figure(figsize=((_SIDE + 1) * len(runs), _SIDE), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    for index, (name, cloud) in enumerate(runs):
         deep = cloud.points.shape[1] == 3
-        axes = figure.add_subplot(1, len(clouds), index + 1, projection="3d" if deep else None)
+        axes = figure.add_subplot(1, len(runs), index + 1, projection="3d" if deep else None)
         for label in cloud.labels.unique().tolist():
             chosen = cloud.points[cloud.labels == label]
             if chosen.shape[1] == 1:
                 jitter = torch.rand(len(chosen), 1, generator=generator("cpu", "jitter")) * 0.8 - 0.4
                 chosen = torch.cat((chosen, label + jitter), 1)
-            name = "unknown" if label == UNKNOWN else cloud.class_names[label]
-            style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": _COLOURS[label % 10], "label": name}
+            class_name = "unknown" if label == UNKNOWN else cloud.class_names[label]
+            style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": _COLOURS[label % 10], "label": class_name}
             axes.scatter(*chosen.T.tolist(), **style)
-        _title(axes, cloud.title)
-        axes.set_xlabel(cloud.axes[0])
-        axes.set_ylabel(cloud.axes[1] if len(cloud.axes) > 1 else "label")
+        _title(axes, f"{name}: posterior means of {len(cloud.points):,} {split} images")
+        captions = _captions(cloud)
+        axes.set_xlabel(captions[0])
+        axes.set_ylabel(captions[1] if len(captions) > 1 else "label")
         if deep:
-            axes.set_zlabel(cloud.axes[2])  # type: ignore[attr-defined]
+            axes.set_zlabel(captions[2])  # type: ignore[attr-defined]
             if view:
                 axes.view_init(azim=view[0], elev=view[1])  # type: ignore[attr-defined]
         else:
@@ -77,44 +63,51 @@ def save_scatter(path: Path, clouds: Sequence[Cloud], view: tuple[float, float] 
     save_figure(path, figure, _DPI)
 
 
-def save_variances(path: Path, runs: Sequence[tuple[str, Tensor, Tensor]]) -> None:
+def _captions(cloud: Cloud) -> Sequence[str]:
+    if cloud.shares is None:
+        return cloud.columns
+    return [f"principal component {d} ({share:.0%} of the variance)" for d, share in enumerate(cloud.shares, 1)]
+
+
+def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
     """The posterior variance along each latent dimension, below each other for several runs.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        runs: for each its name, the variances sigma_d^2 of a batch, shape (N, D), and Var_x(mu_d), shape (D,).
+        runs: for each its name and its variances.
 
     Raises:
         VaecliError: the file cannot be written.
     """
     figure = Figure(figsize=(9, 3.6 * len(runs)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     rows = figure.subplots(len(runs), 1, squeeze=False, sharey=True)
-    for axes, (name, variances, spread) in zip(rows[:, 0], runs, strict=True):
-        images, dimensions = variances.shape
+    for axes, (name, variances) in zip(rows[:, 0], runs, strict=True):
+        variance, spread = variances.variance, variances.variance_of_means
+        images, dimensions = variance.shape
         at = torch.arange(1, dimensions + 1)
         jitter = torch.rand(images, dimensions, generator=generator("cpu", "jitter")) * 0.5 - 0.25
         axes.scatter(
-            (at + jitter).flatten().tolist(), variances.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=_COLOURS[0],
+            (at + jitter).flatten().tolist(), variance.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=_COLOURS[0],
             label=r"$\sigma_d^2$ of each image",
         )  # fmt: skip
-        axes.scatter(at.tolist(), variances.mean(0).tolist(), marker="_", s=400, color="black", label=r"mean $\sigma_d^2$")
+        axes.scatter(at.tolist(), variance.mean(0).tolist(), marker="_", s=400, color="black", label=r"mean $\sigma_d^2$")
         axes.scatter(at.tolist(), spread.tolist(), marker="D", s=30, color=_COLOURS[1], label=r"Var$_x(\mu_d)$")
         axes.set_yscale("log")
         axes.set_xticks(at.tolist() if dimensions <= 20 else at[4::5].tolist())
         axes.set_xlabel("latent dimension")
         axes.set_ylabel("variance")
-        _title(axes, f"{name}: {images} images, mean posterior variance {variances.mean():.4f}")
+        _title(axes, f"{name}: {images} images, mean posterior variance {variance.mean():.4f}")
         axes.grid(alpha=0.3)
         _legend(axes, formulas=True)
     save_figure(path, figure, _DPI)
 
 
-def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[float], Sequence[float]]]) -> None:
+def save_curves(path: Path, runs: Sequence[Curve]) -> None:
     """Loss and test -ELBO of runs over their epochs.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        runs: for each its name, the epochs, the losses and the test -ELBOs.
+        runs: their curves.
 
     Raises:
         VaecliError: the file cannot be written.
@@ -123,10 +116,10 @@ def save_curves(path: Path, runs: Sequence[tuple[str, Sequence[int], Sequence[fl
         figsize=(2 * _SIDE, max(0.75 * _SIDE, 0.25 * len(runs))), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     )
     left, right = figure.subplots(1, 2)
-    for index, (name, epochs, losses, tests) in enumerate(runs):
-        style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": name}
-        left.plot(epochs, losses, **style)
-        right.plot(epochs, tests, **style)
+    for index, curve in enumerate(runs):
+        style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": curve.name}
+        left.plot(curve.epochs, curve.losses, **style)
+        right.plot(curve.epochs, curve.test_losses, **style)
     for axes, title, what in ((left, "training", "loss (nats per image)"), (right, "test images", "-ELBO (nats per image)")):
         _title(axes, title)
         axes.set_xlabel("epoch")

@@ -3,13 +3,13 @@
 The report is "Variational AutoEncoder++", Feng Chen and Fanxuan Guo, University of Toronto, 2021.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vaecli.config import flag
+from vaecli.command_line import flag
+from vaecli.errors import shown
 
 Settings = Mapping[str, Any]
 
@@ -33,21 +33,25 @@ class Figure:
         number: the report's.
         title: what it shows.
         claim: what the report says of it.
-        trains: the settings of the runs that it shows, which `draw` is given the names of.
-        draw: the command that draws it, and its options.
-        quick: options for a quick pass, with their values; they replace those of `draw`.
+        trains: the settings of the runs that it shows.
+        command: the command that draws it.
+        options: that command's options, as in Python.
+        quick: those of a quick pass, which replace them.
         also: settings of runs that are measured beside it but not drawn.
         shows: which of several pictures that ``compare`` draws.
+        measures: whether the numbers that ``compare`` measures are needed to judge it.
     """
 
     number: int
     title: str
     claim: str
     trains: tuple[Settings, ...]
-    draw: tuple[str, ...]
-    quick: Mapping[str, str] = field(default_factory=dict)
+    command: str
+    options: Settings = field(default_factory=dict)
+    quick: Settings = field(default_factory=dict)
     also: tuple[Settings, ...] = ()
     shows: tuple[str, ...] = ("reconstructions", "samples")
+    measures: bool = False
 
     @cached_property
     def folder(self) -> str:
@@ -56,29 +60,29 @@ class Figure:
 
     @property
     def draws(self) -> bool:
-        """Whether `draw` is of runs; figure 5 is of an architecture, which needs no training."""
-        return self.draw[0] != "train"
+        """Whether it is a picture of runs; figure 5 is of an architecture, which needs no training."""
+        return self.command != "train"
 
-    def words(self, runs: Sequence[str], more: Mapping[str, str]) -> list[str]:
+    def options_for(self, quick: bool) -> dict[str, Any]:
+        """The options that it is drawn with, in a quick pass or in a whole one."""
+        more: dict[str, Any] = {}
+        if self.command == "compare":
+            more |= {} if "k" in self.options else {"k": (0,)}  # no other figure is judged by a bound
+            more |= {"limit": 500} if quick else {}
+        return {**self.options, **more, **(self.quick if quick else {})}
+
+    def words(self, runs: Sequence[str], options: Settings) -> list[str]:
         """The words of the command line that draws it.
 
         Args:
             runs: the runs' names or folders.
-            more: options with their values, which replace those of `draw`.
+            options: in Python's words; True for those without a value.
         """
-        options = list(self.draw[1:])
-        for option, value in more.items():
-            if option in options:
-                options[options.index(option) + 1] = value
-            else:
-                options += [option, value]
-        return [self.draw[0], *runs, *options]
+        return [self.command, *runs, *(word for name, value in options.items() for word in _words(name, value))]
 
 
-def train_command(settings: Settings, name: str | None = None) -> str:
-    """The line that trains a run with these settings, under its own name or another."""
-    words = [word for setting, value in settings.items() for word in (flag(setting), str(value))]
-    return shlex.join(["vaecli", "train", *words, *(["--name", name] if name else [])])
+def _words(name: str, value: object) -> list[str]:
+    return [flag(name)] if value is True else [flag(name), shown(value)]
 
 
 FIGURES = (
@@ -87,14 +91,14 @@ FIGURES = (
         "Latent spaces in three and in two dimensions",
         "With a third dimension it is clear where each group of digits lies: the space is more expressive.",
         (Z3, Z2),
-        ("latent-plot",),
+        "latent-plot",
     ),
     Figure(
         2,
         "Samples from the prior, two and three dimensions",
         "Samples from the 3-D model are more realistic than those from the 2-D model.",
         (Z2, Z3),
-        ("compare",),
+        "compare",
         shows=("samples",),
     ),
     Figure(
@@ -102,29 +106,32 @@ FIGURES = (
         "Training loss, two and three dimensions",
         "The 3-D model reaches the lower loss.",
         (Z2, Z3),
-        ("compare",),
+        "compare",
         shows=("losses",),
+        measures=True,
     ),
     Figure(
         4,
         "Variance along each latent dimension",
         "With more latent dimensions the variance along each of them rises.",
         (Z2, Z3),
-        ("latent-plot", "--variance"),
+        "latent-plot",
+        {"variance": True},
     ),
     Figure(
         5,
         "Encoder and decoder with labels",
         "Encoder and decoder are both fed the label as a one-hot vector.",
         (),
-        ("train", "--labels", "full", "--latent-dim", "3", "--dry-run"),
+        "train",
+        {"labels": "full", "latent_dim": 3, "dry_run": True},
     ),
     Figure(
         6,
         "Latent space in three dimensions, given the labels",
         "The report shows this space and says nothing of it.",
         (FULL,),
-        ("latent-plot",),
+        "latent-plot",
         also=(Z3,),
     ),
     Figure(
@@ -132,21 +139,24 @@ FIGURES = (
         "Complete and incomplete labels",
         "With complete labels the digits are clear, with incomplete ones they are blurry.",
         (FULL, PARTIAL),
-        ("compare", "--n", "10"),
+        "compare",
+        {"n": 10},
+        measures=True,
     ),
     Figure(
         8,
         "Fashion-MNIST",
         "The type of clothing is easy to recognise, but details are missing.",
         (FASHION,),
-        ("compare",),
+        "compare",
+        measures=True,
     ),
     Figure(
         9,
         "The Jensen-Shannon divergence in the place of KL",
         "Reconstructed digits are similar to those of the baseline, which has KL.",
         (JSD,),
-        ("compare",),
+        "compare",
         also=(Z2,),
     ),
     Figure(
@@ -154,16 +164,19 @@ FIGURES = (
         "Losses of IWAE, k = 5 and k = 10",
         "k = 10 has the smaller loss, by 11 nats, since the bound is tighter with more particles.",
         (IWAE5, IWAE10),
-        ("compare", "--k", "500", "--limit", "2000"),
-        {"--k": "50", "--limit": "200"},
+        "compare",
+        {"k": (500,), "limit": 2000},
+        {"k": (50,), "limit": 200},
         shows=("losses",),
+        measures=True,
     ),
     Figure(
         11,
         "Reconstructions of IWAE, k = 5 and k = 10",
         "Those with k = 10 are clearer, cleaner and closer to the digits.",
         (IWAE5, IWAE10),
-        ("compare", "--n", "3"),
+        "compare",
+        {"n": 3},
         shows=("reconstructions",),
     ),
     Figure(
@@ -171,7 +184,7 @@ FIGURES = (
         "Beta likelihood on grey pixels",
         "Reconstructions are blurry and hard to tell apart.",
         (BETA,),
-        ("compare",),
+        "compare",
         also=(Z2,),
     ),
     Figure(
@@ -179,14 +192,16 @@ FIGURES = (
         "The bottom of a digit from its top",
         "The shape of the bottom follows the shape of the top.",
         (Z2,),
-        ("inpaint", "--digit", "0", "--n", "20"),
-        {"--n": "5", "--steps": "100"},
+        "inpaint",
+        {"label": 0, "n": 20},
+        {"n": 5, "steps": 100},
     ),
     Figure(
         14,
         "Convolutions on Fashion-MNIST",
         "Convolutional networks give the better reconstructions.",
         (FASHION, FASHION_CONV),
-        ("compare",),
+        "compare",
+        measures=True,
     ),
 )

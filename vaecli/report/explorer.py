@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaecli.analysis.latents import encode
 from vaecli.data.images import Images
-from vaecli.runs.checkpoint import Checkpoint
+from vaecli.evaluation.encode import encode
+from vaecli.runs.run import Run
 
 POINTS = 10_000
 """Test images at most that are shown as points."""
 
 
-def payload(runs: list[Checkpoint], images: Images) -> dict[str, Any]:
+def payload(runs: list[Run], images: Images) -> dict[str, Any]:
     """JSON values for ``explorer.js``; numbers as base64 of little-endian float16, images as packed bits.
 
     Args:
@@ -32,10 +32,10 @@ def payload(runs: list[Checkpoint], images: Images) -> dict[str, Any]:
     }
 
 
-def _space(run: Checkpoint, images: Images) -> dict[str, Any]:
-    decoder = run.model.decoder
+def _space(run: Run, images: Images) -> dict[str, Any]:
+    decoder: Any = run.model.decoder
     layers: list[nn.Linear] = [decoder.input, *decoder.hidden, decoder.output]
-    means = encode(run.model, images).mu
+    means = encode(run.model, images).loc
     return {
         "run": run.name,
         "size": means.shape[1],

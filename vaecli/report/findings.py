@@ -4,24 +4,18 @@ Every verdict is a comparison of a difference with its standard error, by `decid
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from vaecli.analysis.latents import encode
-from vaecli.data import Images, load_images
+from vaecli.evaluation.encode import encode
 from vaecli.evaluation.importance import Evaluation, evaluate
-from vaecli.model import VAE
 from vaecli.report.definitions import Figure
 from vaecli.report.differences import Difference, paired, unpaired
-from vaecli.runs.checkpoint import Checkpoint
+from vaecli.report.evidence import SAMPLES, Evidence, agreements, entropies, reconstructed, sampled, table
+from vaecli.runs.run import Run
 from vaecli.seeding import generator
-
-NEIGHBOURS = 10
-SAMPLES = 1000
 
 CLAIMED_GAP = 11
 """Nats by which the report's k = 10 is ahead of its k = 5."""
@@ -46,31 +40,6 @@ class Finding:
     reading: str = ""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a figure is judged by.
-
-    Attributes:
-        trained: the runs that it shows.
-        also: the runs that it is measured against.
-        told: what the command that drew it printed as JSON.
-        test: the test images of those runs.
-        train: reads the training images.
-    """
-
-    trained: Sequence[Checkpoint]
-    also: Sequence[Checkpoint]
-    told: dict[str, Any]
-    test: Images
-    train: Callable[[], Images]
-
-
-def evidence(trained: Sequence[Checkpoint], also: Sequence[Checkpoint], told: dict[str, Any]) -> Evidence:
-    """Gathers what `finding` needs."""
-    dataset = trained[0].config.dataset if trained else "mnist"
-    return Evidence(trained, also, told, load_images(dataset, "test"), lambda: load_images(dataset, "train"))
-
-
 @torch.inference_mode()
 def finding(figure: Figure, seen: Evidence, judged: bool = True) -> Finding:
     """The finding of a figure; its numbers alone where it is not to be `judged`."""
@@ -83,46 +52,8 @@ def decided(less: Difference) -> tuple[bool | None, str]:
     return (True, "") if less.below() else (False, "") if less.above() else (None, UNDECIDED)
 
 
-def agreement(points: Tensor, labels: Tensor) -> Tensor:
-    """Whether most of each point's 10 nearest neighbours have its own label: of points (N, D) with labels (N,), booleans (N,)."""
-    agreed = []
-    for rows in torch.arange(len(points)).split(1000):
-        nearest = torch.cdist(points[rows], points).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
-        agreed.append(labels[nearest].mode(1).values == labels[rows])
-    return torch.cat(agreed)
-
-
-def entropies(p: Tensor) -> Tensor:
-    """Nats of images of independent black or white pixels, white with probability p, shape (N, 784): shape (N,)."""
-    p = p.double().clamp(1e-12, 1 - 1e-12)
-    return -(p * p.log() + (1 - p) * (1 - p).log()).sum(-1)
-
-
-def _sampled(model: VAE) -> Tensor:
-    return model.likelihood(model.prior.rsample((SAMPLES,), generator("cpu", "report"))).mean
-
-
-def _reconstructed(model: VAE, images: Images) -> Tensor:
-    x = model.observe(images.pixels, generator("cpu", "report"))
-    return model.likelihood(model.posterior(x, model.condition(images.labels)).mu, model.condition(images.labels)).mean
-
-
-def _agreements(seen: Evidence, *runs: Checkpoint) -> list[Tensor]:
-    return [agreement(encode(run.model, seen.test).mu, seen.test.labels) for run in runs]
-
-
-def _table(seen: Evidence, name: str) -> tuple[float, float, Difference]:
-    """A column's values of two runs, and the second minus the first.
-
-    The error is that of means over different images; these are of the same, which makes the true one smaller.
-    """
-    first, second = seen.told["table"]
-    error = math.hypot(*(row["standard_error"].get(name, math.inf) for row in (first, second)))
-    return first[name], second[name], Difference(second[name] - first[name], error)
-
-
 def _latent_spaces(seen: Evidence) -> Finding:
-    three, two = (each.double() for each in _agreements(seen, *seen.trained))
+    three, two = (each.double() for each in agreements(seen, *seen.trained))
     apart = paired(two, three)
     return Finding(
         f"The 10 nearest neighbours of a test digit's mean agree on its label for {three.mean():.1%} of the digits in 3-D and for "
@@ -132,7 +63,7 @@ def _latent_spaces(seen: Evidence) -> Finding:
 
 
 def _samples(seen: Evidence) -> Finding:
-    two, three = (entropies(_sampled(run.model)) for run in seen.trained)
+    two, three = (entropies(sampled(run.model)) for run in seen.trained)
     return Finding(
         f"The pixels of a sample have {three.mean():.1f} nats of entropy in 3-D and {two.mean():.1f} in 2-D.",
         *decided(unpaired(three, two)),
@@ -141,7 +72,7 @@ def _samples(seen: Evidence) -> Finding:
 
 
 def _losses(seen: Evidence) -> Finding:
-    two, three, gained = _table(seen, "elbo")
+    two, three, gained = table(seen, "elbo")
     return Finding(
         f"Test -ELBO {-three:.2f} nats in 3-D and {-two:.2f} in 2-D; the report's own models have 167.6 and 176.1.",
         *decided(Difference(-gained.value, gained.error)),
@@ -149,9 +80,9 @@ def _losses(seen: Evidence) -> Finding:
 
 
 def _variances(seen: Evidence) -> Finding:
-    images = seen.test[: seen.told["variance"][0]["images"]]
+    images = seen.test[: seen.measured["variance"][0]["images"]]
     two, three = (encode(run.model, images).variance.mean(1) for run in seen.trained)
-    spreads = [value for each in seen.told["variance"] for value in each["variance_of_means"]]
+    spreads = [value for each in seen.measured["variance"] for value in each["variance_of_means"]]
     return Finding(
         f"The posterior's variance is {two.mean():.4f} a dimension in 2-D and {three.mean():.4f} in 3-D; the variance of the posterior "
         f"means over images is {min(spreads):.2f} to {max(spreads):.2f}.",
@@ -160,17 +91,17 @@ def _variances(seen: Evidence) -> Finding:
 
 
 def _architecture(seen: Evidence) -> Finding:
-    by_label = sum(each["label_parameters"] for each in seen.told["layers"])
-    fed = [f"{each['name']} takes {each['labels']} inputs more" for each in seen.told["layers"] if each["labels"]]
+    by_label = sum(each["label_parameters"] for each in seen.measured["layers"])
+    fed = [f"{each['name']} takes {each['labels']} inputs more" for each in seen.measured["layers"] if each["labels"]]
     return Finding(
-        f"{' and '.join(fed) or 'No layer takes the label'}: {by_label:,} of {seen.told['parameters']:,} parameters.",
+        f"{' and '.join(fed) or 'No layer takes the label'}: {by_label:,} of {seen.measured['parameters']:,} parameters.",
         None,
         UNCLAIMED,
     )
 
 
 def _given_labels(seen: Evidence) -> Finding:
-    given, without = (each.double() for each in _agreements(seen, seen.trained[0], seen.also[0]))
+    given, without = (each.double() for each in agreements(seen, seen.trained[0], seen.also[0]))
     apart = paired(given, without)
     if apart.below():
         reading = "Given the label, the latents say less of it."
@@ -185,15 +116,15 @@ def _given_labels(seen: Evidence) -> Finding:
 
 
 def _complete(seen: Evidence) -> Finding:
-    full, partial, gained = _table(seen, "elbo")
+    full, partial, gained = table(seen, "elbo")
     return Finding(f"Test -ELBO {-full:.2f} nats with all labels and {-partial:.2f} with half of them.", *decided(gained))
 
 
 def _fashion(seen: Evidence) -> Finding:
-    (run,), (row,) = seen.trained, seen.told["table"]
+    (run,), (row,) = seen.trained, seen.measured["table"]
     average = run.model.pixel_likelihood(run.model.pixel_likelihood.output_for(run.model.mean_image(seen.train())))
     blind = -float(average.log_prob(run.model.observe(seen.test.pixels, generator("cpu", "report"))).mean())
-    (agreed,) = _agreements(seen, run)
+    (agreed,) = agreements(seen, run)
     most = paired(torch.full((len(agreed),), 0.5), agreed)
     return Finding(
         f"Test -ELBO {-row['elbo']:.2f} nats, against {blind:.2f} of the mean image alone; neighbours in the latent space agree on the type "
@@ -221,12 +152,12 @@ def _jensen_shannon(seen: Evidence) -> Finding:
     )
 
 
-def _evaluations(seen: Evidence, *runs: Checkpoint) -> list[Evaluation]:
+def _evaluations(seen: Evidence, *runs: Run) -> list[Evaluation]:
     return [evaluate(run.model, seen.test) for run in runs]
 
 
 def _iwae(seen: Evidence) -> Finding:
-    rows = seen.told["table"]
+    rows = seen.measured["table"]
     k = max(rows[0]["L"], key=int)
     five, ten = (-row["L"][k] for row in rows)
     gap = Difference(five - ten, math.hypot(*(row["standard_error"]["L"].get(k, math.inf) for row in rows)))
@@ -246,7 +177,7 @@ def _iwae(seen: Evidence) -> Finding:
 
 
 def _clearer(seen: Evidence) -> Finding:
-    five, ten = (_reconstructed(run.model, seen.test[:SAMPLES]) for run in seen.trained)
+    five, ten = (reconstructed(run.model, seen.test[:SAMPLES]) for run in seen.trained)
     return Finding(
         f"Pixels of the two reconstructions differ by {(five - ten).abs().mean():.3f} on average. A reconstruction has "
         f"{entropies(five).mean():.1f} nats of entropy with k = 5 and {entropies(ten).mean():.1f} with k = 10.",
@@ -258,7 +189,7 @@ def _clearer(seen: Evidence) -> Finding:
 def _beta(seen: Evidence) -> Finding:
     some = seen.test[:SAMPLES]
     ours, theirs = (
-        (_reconstructed(run.model, some) - some.pixels / 255).square().mean(1) for run in (seen.trained[0], seen.also[0])
+        (reconstructed(run.model, some) - some.pixels / 255).square().mean(1) for run in (seen.trained[0], seen.also[0])
     )
     return Finding(
         f"The mean squared error of a grey pixel is {ours.mean():.4f}; the baseline, which sees black and white only, has {theirs.mean():.4f}.",
@@ -268,7 +199,7 @@ def _beta(seen: Evidence) -> Finding:
 
 def _inpainting(seen: Evidence) -> Finding:
     names = ("log_p_missing_given_seen", "log_p_missing", "mean_image", "mean_image_of_label")
-    given, alone, of_all, of_label = (torch.tensor([image[name] for image in seen.told["images"]]) for name in names)
+    given, alone, of_all, of_label = (torch.tensor([image[name] for image in seen.measured["images"]]) for name in names)
     # a bottom that follows the top is likelier once the top is seen
     gain, lead = paired(given, alone), paired(given, of_label)
     if lead.above():
@@ -287,8 +218,8 @@ def _inpainting(seen: Evidence) -> Finding:
 
 
 def _convolutions(seen: Evidence) -> Finding:
-    dense, conv, gained = _table(seen, "reconstruction")
-    elbos = [-row["elbo"] for row in seen.told["table"]]
+    dense, conv, gained = table(seen, "reconstruction")
+    elbos = [-row["elbo"] for row in seen.measured["table"]]
     return Finding(
         f"log p(x|z) of the test images is {conv:.2f} nats with convolutions and {dense:.2f} without, test -ELBO {elbos[1]:.2f} and "
         f"{elbos[0]:.2f}, after {_epochs(seen)}.",
@@ -297,7 +228,7 @@ def _convolutions(seen: Evidence) -> Finding:
 
 
 def _epochs(seen: Evidence) -> str:
-    counts = [row["epochs"] for row in seen.told["table"]]
+    counts = [row["epochs"] for row in seen.measured["table"]]
     if len(set(counts)) > 1:
         return f"{' and '.join(map(str, reversed(counts)))} epochs"
     return "one epoch each" if counts[0] == 1 else f"{counts[0]} epochs each"

@@ -1,12 +1,25 @@
 """The page: one HTML file that asks nobody for anything but the pictures beside it."""
 
 import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+
+from vaecli import __version__
+from vaecli.command_line import train_line
+from vaecli.config import Config
+from vaecli.errors import printable
+from vaecli.report.definitions import Figure
+from vaecli.runs.find import read_log
 
 VERDICTS = {True: ("yes", "Yes"), False: ("no", "No")}
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
@@ -55,6 +68,43 @@ class Entry:
     command: str
 
 
+def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str]) -> Entry:
+    """A figure on the page, from what `vaecli.report.state.State` keeps of it and the words of the line that draws it."""
+    found = kept["finding"]
+    return Entry(
+        figure.number,
+        figure.title,
+        figure.claim,
+        " ".join(filter(None, (found["text"], found["reading"]))),
+        VERDICTS.get(found["holds"], ("part", found["words"])),
+        [Picture(**picture) for picture in kept["pictures"]],
+        kept["text"],
+        printable(shlex.join(["vaecli", *line])),
+    )
+
+
+def row_of(config: Config, folder: Path) -> dict[str, Any]:
+    """A row of the table of runs.
+
+    Raises:
+        CheckpointError: the run's loss log is missing or damaged.
+    """
+    log, usual = read_log(folder), Config().to_json()
+    settings = {
+        name: value
+        for name, value in config.to_json().items()
+        if value not in (None, usual.get(name)) and name not in ("binarize", "label_fraction")
+    }
+    return {
+        "name": printable(folder.name),
+        "command": printable(train_line(settings, folder.name if folder.name != config.run_name else None)),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "loss": f"{-log[-1]['test_elbo']:.2f}",
+        "seconds": f"{sum(row['seconds'] for row in log):.1f}",
+    }
+
+
 def assets() -> dict[str, str]:
     """The template, the style sheet and the script, by file name."""
     folder = resources.files("vaecli.report") / "assets"
@@ -62,7 +112,7 @@ def assets() -> dict[str, str]:
 
 
 def render(
-    figures: list[Entry], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str], versions: str,
+    figures: list[Entry], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
     seconds: float, quick: bool,
 ) -> str:  # fmt: skip
     """The page's HTML.
@@ -72,7 +122,6 @@ def render(
         runs: the rows of the table of runs.
         explorer: what `vaecli.report.explorer.payload` gave, or None for a page without it.
         missing: what could not be drawn, and how to mend it.
-        versions: of the programs that took part.
         seconds: that drawing and measuring took.
         quick: whether only a part of the data was used.
     """
@@ -80,6 +129,11 @@ def render(
     files = assets()
     data = json.dumps(explorer).replace("<", "\\u003c")
     return made.from_string(files["page.html.j2"]).render(
-        figures=figures, runs=runs, explorer=explorer, missing=missing, versions=versions, seconds=f"{seconds:.0f}", quick=quick,
+        figures=figures, runs=runs, explorer=explorer, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
         colours=COLOURS, data=Markup(data), css=Markup(files["page.css"]), script=Markup(files["explorer.js"]),
     )  # fmt: skip
+
+
+def _versions() -> str:
+    parts = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}"
+    return ", ".join((*parts, f"{sys.platform} on {platform.machine()}"))

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any, Self, TypeGuard
 
+from vaecli.files import write_file
 from vaecli.reading import read_file
-from vaecli.runs.files import write_file
 
-FIGURE = {"key": str, "told": dict, "pictures": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
+FIGURE = {"key": str, "pictures": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
 FINDING = {"text": str, "holds": bool | None, "words": str, "reading": str}
 PICTURE = {"path": str, "width": int, "height": int, "what": str}
 

@@ -1,12 +1,15 @@
-"""Run directories: what their files are called, where they are, and their log. No torch, so that a wrong name is told at once."""
+"""Run folders: the names of their files, how to find them, and their log. No torch, so that a wrong name is refused at once."""
 
 import csv
-import shlex
+import json
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
-from vaecli.config import MAX_EPOCHS
-from vaecli.errors import CheckpointError, reason
+from vaecli.command_line import resume_line, train_line
+from vaecli.config import MAX_EPOCHS, Config
+from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
+from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import read_file
 
 MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
@@ -15,10 +18,16 @@ FILES = (MODEL, TRAINING, CONFIG, LOSS)
 SHOWN = 5
 """How many names of runs an error has."""
 
+RUNS = Path("checkpoints")
+"""The folder that runs are kept in."""
+
+MAX_CONFIG = 1 << 16
+"""Bytes of a ``config.json`` that are read; one of all settings has a hundredth."""
+
 MAX_ROW = 256
 """Bytes of a log's longest row: eight numbers of at most 24 digits and signs each, with room to spare."""
 
-_FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
+_FIRST = f"make a first one in about ten seconds with: {train_line({'limit': 5000, 'epochs': 2})}"
 _MAX_NUMBER = 1e15
 
 
@@ -91,22 +100,17 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
                 return file, False
     for candidate in candidates:
         if (candidate / CONFIG).is_file():
-            raise CheckpointError(f"{run}: no epoch of this run is finished; go on with: {resume_command(candidate, root)}")
-    found = "no checkpoint in that folder" if Path(run).is_dir() else "no such run"
+            raise CheckpointError(f"{run}: no epoch of this run is finished; go on with: {resume_line(candidate, root)}")
+    problem = "no checkpoint in that folder" if Path(run).is_dir() else "no such run"
     if not runs:
-        raise CheckpointError(f"{run}: {found}, and {root}/ has none yet; {_FIRST}")
+        raise CheckpointError(f"{run}: {problem}, and {root}/ has none yet; {_FIRST}")
     name = Path(run).name
-    near = sorted((each.name for each in runs), key=lambda each: (-SequenceMatcher(None, name, each).ratio(), each))
+    near = sorted((folder.name for folder in runs), key=lambda other: (-SequenceMatcher(None, name, other).ratio(), other))
     more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
     names = f"{', '.join(near[:SHOWN])}{more}"
-    raise CheckpointError(f"{run}: {found}; expected one of {names} in {root}/, or a path to one; train one with: vaecli train")
-
-
-def resume_command(folder: Path, root: Path) -> str:
-    """The line that goes on training the run in `folder`; `root` is where runs are kept if no option says otherwise."""
-    place = folder if folder.name not in ("", "..") else folder.resolve()
-    where = [] if place.parent == root else ["--out", str(place.parent)]
-    return shlex.join(["vaecli", "train", "--name", place.name, "--resume", *where])
+    raise CheckpointError(
+        f"{run}: {problem}; expected one of {names} in {root}/, or a path to one; train one with: {train_line({})}"
+    )
 
 
 def runs_in(root: Path) -> list[Path]:
@@ -116,3 +120,29 @@ def runs_in(root: Path) -> list[Path]:
     except OSError:
         return []
     return [folder for _, folder in sorted(files, reverse=True)]
+
+
+def has_epochs(folder: Path) -> bool:
+    """Whether a folder holds a run with a finished epoch."""
+    return any((folder / name).exists() for name in (MODEL, TRAINING))
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
+    """The settings in a ``config.json``, unchecked against each other (options on the command line may change them).
+
+    Returns:
+        The settings; and where the run's numbers come from, if the file says it.
+
+    Raises:
+        UsageError: it cannot be read or is not such a file.
+    """
+    try:
+        values = json.loads(read_file(path, MAX_CONFIG))
+        made = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
+        return Config.from_json(values).to_json(), None if made is None else Provenance.from_json(made)
+    except OSError as error:
+        raise UsageError(f"{{config}}: {reason(error)}; expected the config.json of a run", config=path) from None
+    except (ValueError, RecursionError):
+        raise UsageError("{config}: found no JSON, expected the config.json of a run", config=path) from None
+    except VaecliError as error:
+        raise error.reworded(UsageError, before="{config}: ", config=path) from None

@@ -39,12 +39,12 @@ _TYPES = {torch.float32: "F32", torch.uint8: "U8"}
 _BLOCK = 1 << 20
 _LARGE = 64 << 20
 _HOLES = 4
-"""Times that a file of more than `_LARGE` bytes may be longer than what it takes on a disk that packs files."""
+"""How many times longer than its bytes on the disk a file of more than `_LARGE` bytes may be; some disks compress."""
 _MAX_RESULT = 1e15
 
 
 def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
-    """The bytes of a file of tensors and what is to be said about them."""
+    """The bytes of a file of tensors, with a record about them in its header."""
     about = {"format": FORMAT, **about}
     digest = _start_digest(about)
     for name in sorted(tensors):
@@ -58,12 +58,12 @@ def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
 def unpack(
     file: Path, wanted: Callable[[Shapes], Shapes], texts: Callable[[Config], Mapping[str, int]]
 ) -> tuple[dict[str, Tensor], About]:
-    """The tensors of a file; and its settings, results and provenance.
+    """The tensors of a file, and its settings, results and provenance.
 
     Args:
         file: its path.
-        wanted: gives the tensors that it has to hold, from the weights of the model that its settings describe.
-        texts: gives the names of the tensors of bytes beside them, each with the most bytes that it may have, from the settings.
+        wanted: the tensors that the file must hold, from the weights of the model that its settings describe.
+        texts: the names of the byte tensors beside them and the most bytes of each, from the settings.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, is not one that vaecli wrote, or has a newer format.
@@ -75,7 +75,7 @@ def unpack(
             header, stated, start = _read_header(file, handle, length)
             digest = stated.pop("sha256", None)
             about = _about(file, stated)
-            weights = {name: (each.dtype, each.shape) for name, each in skeleton(about[0]).state_dict().items()}
+            weights = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(about[0]).state_dict().items()}
             shapes = _matched(file, header, wanted(weights), texts(about[0]), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
@@ -96,7 +96,7 @@ def unpack(
 
 
 def _read_header(file: Path, handle: BinaryIO, length: int) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """The header's tensors, which end where the file does; what vaecli wrote about them; and where they start in the file."""
+    """The header's tensors, which end where the file does; vaecli's record about them; and the offset at which they start."""
     start = handle.read(8)
     size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if not 2 <= size <= min(MAX_HEADER, length - 8):
@@ -127,11 +127,11 @@ def _parse(text: object) -> dict[str, Any] | None:
 
 
 def _end(header: dict[str, Any]) -> int | None:
-    """Where the last tensor of a safetensors header ends; None where the header is not one."""
+    """Where the last tensor of a safetensors header ends; None if the header is malformed."""
     end = 0
     for entry in header.values():
         offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(each) is int and each >= 0 for each in offsets):
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(offset) is int and offset >= 0 for offset in offsets):
             return None
         end = max(end, offsets[1])
     return end
@@ -142,10 +142,10 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
     try:
         config = Config.from_json(stated.get("config"))
     except UsageError as error:
-        raise CheckpointError(f"{file}: its settings are not valid: {error}") from None
+        raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
     results = stated.get("results")
     if not isinstance(results, dict) or not all(
-        type(each) in (int, float) and abs(each) < _MAX_RESULT for each in results.values()
+        type(value) in (int, float) and abs(value) < _MAX_RESULT for value in results.values()
     ):
         raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
     try:
@@ -156,7 +156,7 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
 
 
 def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mapping[str, int], length: int) -> Shapes:
-    """The types and shapes of all tensors, texts included, if the header has exactly these.
+    """The types and shapes of all tensors, texts included, which the header must have exactly.
 
     Raises:
         CheckpointError: it has others.
@@ -175,15 +175,15 @@ def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mappin
             shapes[name] = torch.uint8, torch.Size([max(0, min(stored, texts[name]))])
         dtype, shape = shapes[name]
         if entry.get("dtype") != _TYPES[dtype] or entry.get("shape") != list(shape):
-            found = f"{entry.get('dtype')} {entry.get('shape')}"[:60]
-            raise CheckpointError(f"{file}: tensor {name!r} is {found}, its settings need {_TYPES[dtype]} {list(shape)}")
+            stated = f"{entry.get('dtype')} {entry.get('shape')}"[:60]
+            raise CheckpointError(f"{file}: tensor {name!r} is {stated}, its settings need {_TYPES[dtype]} {list(shape)}")
         if stored != shape.numel() * dtype.itemsize:
             raise CheckpointError(f"{file}: its header does not fit its length: the file is cut short or damaged")
     return shapes
 
 
 def _digest_in(handle: BinaryIO, header: dict[str, Any], shapes: Shapes, start: int, stated: dict[str, Any]) -> str:
-    """The digest of what a file holds, taken block by block."""
+    """The digest of a file's record and tensors, read block by block."""
     digest = _start_digest(stated)
     for name in sorted(shapes):
         digest.update(_heading(name, *shapes[name]))
@@ -196,7 +196,7 @@ def _digest_in(handle: BinaryIO, header: dict[str, Any], shapes: Shapes, start: 
 
 
 def _start_digest(stated: dict[str, Any]) -> "hashlib._Hash":
-    """SHA-256 over what is said of the tensors; to be taken on over each of them, sorted by name."""
+    """SHA-256 of the record about the tensors; the caller adds the tensors, sorted by name."""
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode())
 
 

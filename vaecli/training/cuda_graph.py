@@ -8,14 +8,14 @@ from torch import Tensor
 from vaecli.training.step import Step
 
 WARM_UP = 3
-"""Batches that are trained on as usual before the recording, in which libraries choose and load their kernels."""
+"""Batches trained on before the recording, while libraries choose and load their kernels."""
 
 
 class RecordedStep:
     """A step that is recorded at one of the first full batches and replayed from then on.
 
-    Batches of another size go through the step itself, and all batches do where recording fails. The noise has to come from one
-    and the same generator, which may be seeded anew between batches.
+    Batches of another size go through the step itself, and so do all batches if recording fails. The noise must always come
+    from the same generator, which may be reseeded between batches.
 
     Args:
         step: the step; it must not make Python wait for the device.
@@ -30,12 +30,12 @@ class RecordedStep:
         self._replay: Callable[[], Tensor] = lambda: torch.empty(0)
 
     def __call__(self, index: Tensor, noise: torch.Generator) -> Tensor:
-        """As the step itself; what it gives holds until the next call."""
+        """The step's sums, shape (3,); the next call may overwrite them."""
         if len(index) != self._batch_size:
             return self._step(index, noise)
         self._full += 1
         if self._full <= WARM_UP:
-            return self._aside(index, noise)
+            return self._on_side_stream(index, noise)
         if self._full == WARM_UP + 1:
             recorded = index.clone()
             try:
@@ -47,17 +47,17 @@ class RecordedStep:
         self._index.copy_(index)
         return self._replay()
 
-    def _aside(self, index: Tensor, noise: torch.Generator) -> Tensor:
-        """The step on a stream of its own, as what is recorded later will be."""
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+    def _on_side_stream(self, index: Tensor, noise: torch.Generator) -> Tensor:
+        """The step on a stream of its own, as it will be recorded."""
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
             sums = self._step(index, noise)
-        here.wait_stream(aside)
+        current.wait_stream(side)
         return sums
 
     def _record(self, index: Tensor, noise: torch.Generator) -> Callable[[], Tensor]:
-        """What trains on the images whose numbers `index` then holds; nothing is computed yet."""
+        """A function that trains on the images that `index` numbers when it is called; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(noise)
         with torch.cuda.graph(graph):

@@ -1,4 +1,4 @@
-"""The training loop: a generator of one record an epoch. It touches no file and draws nothing."""
+"""The training loop: a generator of one record an epoch, without input or output."""
 
 import math
 import time
@@ -9,6 +9,7 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data.images import Images
+from vaecli.device import configure_torch
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
 from vaecli.seeding import seed_of
@@ -18,12 +19,12 @@ from vaecli.training.schedules import learning_rate
 from vaecli.training.step import make_step
 
 CHECK_EVERY = 100
-"""Batches between looks at the loss; each look waits for the device."""
+"""Batches between checks of the loss, each of which waits for the device."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to; nats per image, means over the training images as they were met.
+    """The results of one epoch: nats per image, means over the training images while the weights changed.
 
     Attributes:
         epoch: its number, from 1.
@@ -49,7 +50,7 @@ def make_optimizer(model: VAE, config: Config) -> Adam:
     return Adam(model.parameters(), config.lr, config.adam_eps)
 
 
-def batches(images: Images, config: Config) -> int:
+def steps_per_epoch(images: Images, config: Config) -> int:
     """The number of steps in an epoch; the last batch may be smaller."""
     return -(-len(images) // config.batch_size)
 
@@ -62,10 +63,10 @@ def fit(
     finished: int = 0,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Iterator[EpochRecord]:
-    """Trains in place and yields a record after each epoch.
+    """Yields a record after each epoch, in which the model was trained in place.
 
-    Order and noise of an epoch come from the seed and the epoch's number alone, so that training which goes on from saved weights
-    and moments is the same as training that never stopped.
+    Order and noise of an epoch come from the seed and the epoch's number alone, so training that continues from saved
+    weights and moments is the same as training that never stopped.
 
     Args:
         model: on the same device as `images`.
@@ -74,21 +75,22 @@ def fit(
             their device.
         config: the run's settings.
         finished: epochs already done.
-        on_batch: told the epoch and the batches done in it, now and then.
+        on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
 
     Raises:
-        TrainingError: the loss is absurd, infinite or no number.
+        TrainingError: the loss is NaN, infinite or beyond a million nats.
     """
+    configure_torch()
     device = images.pixels.device
     train = make_step(model, optimizer, images, config)
     if device.type == "cuda":
         train = RecordedStep(train, config.batch_size)
     noise = torch.Generator(device)
-    steps = batches(images, config)
+    steps = steps_per_epoch(images, config)
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
-        optimizer.rate = learning_rate(config, epoch)
+        optimizer.lr = learning_rate(config, epoch)
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()
@@ -104,8 +106,8 @@ def fit(
 
 
 def sane(elbo: float) -> bool:
-    """Whether a bound, in nats per image, is one that training can come back from: within a million of 0."""
-    return abs(elbo) < 1e6  # which no number that is none is
+    """Whether a bound in nats per image is within a million of 0, so that training can recover; False for NaN too."""
+    return abs(elbo) < 1e6
 
 
 def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
@@ -115,8 +117,9 @@ def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
 
 
 def diverged(what: str, value: float, config: Config) -> TrainingError:
-    """The error of a run whose numbers mean nothing any more, with what to try."""
+    """The error of a run that diverged, with a smaller learning rate to try."""
     return TrainingError(
         f"{what} became {value:g}, expected a number that can still fall; "
-        f"try a smaller learning rate than --lr {config.lr:g}, such as --lr {config.lr / 10:g}"
+        f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
+        lr=config.lr,
     )

@@ -10,7 +10,7 @@ _STAGES = 8
 def learning_rate(config: Config, epoch: int) -> float:
     """Adam's learning rate in an epoch, from 1.
 
-    ``constant``: the settings' own. ``cosine``: from that to nearly 0 by the last epoch (Loshchilov & Hutter 2017, one cycle).
+    ``constant``: the setting `lr`. ``cosine``: from that to nearly 0 by the last epoch (Loshchilov & Hutter 2017, one cycle).
     ``burda``: eight stages of 1, 3, 9, ... 3^7 epochs, 3280 in all, each 10^(1/7) lower than the one before (Burda et al. 2015,
     section 5: from 1e-3 to 1e-4).
     """

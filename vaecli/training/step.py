@@ -13,17 +13,17 @@ from vaecli.objectives.base import make_objective
 from vaecli.training.optimizer import Adam
 
 ROWS = 10_000
-"""Images times particles that are decoded at once: at 784 pixels, 31 MB for each tensor of theirs."""
+"""Images times particles decoded at once: 31 MB for each tensor of 784 pixels."""
 
 Step = Callable[[Tensor, torch.Generator], Tensor]
-"""Trains on the images that a tensor of shape (B,) numbers, with noise from a generator; gives the sums over them of the three
-parts of `Bound`, shape (3,), in nats."""
+"""Trains on the images whose numbers are in a tensor of shape (B,), with noise from a generator; returns the three parts of
+`Bound`, summed over these images: shape (3,), in nats."""
 
 
 def make_step(model: VAE, optimizer: Adam, images: Images, config: Config) -> Step:
-    """The step that the settings ask for, on `images`, which are on the model's device.
+    """The training step of these settings, on `images`, which are on the model's device.
 
-    A batch with more particles than fit in memory at ease goes through the model a few images at a time. Every objective is a sum
+    A batch with more than ROWS particles goes through the model a few images at a time. Every objective is a sum
     over images, so that the gradient is the same.
     """
     objective = make_objective(config)

@@ -1,0 +1,241 @@
+"""Inference of latents: on a model whose posterior given a part of the pixels is known, and on the baseline beside exact values."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal, Normal
+
+from tests.helpers import BASELINE
+from tests.objectives.test_objectives import NOISE, PIXELS, LinearGaussian
+from vaecli.analysis.inference import WINDOW, _best, _measure, infer
+from vaecli.analysis.inpainting import complete, mean_image_scores
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.evaluation.quadrature import BLOCK, START, exact_log_prob_of_parts
+from vaecli.model import build
+from vaecli.runs.run import read_run
+from vaecli.seeding import generator
+
+SEEN = torch.tensor([True, True, True, True, False, False])
+TOP = torch.arange(784) < 392
+
+
+class Pixels:
+    def __init__(self, mean):
+        self.mean = mean
+
+    def marginal(self, mask):
+        return Pixels(self.mean[..., mask])
+
+    def log_prob(self, value):
+        return Normal(self.mean, NOISE).log_prob(value).sum(-1)
+
+    def pairwise_log_prob(self, value):
+        return Normal(self.mean.unsqueeze(1), NOISE).log_prob(value).sum(-1)
+
+
+class Linear(LinearGaussian):
+    latent_dim = 2
+    conditional = False
+
+    def __init__(self):
+        super().__init__()
+        # orthogonal within the seen pixels too, so that the best diagonal posterior is the true one
+        self.W[4:] = torch.tensor([[0.5, 0.2], [-0.3, 0.4]], dtype=torch.float64)
+        self.W[:4] = torch.linalg.qr(self.W[:4])[0]
+        self.W = self.W.float()
+        self.prior = type(self.prior)(self.prior.loc.float(), self.prior.loc.float())
+
+    def eval(self):
+        return self
+
+    def condition(self, labels):
+        return None
+
+    def likelihood(self, z, y=None):
+        return Pixels(z @ self.W.T)
+
+
+def images():
+    return torch.randn(3, PIXELS, generator=generator("cpu", "inpaint")), torch.zeros(3, dtype=torch.int64)
+
+
+def true_posterior(model, x):
+    """The posterior of the latents given the seen pixels, which is diagonal."""
+    W = model.W[SEEN]
+    precision = 1 + W.square().sum(0) / NOISE**2
+    return DiagonalNormal(x[:, SEEN] @ W / NOISE**2 / precision, (-0.5 * precision.log()).expand(len(x), -1))
+
+
+def evidence(model, x, pixels):
+    W = model.W[pixels]
+    return MultivariateNormal(torch.zeros(len(W)), W @ W.T + NOISE**2 * torch.eye(len(W))).log_prob(x[:, pixels])
+
+
+def test_the_posterior_and_the_evidence_of_what_is_seen_are_found():
+    model, (x, labels) = Linear(), images()
+    found, true = infer(model, x, labels, SEEN, torch.zeros(PIXELS), starts=2), true_posterior(model, x)
+    # Adam hovers about the optimum: a tenth of the posterior's width is close
+    assert ((found.posterior.loc - true.loc).abs() < 0.1 * true.stddev).all()
+    torch.testing.assert_close(found.posterior.stddev, true.stddev, rtol=0.1, atol=0)
+    torch.testing.assert_close(found.bound, evidence(model, x, SEEN), atol=0.05, rtol=0)
+    assert (found.steps >= 6 * WINDOW).all()
+
+
+def test_the_score_is_the_log_density_of_the_missing_pixels(monkeypatch):
+    monkeypatch.setattr("vaecli.analysis.inference.SAMPLES", 50_000)
+    model, (x, _) = Linear(), images()
+    q, whole, part = true_posterior(model, x), evidence(model, x, SEEN | True), evidence(model, x, SEEN)
+    for i in range(len(x)):
+        one = DiagonalNormal(q.loc[i], q.log_scale[i])
+        bound, score = _measure(model, x[i], None, SEEN, one, generator("cpu", "score", i))
+        # at the true posterior every sample gives log p(x_s)
+        torch.testing.assert_close(bound, part[i], atol=1e-4, rtol=0)
+        # p(x_m|z) varies over the posterior by up to 4 times its mean
+        torch.testing.assert_close(score, whole[i] - part[i], atol=0.06, rtol=0)
+
+
+def test_starts_are_the_best_draws_that_are_apart():
+    z = torch.tensor([[0.0, 0.0], [0.1, 0.0], [2.0, 0.0], [2.0, 0.2], [0.0, 1.0]])
+    log_joint = torch.tensor([-1.0, -2.0, -3.0, -4.0, -5.0])
+    assert _best(z, log_joint, 3) == [0, 2, 4]
+    assert _best(z, log_joint, 5) == [0, 2, 4, 1, 3]
+
+
+def test_no_more_steps_than_asked_for():
+    model, (x, labels) = Linear(), images()
+    assert infer(model, x, labels, SEEN, torch.zeros(PIXELS), steps=60).steps.tolist() == [60, 60, 60]
+
+
+def test_the_exact_values_of_parts_are_the_closed_form():
+    model, (x, labels) = Linear(), images()
+    exact = exact_log_prob_of_parts(model, x, labels, SEEN, true_posterior(model, x))
+    expected = torch.stack([evidence(model, x, pixels) for pixels in (SEEN, ~SEEN, SEEN | True)]).double()
+    torch.testing.assert_close(exact.log_prob, expected, atol=1e-4, rtol=0)
+    assert not exact.unconverged.any()
+
+
+def test_the_exact_values_of_a_decoder_are_those_of_a_plain_sum_in_float64():
+    """The trapezoidal rule over float64 latents, its own reach and its own Bernoulli, of a decoder with weights of some size."""
+    model = build(Config(latent_dim=1, hidden=(20,), labels="full"))
+    with torch.no_grad():
+        for each in model.decoder.parameters():
+            each.mul_(3)
+    x = model.observe(load_images("mnist", "test", limit=3).pixels, generator("cpu", 0))
+    labels = torch.tensor([7, 2, 7])
+    with torch.no_grad():
+        found = exact_log_prob_of_parts(model, x, labels, TOP, model.posterior(x, model.condition(labels))).log_prob
+        wide = model.double()
+        z = torch.linspace(-9, 9, 3001, dtype=torch.float64).unsqueeze(1)
+        prior = -z[:, 0].square() / 2 - math.log(2 * math.pi) / 2 + math.log(18 / 3000)
+        for image, label, values in zip(x.double(), labels, found.T, strict=True):
+            p = torch.sigmoid(wide.decoder(z, wide.condition(label.expand(len(z))).double())[:, 0])
+            log_p = (image * p + (1 - image) * (1 - p)).log()
+            for pixels, value in zip((TOP, ~TOP, TOP | True), values, strict=True):
+                expected = torch.logsumexp(log_p[:, pixels].sum(1) + prior, 0)
+                # float32 sums of 784 numbers
+                torch.testing.assert_close(value, expected, atol=1e-3, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return read_run(BASELINE).model
+
+
+@pytest.fixture(scope="module")
+def mean_image(baseline, digits):
+    return baseline.mean_image(digits)
+
+
+@pytest.fixture(scope="module")
+def zeros(baseline):
+    """The first 20 zeros of the test set."""
+    some = load_images("mnist", "test", limit=300)
+    some = some[some.labels == 0][:20]
+    return baseline.observe(some.pixels, generator("cpu", 0)), some.labels
+
+
+@pytest.fixture(scope="module")
+def of_twenty(baseline, mean_image, zeros):
+    return infer(baseline, *zeros, TOP, mean_image)
+
+
+@pytest.fixture(scope="module")
+def exact_of_twenty(baseline, zeros, of_twenty):
+    return exact_log_prob_of_parts(baseline, *zeros, TOP, of_twenty.posterior)
+
+
+def test_no_zero_of_the_baseline_gets_stuck(of_twenty, exact_of_twenty):
+    log_seen, _, log_both = exact_of_twenty.log_prob
+    # by a 500 x 500 sum made for the issue
+    assert float((log_both - log_seen).mean()) == pytest.approx(-92.23, abs=0.01)
+    gap = log_seen - of_twenty.bound
+    assert float(gap.max()) < 1
+    # a bound, but for the error of the mean of 1,000 samples of log weights that differ by about a nat
+    assert float(gap.min()) > -0.1
+    assert float((of_twenty.score - (log_both - log_seen)).mean()) == pytest.approx(0, abs=1)
+
+
+def test_a_start_stays_at_the_mode_beside_it(baseline, mean_image, zeros, exact_of_twenty):
+    """The twentieth zero's mode lies at |z| = 3.4, where draws are few; with this seed wide starts leave it and lose 7 nats."""
+    x, labels = (each[19:] for each in zeros)
+    found = infer(baseline, x, labels, TOP, mean_image, seed=26, steps=150)
+    assert float(exact_of_twenty.log_prob[0, 19] - found.bound[0]) < 1
+
+
+def everything(found, exact, completed):
+    filled, average = completed
+    numbers = (found.posterior.loc, found.posterior.log_scale, found.bound, found.score, found.steps, average, *filled)
+    return [*numbers, *([] if exact is None else exact.log_prob)]
+
+
+def test_the_first_of_twenty_is_the_first_of_two_to_the_bit(baseline, mean_image, zeros, of_twenty, exact_of_twenty):
+    x, labels = (each[:2] for each in zeros)
+    found = infer(baseline, x, labels, TOP, mean_image)
+    exact = exact_log_prob_of_parts(baseline, x, labels, TOP, found.posterior)
+    few = everything(found, exact, complete(baseline, labels, found.posterior, 0, 2, "draw"))
+    many = everything(of_twenty, exact_of_twenty, complete(baseline, zeros[1], of_twenty.posterior, 0, 2, "draw"))
+    assert all(torch.equal(a, b[:2]) for a, b in zip(few, many, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "settings",
+    [{"likelihood": "beta", "binarize": "none"}, {"likelihood": "continuous-bernoulli", "binarize": "none", "latent_dim": 20},
+     {"arch": "conv", "channels": (4, 8), "latent_dim": 3}, {"labels": "full"}],
+    ids=["beta", "continuous-bernoulli", "conv", "labels"],
+)  # fmt: skip
+def test_no_image_depends_on_those_after_it(digits, settings, threads, monkeypatch):
+    monkeypatch.setattr("vaecli.analysis.inference.SAMPLES", 100)
+    monkeypatch.setitem(START, 1, 500)
+    many = BLOCK + 2
+    model = build(Config(**{"latent_dim": 1, "hidden": (30,), **settings}))
+    x, mean = model.observe(digits.pixels[:many], generator("cpu", 0)), model.mean_image(digits)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        by_count = []
+        for count in (2, many):
+            labels = digits.labels[:count]
+            found = infer(model, x[:count], labels, TOP, mean, starts=2, steps=3)
+            small = model.latent_dim == 1
+            exact = exact_log_prob_of_parts(model, x[:count], labels, TOP, found.posterior) if small else None
+            by_count.append(everything(found, exact, complete(model, labels, found.posterior, 0, 2, "mean")))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b[:2]) for a, b in zip(*by_count, strict=True))
+
+
+def test_the_mean_images_are_of_all_and_of_the_label(baseline, digits, zeros):
+    x, labels = zeros
+    labels = labels.clone()
+    labels[0] = -1
+    of_all, of_label = mean_image_scores(baseline, digits, x, labels, ~TOP)
+    for mean, found in ((digits, of_all), (digits[digits.labels == 0], of_label)):
+        p = (mean.pixels > 127).double().mean(0).clamp(0.001, 0.999)
+        expected = (x * p.log() + (1 - x) * torch.log1p(-p))[:, ~TOP].sum(1).float()
+        torch.testing.assert_close(found[1:], expected[1:], atol=1e-3, rtol=0)
+    assert of_label[0].isnan()
+    assert not of_all[0].isnan()

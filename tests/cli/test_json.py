@@ -1,0 +1,132 @@
+"""docs/json.md is what the commands print with --json: every field of the one in the other, with its type."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import DATA, ROOT
+from vaecli import __version__
+from vaecli.cli import console
+
+PAGE = (ROOT / "docs" / "json.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
+SHARED = "Every command"
+
+TYPES = {
+    "text": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "true or false": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "list": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "any": lambda value: True,
+}
+
+
+def fields(title):
+    """The documented fields of a section: by path, the types allowed and whether the field may be missing."""
+    rows = re.findall(r"^\| `([^`]*)` \|([^|]*)\|([^|]*)\|", SECTIONS[title], re.M)
+    return {path: (types.strip().split(", "), bool(when.strip())) for path, types, when in rows}
+
+
+def known(title):
+    return fields(SHARED) | fields(title)
+
+
+def found(value, path, documented):
+    """Every path in a value, with what stands there; keys that are no fixed names are ``*``."""
+    if path:
+        yield path, value
+    if isinstance(value, dict):
+        for name, each in value.items():
+            inside = f"{path}.{name}" if path else name
+            yield from found(each, f"{path}.*" if f"{path}.*" in documented else inside, documented)
+    elif isinstance(value, list):
+        for each in value:
+            if f"{path}[]" in documented or isinstance(each, dict | list):
+                yield from found(each, f"{path}[]", documented)
+
+
+def check(title, printed):
+    """The paths in what a command printed, each of which is documented, has its type, and is there if it has to be."""
+    documented = known(title)
+    value = json.loads(printed, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    places = list(found(value, "", documented))
+    for path, each in places:
+        if path.endswith("[]") and path not in documented:
+            continue
+        assert path in documented, f"{path} is not in docs/json.md, {title}"
+        assert any(TYPES[kind](each) for kind in documented[path][0]), f"{path} is {each!r}, not {documented[path][0]}"
+    there = {path for path, _ in places}
+    for path, (_, optional) in documented.items():
+        parent = path.rpartition(".")[0] if "." in path else ""
+        if not optional and not path.endswith(("[]", ".*")) and (not parent or parent in there):
+            assert path in there, f"{path} is missing from what {title} printed"
+    return there
+
+
+COMMANDS = {
+    "vaecli train": [["train", "--limit", "50", "--epochs", "1", "--data-dir", "DATA"]],
+    "vaecli train --dry-run": [["train", "--dry-run", "--labels", "full"]],
+    "vaecli sample": [["sample", "small"]],
+    "vaecli reconstruct": [["reconstruct", "small"]],
+    "vaecli latent-plot": [
+        ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],
+    ],
+    "vaecli inpaint": [["inpaint", "small", "--n", "1", "--starts", "2", "--steps", "9"]],
+    "vaecli compare": [
+        ["compare", "small", "small", "--limit", "1", "--k", "1", "--table-only"],
+        ["compare", "small", "--limit", "9", "--k", "5", "--exact", "--table-only", "--csv"],
+        ["compare", "labels", "--limit", "9", "--k", "5", "--exact", "--marginal-labels", "--table-only"],
+        ["compare", "small", "--limit", "9", "--split", "train"],
+    ],
+    "vaecli report": [["report", "--quick", "--only", "5"]],
+}  # fmt: skip
+NEVER_HERE = {"table[].diverged_epoch"}
+
+
+def test_every_command_has_its_section():
+    assert set(SECTIONS) == {SHARED, *COMMANDS}
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mnist, monkeypatch, title):
+    from vaecli.evaluation import quadrature
+
+    monkeypatch.setitem(quadrature.START, 2, 40)
+    monkeypatch.setitem(quadrature.MOST, 2, 80)
+    monkeypatch.setenv("VAECLI_DATA_DIR", str(DATA))
+    if title == "vaecli compare":
+        more = ["--labels", "full", "--epochs", "1", "--limit", "200", "--name", "labels"]
+        assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
+    seen = set()
+    for words in COMMANDS[title]:
+        outcome = vaecli(*(small_mnist if word == "DATA" else word for word in words), "--json", "-q")
+        assert outcome.code == 0, outcome.err
+        assert len(outcome.out.splitlines()) == 1
+        seen |= check(title, outcome.out)
+        told = json.loads(outcome.out)
+        assert list(told)[:4] == ["command", "version", "runs", "files"]
+        assert (told["command"], told["version"]) == (words[0], __version__)
+        assert all(Path(each).is_file() for each in told["files"])
+        assert all(Path(each["path"]).is_dir() for each in told["runs"])
+        assert all(each["name"] in (Path(each["path"]).name, each["path"]) for each in told["runs"])
+    optional = {path for path, (_, when) in known(title).items() if when}
+    assert optional - seen <= NEVER_HERE
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_the_examples_are_such_objects(title):
+    (line, example) = re.findall(r"^```console\n\$ (vaecli [^\n]*--json[^\n]*)\n(.*?)^```", SECTIONS[title], re.M | re.S)[0]
+    assert line.startswith(title.removesuffix(" --dry-run"))
+    check(title, example)
+
+
+def test_numbers_that_are_not_finite_are_null(capsys):
+    console.result_json("compare", [], [], table=[{"elbo": float("nan"), "L": {"5": float("-inf")}}], side=(1.5, float("inf")))
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told["table"] == [{"elbo": None, "L": {"5": None}}]
+    assert told["side"] == [1.5, None]

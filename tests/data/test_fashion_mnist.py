@@ -1,0 +1,186 @@
+"""Where Fashion-MNIST comes from, and what happens where a copy of it is damaged or the network is not there."""
+
+import functools
+import http.server
+import shutil
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import DATA
+from vaecli.data import download, fashion_mnist, load_images
+from vaecli.data.idx import SPLITS, read_folder
+from vaecli.errors import DataError
+
+REAL = DATA / "fashion-mnist"
+CACHE = "cache/vaecli/FashionMNIST/raw"
+NAMES = [f"{split}-{kind}-ubyte" for split in SPLITS.values() for kind in ("images-idx3", "labels-idx1")]
+DATASET = fashion_mnist.FASHION_MNIST
+
+
+@pytest.fixture(autouse=True)
+def nothing_there(monkeypatch, tmp_path):
+    """No copy anywhere, a mirror that refuses, and the tests' few images for the published ones."""
+    monkeypatch.delenv("VAECLI_DATA_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        monkeypatch.setattr(fashion_mnist, "MIRROR", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    for split in SPLITS:
+        monkeypatch.setitem(DATASET.digests, split, read_folder(REAL, split, DATASET.class_names).digest)
+
+
+class Mirror(http.server.SimpleHTTPRequestHandler):
+    asked: list[str]
+
+    def log_message(self, *_):
+        self.asked.append(self.path)
+
+
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    """A folder that is served as the mirror, and the names that were asked for."""
+    folder = tmp_path / "mirror"
+    shutil.copytree(REAL, folder)
+    handler = type("Handler", (Mirror,), {"asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setattr(fashion_mnist, "MIRROR", f"http://127.0.0.1:{server.server_port}")
+        yield folder, handler.asked
+        server.shutdown()
+
+
+def cached(tmp_path):
+    return {file.name for file in (tmp_path / CACHE).iterdir()}
+
+
+@pytest.mark.parametrize("place", ["own/fashion-mnist", "debian", CACHE])
+def test_each_place_is_found(monkeypatch, tmp_path, place):
+    shutil.copytree(REAL, tmp_path / place)
+    if place.startswith("own"):
+        monkeypatch.setenv("VAECLI_DATA_DIR", str(tmp_path / "own"))
+    images = load_images("fashion-mnist", "train")
+    assert images.pixels.shape == (300, 784)
+    assert [images.class_names[label] for label in images.labels[:3]] == ["Ankle boot", "T-shirt/top", "T-shirt/top"]
+
+
+def test_a_folder_given_comes_first():
+    assert len(load_images("fashion-mnist", "test", REAL)) == 150
+    assert torch.equal(
+        load_images("fashion-mnist", "test", REAL, limit=9).pixels, load_images("fashion-mnist", "test", REAL).pixels[:9]
+    )
+
+
+def test_otherwise_all_of_it_is_downloaded_into_the_cache(tmp_path, mirror):
+    assert len(load_images("fashion-mnist", "test")) == 150
+    assert cached(tmp_path) == set(NAMES)
+    assert len(load_images("fashion-mnist", "train")) == 300
+    assert len(mirror[1]) == 4
+
+
+def damage(kind, file):
+    data = file.read_bytes()
+    if kind == "cut short":
+        file.write_bytes(data[: len(data) // 2])
+    elif kind == "a byte off":
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif kind == "empty":
+        file.write_bytes(b"")
+    else:
+        file.unlink()
+
+
+@pytest.mark.parametrize("kind", ["cut short", "a byte off", "empty", "missing"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_cache_is_fetched_again(tmp_path, mirror, kind, name):
+    load_images("fashion-mnist", "test")
+    expected = {each: (tmp_path / CACHE / each).read_bytes() for each in NAMES}
+    damage(kind, tmp_path / CACHE / name)
+    mirror[1].clear()
+    for split in SPLITS:
+        load_images("fashion-mnist", split)
+    assert {each: (tmp_path / CACHE / each).read_bytes() for each in NAMES} == expected
+    assert cached(tmp_path) == set(NAMES)
+    assert len(mirror[1]) == 2  # those of the damaged split
+
+
+@pytest.mark.parametrize("kind", ["cut short", "a byte off", "empty", "missing"])
+def test_a_mirror_that_sends_something_else_changes_nothing(tmp_path, mirror, kind):
+    damage(kind, mirror[0] / "t10k-images-idx3-ubyte.gz")
+    with pytest.raises(DataError, match="the server says 404" if kind == "missing" else "sent is not the published data set"):
+        load_images("fashion-mnist", "test")
+    assert cached(tmp_path) == {each for each in NAMES if each.startswith("train")}
+    shutil.copytree(REAL, mirror[0], dirs_exist_ok=True)
+    assert len(load_images("fashion-mnist", "test")) == 150
+
+
+def test_a_damaged_copy_of_debians_is_passed_over(tmp_path, mirror):
+    shutil.copytree(REAL, tmp_path / "debian")
+    damage("a byte off", tmp_path / "debian" / "t10k-images-idx3-ubyte.gz")
+    assert torch.equal(load_images("fashion-mnist", "test").pixels, load_images("fashion-mnist", "test", REAL).pixels)
+
+
+def test_downloads_at_the_same_time_do_not_disturb_each_other(tmp_path, mirror):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(functools.partial(load_images, "fashion-mnist"), ["train", "test"] * 4))
+    assert [len(each) for each in found] == [300, 150] * 4
+    assert cached(tmp_path) == set(NAMES)
+
+
+def failure():
+    with pytest.raises(DataError) as caught:
+        load_images("fashion-mnist", "train")
+    return str(caught.value)
+
+
+def test_without_a_network_the_error_is_one_short_line(tmp_path):
+    assert failure() == (
+        "fashion-mnist: found no whole copy on this machine, and cannot download one (connection refused); "
+        "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with data_dir"
+    )
+    assert cached(tmp_path) == set()
+
+
+def test_a_server_that_never_answers_is_waited_for_briefly(monkeypatch):
+    assert download.PATIENCE <= 3
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(fashion_mnist, "MIRROR", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert "(no answer within 0.1 s)" in failure()
+
+
+def test_so_is_the_search_for_its_address(monkeypatch):
+    released = threading.Event()
+
+    def search(*_, **__):
+        released.wait(60)
+        raise OSError("released")
+
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", search)
+    assert "(no answer within 0.1 s)" in failure()
+    released.set()
+
+
+def test_without_a_home_the_line_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}[0])  # raises KeyError, as for a user without an entry
+    assert "set XDG_CACHE_HOME" in failure()
+
+
+def test_damaged_files_of_the_package_are_one_line(monkeypatch, tmp_path):
+    from vaecli.data import mnist
+
+    shutil.copytree(mnist.FOLDER, tmp_path / "mnist")
+    monkeypatch.setattr(mnist, "FOLDER", tmp_path / "mnist")
+    for kind in ("a byte off", "cut short", "missing"):
+        shutil.copytree(Path(mnist.__file__).parent / "mnist_idx", tmp_path / "mnist", dirs_exist_ok=True)
+        damage(kind, tmp_path / "mnist" / "t10k-labels-idx1-ubyte.xz")
+        with pytest.raises(DataError, match=r"mnist: a file of the test split is missing or damaged") as caught:
+            load_images("mnist", "test")
+        assert str(caught.value).endswith("install vaecli again")

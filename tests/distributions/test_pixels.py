@@ -1,0 +1,157 @@
+import math
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from vaecli import registry
+from vaecli.config import Config
+from vaecli.distributions.bernoulli import Bernoulli
+from vaecli.distributions.beta import Beta
+from vaecli.distributions.continuous_bernoulli import ContinuousBernoulli
+from vaecli.model import build
+from vaecli.seeding import generator
+
+LIKELIHOODS = registry.names("likelihood")
+
+
+def made(name, *batch, scale=2.0):
+    likelihood = registry.load("likelihood", name)
+    return likelihood(scale * torch.randn(*batch, likelihood.outputs_per_pixel, 784, generator=generator("cpu", name)))
+
+
+def observed(name, *batch):
+    likelihood = made(name, *batch)
+    return likelihood.sample(generator=generator("cpu", "x", name))
+
+
+def test_bernoulli_is_torchs():
+    output = torch.randn(3, 5, 1, 784, generator=generator("cpu", 1)) * 4
+    x = (torch.rand(5, 784, generator=generator("cpu", 2)) > 0.5).float()
+    reference = torch.distributions.Bernoulli(logits=output.squeeze(-2))
+    torch.testing.assert_close(Bernoulli(output).log_prob(x), reference.log_prob(x.expand(3, 5, 784)).sum(-1))
+    torch.testing.assert_close(Bernoulli(output).mean, reference.mean)
+
+
+def test_bernoulli_gradient_is_that_of_its_value():
+    output = torch.randn(2, 3, 1, 5, dtype=torch.float64, generator=generator("cpu", 3), requires_grad=True)
+    x = torch.tensor([0.0, 1, 1, 0, 1], dtype=torch.float64).expand(3, 5)
+    assert gradcheck(lambda each: Bernoulli(each).log_prob(x), output)
+
+
+def test_bernoulli_is_finite_at_extreme_logits():
+    output = torch.tensor([-1e4, -100.0, 100.0, 1e4]).view(1, 4).requires_grad_()
+    for x in (torch.zeros(4), torch.ones(4)):
+        value = Bernoulli(output).log_prob(x)
+        assert value == -10_100
+        assert torch.autograd.grad(value, output)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+class TestEveryLikelihood:
+    def test_particles_share_the_images(self, name):
+        likelihood, x = made(name, 4, 3), observed(name, 3)
+        shared = likelihood.log_prob(x)
+        assert shared.shape == (4, 3)
+        torch.testing.assert_close(shared, likelihood.log_prob(x.expand(4, 3, 784).contiguous()))
+
+    def test_every_image_under_every_distribution_is_a_table_of_the_same(self, name):
+        likelihood, x = made(name, 7), observed(name, 5)
+        table = likelihood.pairwise_log_prob(x)
+        assert table.shape == (7, 5)
+        expected = torch.stack([likelihood.log_prob(image) for image in x], 1)
+        torch.testing.assert_close(table, expected, rtol=1e-5, atol=1e-2)
+
+    def test_pixels_are_independent(self, name):
+        likelihood, x = made(name, 3), observed(name, 3)
+        mask = torch.arange(784) < 300
+        halves = likelihood.marginal(mask).log_prob(x[:, mask]) + likelihood.marginal(~mask).log_prob(x[:, ~mask])
+        torch.testing.assert_close(halves, likelihood.log_prob(x))
+
+    def test_draws_have_the_mean_and_come_from_the_generator_alone(self, name):
+        likelihood = made(name, 1)
+        draws = likelihood.sample((4000,), generator("cpu", 5))
+        assert torch.equal(draws, likelihood.sample((4000,), generator("cpu", 5)))
+        spread = draws.std(0) / 4000**0.5
+        assert ((draws.mean(0) - likelihood.mean).abs() < 6 * spread + 1e-3).all()
+
+    def test_gradients_are_finite(self, name):
+        likelihood = registry.load("likelihood", name)
+        x = observed(name, 2)
+        for scale in (1.0, 30.0):
+            output = (scale * torch.randn(2, likelihood.outputs_per_pixel, 784, generator=generator("cpu", 6))).requires_grad_()
+            likelihood(output).log_prob(x).sum().backward()
+            assert output.grad.isfinite().all()
+            assert (output.grad != 0).any()
+
+    def test_the_output_for_a_mean_has_it(self, name):
+        likelihood = registry.load("likelihood", name)
+        mean = torch.linspace(0.05, 0.95, 784)
+        torch.testing.assert_close(likelihood(likelihood.output_for(mean)).mean, mean, atol=1e-4, rtol=0)
+
+
+GREY = [name for name in LIKELIHOODS if "none" in registry.find("likelihood", name).binarize]
+
+
+@pytest.mark.parametrize("name", GREY)
+class TestEveryDensity:
+    def test_it_integrates_to_one(self, name):
+        likelihood = registry.load("likelihood", name)
+        outputs = 0.8 * torch.randn(likelihood.outputs_per_pixel, 20, generator=generator("cpu", "integral"))
+        # in t = logit(x), where a density that is infinite at an end is smooth and its tails fall exponentially
+        t = torch.linspace(-36, 36, 20_001, dtype=torch.float64)
+        x = torch.sigmoid(t)
+        for pixel in range(20):
+            density = likelihood(outputs[:, pixel : pixel + 1].double()).log_prob(x.unsqueeze(1)).exp()
+            assert float(torch.trapezoid(density * x * torch.sigmoid(-t), t)) == pytest.approx(1, abs=1e-4)
+
+    def test_it_is_finite_at_the_ends_and_at_extreme_outputs(self, name):
+        likelihood = registry.load("likelihood", name)
+        ends = likelihood.grey(torch.tensor([0, 255], dtype=torch.uint8))
+        for extreme in (-1e4, -80.0, 0.0, 80.0, 1e4):
+            for other in (-1e4, 0.0, 1e4):
+                rows = torch.tensor([extreme, other])[: likelihood.outputs_per_pixel]
+                output = rows.unsqueeze(1).repeat(1, 2).requires_grad_()
+                value = likelihood(output).log_prob(ends)
+                assert value.isfinite()
+                assert torch.autograd.grad(value, output)[0].isfinite().all()
+                assert likelihood(output).mean.isfinite().all()
+                assert likelihood(output.detach()).sample(generator=generator("cpu", 1)).isfinite().all()
+
+
+def test_beta_is_torchs_and_starts_at_two():
+    start = Beta(torch.zeros(2, 784))
+    assert all((each == 2).all() for each in start.concentrations)
+    assert float(start.log_prob(torch.full((784,), 0.5))) == pytest.approx(784 * math.log(1.5), rel=1e-6)
+    output = torch.randn(50, 2, 784, generator=generator("cpu", 7)) * 2
+    x = (torch.arange(784) % 256 + 0.5) / 256
+    alpha, beta = (each.double() for each in Beta(output).concentrations)
+    expected = torch.distributions.Beta(alpha, beta).log_prob(x.double()).sum(-1)
+    torch.testing.assert_close(Beta(output).log_prob(x).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_trained_beta_model_starts_from_two_and_two():
+    model = build(Config(likelihood="beta"))
+    likelihood = model.likelihood(torch.randn(5, 2, generator=generator("cpu", 1)) * 3)
+    for each in likelihood.concentrations:
+        assert (each == 2).all()
+
+
+def test_continuous_bernoulli_is_torchs():
+    # torch's own is in float64 here and goes through the probability, which loses the far ends: logits up to 15
+    logits = torch.cat((torch.linspace(-15, 15, 3001), torch.linspace(-0.5, 0.5, 3001))).unsqueeze(-1)
+    for x in (0.0, 0.2, 1.0):
+        reference = torch.distributions.ContinuousBernoulli(logits=logits.double(), lims=(0.4999, 0.5001))
+        ours = ContinuousBernoulli(logits.unsqueeze(-2)).log_prob(torch.full((1,), x))
+        torch.testing.assert_close(
+            ours.double(), reference.log_prob(torch.full((1,), x, dtype=torch.float64)).squeeze(-1), rtol=1e-5, atol=1e-5
+        )
+    torch.testing.assert_close(ContinuousBernoulli(logits.unsqueeze(-2)).mean.double(), reference.mean, rtol=1e-5, atol=1e-5)
+
+
+def test_continuous_bernoulli_is_smooth_where_its_series_begins():
+    for edge in (-0.3, 0.3):
+        logits = torch.linspace(edge - 1e-3, edge + 1e-3, 101).view(101, 1, 1).requires_grad_()
+        value = ContinuousBernoulli(logits).log_prob(torch.zeros(1))
+        (slope,) = torch.autograd.grad(value.sum(), logits)
+        torch.testing.assert_close(-slope.flatten(), ContinuousBernoulli(logits.detach()).mean.flatten(), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,100 @@
+import math
+
+import pytest
+import torch
+
+from tests.helpers import BASELINE
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.evaluation import importance
+from vaecli.evaluation.importance import evaluate, importance_bound, jackknife
+from vaecli.model import build
+from vaecli.runs.run import read_run
+from vaecli.seeding import generator
+from vaecli.training.loop import fit, make_optimizer
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return read_run(BASELINE).model
+
+
+@pytest.fixture(scope="module")
+def some():
+    return load_images("mnist", "test", limit=100)
+
+
+def test_evaluation_repeats_itself_and_leaves_the_model_alone(digits):
+    config = Config(epochs=1, binarize="stochastic")
+    model = build(config)
+    list(fit(model, make_optimizer(model, config), digits, config))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    first = evaluate(model, digits)
+    torch.manual_seed(5)
+    again = evaluate(model, digits)
+    assert torch.equal(again.reconstruction, first.reconstruction)
+    assert torch.equal(again.kl, first.kl)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@torch.inference_mode()
+def test_the_variance_of_the_elbo_is_that_of_its_particle(baseline, some, monkeypatch):
+    monkeypatch.setattr(importance, "BATCH", 40)
+    one, five = evaluate(baseline, some), evaluate(baseline, some, 5)
+    assert one.variance is None
+    assert torch.equal(five.elbo, one.elbo)  # compare shows the number that train does
+    x = baseline.observe(some.pixels, generator("cpu"))
+    z = baseline.posterior(x).rsample((400,), generator("cpu", "by hand"))
+    by_hand = baseline.likelihood(z).log_prob(x).double().var(0)
+    # the sum of 100 variances, each from 5 draws
+    assert float(five.variance.sum() / by_hand.sum()) == pytest.approx(1, abs=0.4)
+    assert float(evaluate(baseline, some, 400).variance.sum() / by_hand.sum()) == pytest.approx(1, abs=0.08)
+
+
+def test_the_variance_of_the_elbo_leaves_binarisation_alone(some):
+    """A decoder that is blind to its latents has one ELBO, whichever particle is drawn; its pixels are drawn once."""
+    model = build(Config(binarize="stochastic"))
+    with torch.no_grad():
+        model.decoder.input.weight.zero_()
+    assert float(evaluate(model, some, 5).variance.max()) < 1e-6
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 50, 120, 1000])
+@torch.inference_mode()
+def test_leaving_out_particles_by_hand(baseline, some, k, monkeypatch):
+    monkeypatch.setattr(importance, "worthwhile", lambda *_: False)
+    images = some[:3]
+    found = importance_bound(baseline, images, k)
+    x, noise = baseline.observe(images.pixels, generator("cpu")), generator("cpu", "importance", k, 0)
+    q = baseline.posterior(x)
+    z = torch.cat([q.rsample((len(part),), noise) for part in torch.arange(k).split(400)])
+    log_w = (baseline.likelihood(z).log_prob(x) + baseline.prior.log_prob(z) - q.log_prob(z)).double()
+    torch.testing.assert_close(found.value, log_w.logsumexp(0) - math.log(k), atol=1e-4, rtol=0)
+    groups = min(k, 50)
+    assert found.sizes.tolist() == [len(range(group, k, groups)) for group in range(groups)]
+    if k == 1:
+        assert found.variance.isnan().all()
+        return
+    for group in range(groups):
+        kept = log_w[torch.arange(k) % groups != group]
+        torch.testing.assert_close(found.without[group], kept.logsumexp(0) - math.log(len(kept)), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("sizes", [[1.0] * 6, [3.0, 2.0, 2.0]])
+def test_the_jackknife_of_a_mean_is_unbiased_for_groups_of_any_size(sizes):
+    sizes = torch.tensor(sizes, dtype=torch.float64)
+    total = int(sizes.sum())
+    draws = torch.randn(total, 40_000, generator=generator("cpu", "jackknife"), dtype=torch.float64)
+    parts = draws.split(sizes.int().tolist())
+    without = torch.stack([(draws.sum(0) - part.sum(0)) / (total - len(part)) for part in parts])
+    found = jackknife(draws.mean(0), without, sizes)
+    # 40,000 estimates of 1 / total, each with a standard deviation of at most its own size
+    assert float(found.mean()) * total == pytest.approx(1, abs=6 / 200)
+
+
+def test_the_jackknife_of_a_bound_is_its_variance_over_repeats(baseline, some):
+    runs = [importance_bound(baseline, some, 30, repeat=repeat) for repeat in range(40)]
+    spread = torch.stack([run.value for run in runs]).var(0).sum()
+    found = torch.stack([run.variance for run in runs]).mean(0).sum()
+    # a sum that a few images carry, from 40 repeats
+    assert float(found / spread) == pytest.approx(1, abs=0.3)

@@ -1,0 +1,92 @@
+"""Reading log p(x | z) off a table: the same as decoding it, wherever the table is called good."""
+
+import pytest
+import torch
+
+from tests.helpers import BASELINE
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.evaluation import importance as evaluation
+from vaecli.evaluation import likelihood_table as tabulated
+from vaecli.evaluation.importance import PROPOSALS, importance_bound
+from vaecli.evaluation.likelihood_table import TOLERANCE, LikelihoodTable, worthwhile
+from vaecli.model import build
+from vaecli.runs.run import read_run
+from vaecli.seeding import generator
+from vaecli.training.loop import fit, make_optimizer
+
+
+def tables_of(model, images):
+    with torch.inference_mode():
+        x, y = model.observe(images.pixels, generator("cpu", "x")), model.condition(images.labels)
+        q = model.posterior(x, y)
+        return LikelihoodTable(model, x, images, q), x, y, q
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return read_run(BASELINE / "model.safetensors").model
+
+
+@pytest.mark.parametrize("proposal", PROPOSALS)
+def test_the_bound_is_the_same_with_and_without(baseline, proposal, monkeypatch):
+    images = load_images("mnist", "test", limit=40)
+    monkeypatch.setattr(evaluation, "worthwhile", lambda *_: True)
+    read = importance_bound(baseline, images, 500, proposal)
+    monkeypatch.setattr(evaluation, "worthwhile", lambda *_: False)
+    decoded = importance_bound(baseline, images, 500, proposal)
+    # single-precision decoding itself is good to about 1e-4
+    torch.testing.assert_close(read.value, decoded.value, atol=TOLERANCE, rtol=0)
+    assert (read.value - decoded.value).mean().abs() < TOLERANCE / 5
+    assert not torch.equal(read.value, decoded.value)  # two ways were taken
+
+
+@pytest.mark.parametrize("settings", [{"latent_dim": 1}, {"likelihood": "beta"}, {"labels": "full", "arch": "conv"}], ids=str)
+def test_it_is_the_decoder_for_every_likelihood_architecture_and_label(settings, digits, monkeypatch):
+    monkeypatch.setitem(tabulated.SIDE, 2, 150)
+    monkeypatch.setattr(tabulated, "TOLERANCE", 0.1)
+    config = Config(**settings, epochs=2, batch_size=50)
+    model = build(config)
+    list(fit(model, make_optimizer(model, config), digits, config))
+    some = digits[:30]
+    table, x, y, q = tables_of(model, some)
+    assert table.good.all()
+    with torch.inference_mode():
+        z = q.rsample((50,), generator("cpu", "z"))
+        decoded = model.likelihood(z, y).log_prob(x)
+        torch.testing.assert_close(table.log_prob(z, torch.arange(30)), decoded, atol=0.2, rtol=1e-4)
+        rows = torch.tensor([7, 3])
+        torch.testing.assert_close(table.log_prob(z[:, rows], rows), decoded[:, rows], atol=0.2, rtol=1e-4)
+
+
+def test_latents_beyond_the_grid_are_decoded(baseline):
+    table, x, _y, _q = tables_of(baseline, load_images("mnist", "test", limit=5))
+    z = torch.full((1, 5, 2), 50.0)
+    with torch.inference_mode():
+        torch.testing.assert_close(table.log_prob(z, torch.arange(5)), baseline.likelihood(z).log_prob(x))
+
+
+def test_images_it_errs_on_are_decoded(baseline, monkeypatch):
+    monkeypatch.setitem(tabulated.SIDE, 2, 12)  # far too coarse
+    table, x, _y, q = tables_of(baseline, load_images("mnist", "test", limit=20))
+    assert not table.good.any()
+    with torch.inference_mode():
+        z = q.rsample((3,), generator("cpu", "z"))
+        torch.testing.assert_close(table.log_prob(z, torch.arange(20)), baseline.likelihood(z).log_prob(x), atol=1e-3, rtol=0)
+
+
+def test_it_is_made_only_where_it_saves_work(baseline):
+    assert worthwhile(baseline, 1000, 5000)
+    assert not worthwhile(baseline, 10_000, 50)  # few particles
+    assert not worthwhile(baseline, 5, 5000)  # few images
+    assert not worthwhile(build(Config(latent_dim=3)), 10_000, 5000)
+
+
+def test_a_block_of_images_is_told_apart_by_number(baseline):
+    images = load_images("mnist", "test", limit=6)
+    table, x, _, q = tables_of(baseline, images)
+    with torch.inference_mode():
+        one = DiagonalNormal(q.loc[4:5], q.log_scale[4:5]).rsample((9,), generator("cpu", "one"))
+        expected = baseline.likelihood(one).log_prob(x[4:5])
+        torch.testing.assert_close(table.log_prob(one, torch.tensor([4])), expected, atol=2 * TOLERANCE, rtol=0)

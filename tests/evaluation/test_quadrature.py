@@ -1,0 +1,124 @@
+"""Exact log p(x): against a closed form, and as the ground truth of the bounds on a trained model."""
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from tests.helpers import BASELINE
+from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.data.images import Images
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.errors import UsageError
+from vaecli.evaluation.importance import evaluate, importance_bound
+from vaecli.evaluation.quadrature import START, exact_log_prob
+from vaecli.model import build
+from vaecli.runs.run import read_run
+from vaecli.seeding import generator
+
+
+class Gaussian:
+    """p(x|z) = N(W z, noise^2 I) with the true posterior, in the form of a model whose pixels are values already."""
+
+    conditional = False
+
+    def __init__(self, size, noise):
+        self.latent_dim = size
+        self.W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
+        self.noise = noise
+        self.prior = DiagonalNormal(torch.zeros(size), torch.zeros(size))
+
+    def eval(self):
+        return self
+
+    def observe(self, pixels, noise):
+        return pixels
+
+    def condition(self, labels):
+        return None
+
+    def posterior(self, x, y=None):
+        precision = 1 + 1 / self.noise**2
+        loc = x @ self.W / self.noise**2 / precision
+        return DiagonalNormal(loc, torch.full_like(loc, precision**-0.5).log())
+
+    def likelihood(self, z, y=None):
+        outer = self
+
+        class Pixels:
+            def pairwise_log_prob(self, value):
+                return torch.distributions.Normal((z @ outer.W.T).unsqueeze(1), outer.noise).log_prob(value).sum(-1)
+
+        return Pixels()
+
+
+def drawn(model, count=8):
+    noise = generator("cpu", "drawn")
+    z = torch.randn(count, model.latent_dim, generator=noise)
+    x = z @ model.W.T + model.noise * torch.randn(count, 6, generator=noise)
+    return Images(x, torch.zeros(count, dtype=torch.int64), ("",))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("noise", [0.5, 0.02])
+def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
+    model = Gaussian(size, noise)
+    images = drawn(model)
+    found = exact_log_prob(model, images)
+    cov = (model.W @ model.W.T + noise**2 * torch.eye(6)).double()
+    expected = MultivariateNormal(torch.zeros(6, dtype=torch.float64), cov).log_prob(images.pixels.double())
+    # float32 log densities of size up to 30 / noise: their rounding
+    torch.testing.assert_close(found.log_prob, expected, atol=2e-3, rtol=0)
+    assert not found.unconverged.any()
+    assert (found.side > 2 * START[size]) == (size == 2 and noise == 0.02)
+
+
+def test_a_posterior_narrower_than_any_grid_is_told(monkeypatch):
+    monkeypatch.setitem(__import__("vaecli.evaluation.quadrature", fromlist=["MOST"]).MOST, 2, 300)
+    assert exact_log_prob(Gaussian(2, 0.002), drawn(Gaussian(2, 0.002))).unconverged.tolist() == [True] * 8
+
+
+def test_more_than_two_dimensions_are_refused(digits):
+    with pytest.raises(UsageError, match="exact: found a latent space of 3 dimensions"):
+        exact_log_prob(build(Config(latent_dim=3)), digits[:2])
+
+
+@pytest.fixture(scope="module")
+def trained_model():
+    return read_run(BASELINE).model
+
+
+@pytest.fixture(scope="module")
+def some():
+    return load_images("mnist", "test", limit=100)
+
+
+def test_the_bounds_of_a_trained_model_are_in_order_and_the_mixture_reaches_the_truth(trained_model, some):
+    exact = exact_log_prob(trained_model, some)
+    assert not exact.unconverged.any()
+    assert float(exact.moved.mean()) < 0.01
+    by_mixture = importance_bound(trained_model, some, 5000, "mixture")
+    fifty, elbo = importance_bound(trained_model, some, 50, "mixture").value, evaluate(trained_model, some).elbo
+    # a bound of k particles is low by half its variance to first order, and off by its Monte Carlo error
+    expected = exact.log_prob - by_mixture.variance / 2
+    error = float(by_mixture.variance.sum().sqrt()) / len(some)
+    assert float((by_mixture.value - expected).mean()) == pytest.approx(0, abs=5 * error + 0.01)
+    means = [float(each.mean()) for each in (exact.log_prob, by_mixture.value, fifty, elbo)]
+    assert means[0] + 5 * error > means[1] > means[2] > means[3]
+
+
+def test_the_posterior_alone_misses_modes(trained_model, some):
+    exact = exact_log_prob(trained_model, some).log_prob
+    missed = exact - importance_bound(trained_model, some, 1000).value
+    assert float(missed.max()) > 1
+    assert float(missed.mean()) > float((exact - importance_bound(trained_model, some, 1000, "mixture").value).mean())
+
+
+def test_chunks_do_not_change_the_value(trained_model, some, monkeypatch):
+    monkeypatch.setattr("vaecli.evaluation.importance.ROWS", 500)
+    small = importance_bound(trained_model, some[:30], 120, "mixture")
+    monkeypatch.setattr("vaecli.evaluation.importance.ROWS", 4000)
+    whole = importance_bound(trained_model, some[:30], 120, "mixture")
+    # other noise falls to each image, so equal within the errors told
+    error = (small.variance + whole.variance).sum().sqrt() / 30
+    assert float((small.value - whole.value).mean()) == pytest.approx(0, abs=5 * float(error))

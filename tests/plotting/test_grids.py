@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torchvision.utils import make_grid
+
+from tests.helpers import opened
+from vaecli.plotting.grids import SCALE, Panel, grid, save_panels, side_by_side
+
+
+def test_panels_keep_captions_and_images_apart(tmp_path):
+    images = torch.zeros(3, 784)
+    images[1] = 1
+    save_panels(tmp_path / "one.png", [[Panel("a", images, 3)]])
+    save_panels(tmp_path / "long.png", [[Panel("a caption much wider than its single image", images[:1], 1)]])
+    one, long = opened(tmp_path / "one.png"), opened(tmp_path / "long.png")
+    assert one.width >= 3 * 29 * SCALE
+    assert long.width > 29 * SCALE * 2
+    # the second of three images is the white one: dark, white, dark along the middle row of the grid
+    row = one.height - 15 - 14 * SCALE
+    third = one.width // 3
+    assert [one.convert("L").getpixel((third * i + third // 2, row)) for i in range(3)] == [0, 255, 0]
+
+
+def test_long_columns_go_on_to_the_right_then_below():
+    layout = side_by_side([("x", torch.zeros(25, 784)), ("y", torch.zeros(25, 784))], tall=10)
+    assert [len(row) for row in layout] == [6]
+    assert [len(panel.images) for panel in layout[0]] == [10, 10, 10, 10, 5, 5]
+    assert [len(row) for row in side_by_side([(c, torch.zeros(70, 784)) for c in "abc"], tall=10)] == [12, 9]
+
+
+@pytest.mark.parametrize(("count", "columns"), [(2, 1), (7, 3), (9, 3), (3, 10)])
+def test_the_grid_is_that_of_torchvision(count, columns):
+    images = torch.rand(count, 784, generator=torch.Generator().manual_seed(0))
+    expected = make_grid(images.view(-1, 1, 28, 28), nrow=columns, padding=1, pad_value=0.35)
+    assert torch.equal(grid(images, columns).expand(3, -1, -1), expected)
+
+
+def test_a_single_image_is_framed():
+    assert grid(torch.zeros(1, 784), 5).shape == (30, 30)

@@ -1,0 +1,145 @@
+import json
+import struct
+import tracemalloc
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from vaecli.config import Config
+from vaecli.errors import CheckpointError
+from vaecli.files import write_file
+from vaecli.model import build
+from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, read_config
+from vaecli.runs.format import pack
+from vaecli.runs.run import read_run
+
+
+def header_of(path):
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + size]), data[8 + size :]
+
+
+def with_header(path, header, tensors):
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + tensors)
+
+
+def rewritten(path, change):
+    """The checkpoint with what vaecli says of it changed, and the digest left as it was."""
+    header, tensors = header_of(path)
+    about = json.loads(header["__metadata__"]["vaecli"])
+    change(about)
+    header["__metadata__"]["vaecli"] = json.dumps(about)
+    with_header(path, header, tensors)
+
+
+def test_a_run_holds_what_it_should(trained):
+    assert sorted(each.name for each in trained.iterdir()) == sorted([MODEL, TRAINING, CONFIG, LOSS])
+    with safe_open(trained / MODEL, "pt") as file:
+        about = json.loads(file.metadata()["vaecli"])
+    assert Config.from_json(about["config"]) == Config(epochs=2) == Config(**read_config(trained / CONFIG)[0])
+    assert set(about) == {"format", "config", "results", "provenance", "sha256"}
+    rows = (trained / LOSS).read_text().splitlines()
+    assert rows[0] == "epoch,loss,elbo,reconstruction,kl,test_elbo,seconds,images_per_second"
+    assert len(rows) == 3
+    assert float(rows[2].split(",")[5]) == about["results"]["test_elbo"]
+    moments = load_file(trained / TRAINING)
+    assert all(f"{kind}.{name}" in moments for name in load_file(trained / MODEL) for kind in ("exp_avg", "exp_avg_sq"))
+
+
+def test_round_trip_is_exact(tmp_path):
+    config = Config(hidden=(30, 20), latent_dim=5)
+    model = build(config)
+    write_file(tmp_path / MODEL, pack(model.state_dict(), {"config": config.to_json(), "results": {"elbo": -1.5}}))
+    back = read_run(tmp_path)
+    assert back.config == config
+    assert back.results == {"elbo": -1.5}
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(back.model.state_dict()[name], tensor)
+    z = torch.randn(3, 5)
+    assert torch.equal(back.model.likelihood(z).mean, model.likelihood(z).mean)
+
+
+def damage(path, kind):
+    header, tensors = header_of(path)
+    data = path.read_bytes()
+    first = next(name for name in header if name != "__metadata__")
+    match kind:
+        case "cut in half":
+            path.write_bytes(data[: len(data) // 2])
+        case "empty":
+            path.write_bytes(b"")
+        case "longer":
+            path.write_bytes(data + b"\0")
+        case "garbled header":
+            path.write_bytes(data[:8] + b"\xff" * 50 + data[58:])
+        case "header of 2^60 bytes":
+            path.write_bytes(struct.pack("<Q", 2**60) + data[8:])
+        case "deeply nested header":
+            path.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000 + data)
+        case "renamed tensor":
+            header["other"] = header.pop(first)
+            with_header(path, header, tensors)
+        case "renamed tensor with a new digest":
+            weights = load_file(path)
+            weights["other"] = weights.pop(first)
+            about = json.loads(header["__metadata__"]["vaecli"])
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+        case "tensor of another shape":
+            weights = load_file(path)
+            weights[first] = weights[first].flatten()[:-1]
+            about = json.loads(header["__metadata__"]["vaecli"])
+            weights["padding"] = torch.zeros(10)
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+        case "nan weights":
+            weights = load_file(path)
+            weights[first][0] = torch.nan
+            about = json.loads(header["__metadata__"]["vaecli"])
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+        case "flipped bit":
+            path.write_bytes(data[:-1000] + bytes([data[-1000] ^ 1]) + data[-999:])
+        case "latent_dim of 10^9":
+            rewritten(path, lambda about: about["config"].update(latent_dim=10**9))
+        case "larger network than the file":
+            rewritten(path, lambda about: about["config"].update(hidden=[16384] * 16, latent_dim=4096))
+        case "another result":
+            rewritten(path, lambda about: about["results"].update(test_elbo=0.0))
+        case "newer format":
+            rewritten(path, lambda about: about.update(format=99))
+        case "no vaecli":
+            save_file(load_file(path), path)
+
+
+DAMAGES = {
+    "cut in half": "cut short",
+    "empty": "cut short",
+    "longer": "does not fit its length",
+    "garbled header": "does not fit its length",
+    "header of 2^60 bytes": "no safetensors header",
+    "deeply nested header": "does not fit its length",
+    "renamed tensor": "tensor",
+    "renamed tensor with a new digest": "tensor",
+    "tensor of another shape": "unexpected tensor 'padding'",
+    "nan weights": "no finite numbers",
+    "flipped bit": "digest",
+    "latent_dim of 10^9": "settings are not valid: latent_dim=1000000000",
+    "larger network than the file": "settings need [0-9,]+ bytes",
+    "another result": "digest",
+    "newer format": "found format 99, expected 1: upgrade vaecli",
+    "no vaecli": "none that vaecli wrote",
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), DAMAGES.items())
+def test_a_damaged_checkpoint_is_refused_before_memory_is_taken(run_copy, kind, words):
+    damage(run_copy / MODEL, kind)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match=words) as caught:
+        read_run(run_copy)
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+    assert str(run_copy / MODEL) in str(caught.value)
+    assert "\n" not in str(caught.value)

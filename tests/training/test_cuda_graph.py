@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from vaecli.config import Config
+from vaecli.model import build
+from vaecli.training import loop as training
+from vaecli.training.cuda_graph import WARM_UP, RecordedStep
+from vaecli.training.loop import fit, make_optimizer
+
+CONFIG = Config(objective="iwae", k=3, hidden=(20,), batch_size=50, epochs=2, labels="full")
+
+
+class Recorder(RecordedStep):
+    """Records without a GPU: what it replays is the step on the tensor that it was recorded with."""
+
+    refused = False
+    replayed = 0
+
+    def _on_side_stream(self, index, noise):
+        return self._step(index, noise)
+
+    def _record(self, index, noise):
+        if self.refused:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        def replay():
+            self.replayed += 1
+            return self._step(index, noise)
+
+        return replay
+
+
+def trained(digits, monkeypatch, refused=None):
+    made = []
+
+    def make_step(*arguments):
+        step = plain(*arguments)
+        if refused is None:
+            return step
+        made.append(Recorder(step, CONFIG.batch_size))
+        made[0].refused = refused
+        return made[0]
+
+    with monkeypatch.context() as patch:
+        plain = training.make_step
+        patch.setattr(training, "make_step", make_step)
+        model = build(CONFIG)
+        records = list(fit(model, make_optimizer(model, CONFIG), digits[:570], CONFIG))
+    return list(model.parameters()), [each.loss for each in records], made
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_recorded_step_trains_as_the_step_does(digits, monkeypatch, refused):
+    weights, losses, _ = trained(digits, monkeypatch)
+    recorded, again, (step,) = trained(digits, monkeypatch, refused)
+    assert again == losses
+    assert all(torch.equal(a, b) for a, b in zip(weights, recorded, strict=True))
+    assert step.replayed == (0 if refused else 2 * 11 - WARM_UP)  # 11 full batches an epoch, and one of 20
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_cuda_graph_trains_as_the_step_does(digits, monkeypatch):
+    found = []
+    for recorded in (False, True):
+        if not recorded:
+            monkeypatch.setattr(training, "RecordedStep", lambda step, _: step)
+        else:
+            monkeypatch.undo()
+        model = build(CONFIG).to("cuda")
+        found.append([each.loss for each in fit(model, make_optimizer(model, CONFIG), digits.to(torch.device("cuda")), CONFIG)])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)

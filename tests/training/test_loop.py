@@ -1,0 +1,123 @@
+import pytest
+import torch
+
+from vaecli import device, registry
+from vaecli.config import Config
+from vaecli.device import resolve_precision
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.errors import TrainingError
+from vaecli.model import build
+from vaecli.seeding import generator
+from vaecli.training import step
+from vaecli.training.loop import fit, make_optimizer
+
+
+def run(config, images, **more):
+    model = build(config)
+    optimizer = make_optimizer(model, config)
+    return model, optimizer, list(fit(model, optimizer, images, config, **more))
+
+
+def test_the_loss_falls_and_the_records_add_up(digits):
+    _, _, records = run(Config(epochs=3), digits)
+    assert [record.epoch for record in records] == [1, 2, 3]
+    assert records[0].loss > records[1].loss > records[2].loss
+    for record in records:
+        assert record.elbo == pytest.approx(record.reconstruction - record.kl)
+        assert record.loss == pytest.approx(-record.elbo, rel=1e-5)
+
+
+def test_a_batch_that_does_not_fill_counts_its_own_images(digits):
+    config = Config(epochs=1, batch_size=599, lr=1e-12)
+    _, _, (record,) = run(config, digits)
+    _, _, (whole,) = run(Config(epochs=1, batch_size=600, lr=1e-12), digits)
+    assert record.loss == pytest.approx(whole.loss, abs=0.5)
+
+
+def test_equal_seeds_train_equally_and_global_noise_does_not_matter(digits):
+    torch.manual_seed(0)
+    first, _, _ = run(Config(epochs=2), digits)
+    torch.manual_seed(9)
+    second, _, _ = run(Config(epochs=2), digits)
+    other, _, _ = run(Config(epochs=2, seed=1), digits)
+    for a, b, c in zip(first.parameters(), second.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+
+
+def test_going_on_is_the_same_as_never_stopping(digits):
+    whole, _, records = run(Config(epochs=3), digits)
+    part, optimizer, _ = run(Config(epochs=2), digits)
+    (last,) = fit(part, optimizer, digits, Config(epochs=3), finished=2)
+    assert last.loss == records[-1].loss
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), part.parameters(), strict=True))
+
+
+def test_every_image_is_met_once_an_epoch_in_a_new_order(digits):
+    met = []
+
+    config = Config(epochs=2, batch_size=100)
+    model = build(config)
+    observe = model.observe
+    model.observe = lambda pixels, noise: met.append(pixels) or observe(pixels, noise)
+    list(fit(model, make_optimizer(model, config), digits, config))
+    epochs = torch.cat(met).view(2, 600, 784)
+    for epoch in epochs:
+        assert torch.equal(epoch.long().sum(1).sort().values, digits.pixels.long().sum(1).sort().values)
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_a_loss_that_is_no_number_stops_with_where_and_what_to_try(digits):
+    with pytest.raises(TrainingError, match=r"epoch \d+, batch \d+: the loss became .*try a smaller learning rate than lr=1e\+06"):
+        run(Config(epochs=30, lr=1e6, batch_size=50), digits)
+
+
+@pytest.mark.parametrize("objective", registry.names("objective"))
+def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monkeypatch):
+    config = Config(objective=objective, k=7, hidden=(20,), labels="partial", label_fraction=0.5, precision="fp32")
+    spread = torch.linspace(-1, 1, 7).view(7, 1, 1)  # in the place of noise, which comes in another order
+    monkeypatch.setattr(DiagonalNormal, "rsample", lambda self, *_: self.loc + self.stddev * spread)
+    found, nats = [], []
+    for rows in (10_000, 30):  # all at once; four images at a time
+        monkeypatch.setattr(step, "ROWS", rows)
+        model = build(config)
+        nats.append(step.make_step(model, make_optimizer(model, config), digits, config)(torch.arange(10), generator("cpu", "x")))
+        found.append([each.grad for each in model.parameters()])
+    torch.testing.assert_close(*nats)
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        model, optimizer, records = run(Config(objective="iwae", k=3, hidden=(50,), epochs=4, precision=precision), digits)
+        losses[precision] = records[-1].loss
+        assert {each.dtype for each in model.parameters()} == {torch.float32}
+        assert {each.dtype for each in optimizer.exp_avg} == {torch.float32}
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.002)
+
+
+def test_auto_precision_is_what_the_processor_multiplies_fast(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    for gain, expected in ((2.0, "bf16"), (0.5, "fp32")):
+        monkeypatch.setattr(device, "bf16_gain", lambda gain=gain: gain)
+        assert resolve_precision("auto", cpu) == expected
+        assert resolve_precision("fp32", cpu) == "fp32"
+        assert resolve_precision("bf16", cpu) == "bf16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    monkeypatch.setattr(device, "bf16_gain", lambda: pytest.fail("measured without need: without the instructions it takes long"))
+    assert resolve_precision("auto", cpu) == "fp32"
+    assert resolve_precision("bf16", cpu) == "bf16"
+    assert resolve_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_the_gain_of_bf16_is_measured():
+    assert 0 < device.bf16_gain() < 100
+
+
+def test_numbers_below_the_normal_range_are_nothing_on_every_thread():
+    tiny = torch.full((3_000_000,), 1e-30)
+    assert not (tiny * 1e-10).any()

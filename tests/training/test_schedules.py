@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from vaecli.config import Config
+from vaecli.model import build
+from vaecli.training.loop import fit, make_optimizer
+from vaecli.training.schedules import learning_rate
+
+
+def test_burdas_eight_stages():
+    config = Config(lr_schedule="burda", epochs=3280)
+    rates = [learning_rate(config, epoch) for epoch in range(1, 3281)]
+    counts = [rates.count(rate) for rate in sorted(set(rates), reverse=True)]
+    assert counts == [3**i for i in range(8)]
+    assert rates[0] == 1e-3
+    assert rates[-1] == pytest.approx(1e-4)
+    assert rates[1] / rates[0] == pytest.approx(10 ** (-1 / 7))
+
+
+def test_cosine_and_constant():
+    config = Config(lr_schedule="cosine", epochs=10, lr=0.5)
+    assert learning_rate(config, 1) == 0.5
+    assert learning_rate(config, 6) == pytest.approx(0.25)
+    assert 0 < learning_rate(config, 10) < 0.02
+    assert learning_rate(Config(lr=0.2), 4) == 0.2
+
+
+def test_training_uses_the_schedule_and_the_epsilon(digits):
+    config = Config(lr_schedule="cosine", epochs=4, adam_eps=1e-4)
+    model = build(config)
+    optimizer = make_optimizer(model, config)
+    assert optimizer.eps == 1e-4
+    used = [optimizer.lr for _ in fit(model, optimizer, digits, config)]
+    assert used == [learning_rate(config, epoch) for epoch in range(1, 5)]
+
+
+@pytest.mark.parametrize("binarize", ["threshold", "stochastic"])
+def test_the_output_bias_can_start_at_the_mean_image(digits, binarize):
+    model = build(Config(init_bias="data", binarize=binarize), digits)
+    mean = ((digits.pixels > 127).float() if binarize == "threshold" else digits.pixels / 255).mean(0)
+    torch.testing.assert_close(model.decoder.output.bias.data, torch.logit(mean.clamp(1e-3, 1 - 1e-3)))
+
+
+def test_a_convolution_starts_at_the_mean_pixel(digits):
+    model = build(Config(init_bias="data", arch="conv"), digits)
+    mean = (digits.pixels > 127).float().mean(0).clamp(1e-3, 1 - 1e-3)
+    torch.testing.assert_close(model.decoder.output.bias.data, torch.logit(mean).mean().unsqueeze(0))

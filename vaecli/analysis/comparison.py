@@ -1,0 +1,142 @@
+"""Runs beside each other: what is measured of each, and what each makes of the same images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaecli.analysis.defaults import COMPARED_IMAGES
+from vaecli.data.images import Images
+from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.errors import CheckpointError
+from vaecli.evaluation.estimates import Measured
+from vaecli.runs.run import Run
+from vaecli.seeding import generator
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured of a run: a row of the table.
+
+    Attributes:
+        run: the run.
+        name: its name, told apart from those of the other rows.
+        measured: nats on the images.
+    """
+
+    run: Run
+    name: str
+    measured: Measured
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(weights.numel() for weights in self.run.model.parameters())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it trained; None without its loss log."""
+        try:
+            return round(sum(row["seconds"] for row in self.run.log), 1)
+        except CheckpointError:
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; docs/json.md lists them."""
+        diverged = {name: value for name, value in self.run.results.items() if name == "diverged_epoch"}
+        return {
+            "run": self.name,
+            "epochs": self.run.results.get("epoch"),
+            **self.measured.to_json(),
+            "parameters": self.parameters,
+            "seconds": self.seconds,
+            "settings": self.run.config.to_json(),
+            **diverged,
+        }
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a decoder makes of N latents.
+
+    Attributes:
+        mean: the means of p(x | z, y), shape (N, 784).
+        draw: an image drawn from each, shape (N, 784).
+    """
+
+    mean: Tensor
+    draw: Tensor
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images that a run makes, to stand beside those of others.
+
+    Attributes:
+        run: the run.
+        name: its name, told apart from those of the other runs.
+        x: the images as the likelihood sees them, shape (N, 784).
+        reconstructions: of them.
+        samples: from the prior; those of a conditional model have the labels 0, 1, ... in turn.
+    """
+
+    run: Run
+    name: str
+    x: Tensor
+    reconstructions: Decoded
+    samples: Decoded
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a run's loss went, by epoch; in nats per image.
+
+    Attributes:
+        name: the run's.
+        epochs: 1, 2, ...
+        losses: what training minimised.
+        test_losses: -ELBO of the test images after each epoch.
+    """
+
+    name: str
+    epochs: list[int]
+    losses: list[float]
+    test_losses: list[float]
+
+
+@torch.inference_mode()
+def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed: int = 0) -> Shown:
+    """Reconstructions and samples of a run.
+
+    Runs of one latent size decode the same latents from the prior, so that their samples can be compared one by one.
+
+    Args:
+        run: its model on the same device as `images`.
+        name: what to call it.
+        images: the first `n` of them are reconstructed.
+        n: how many samples.
+        seed: of the latents and of the draws from the pixels.
+    """
+    model, device = run.model.eval(), images.pixels.device
+    images = images[:n]
+    noise = generator(device, "compare", seed)
+    x, y = model.observe(images.pixels, noise), model.condition(images.labels)
+    reconstructed = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
+    z = model.prior.rsample((n,), generator(device, "compare samples", seed))
+    sampled = model.likelihood(z, model.condition(torch.arange(n, device=device) % len(images.class_names)))
+    return Shown(run, name, x, _decoded(reconstructed, noise), _decoded(sampled, noise))
+
+
+def _decoded(likelihood: PixelLikelihood, noise: torch.Generator) -> Decoded:
+    return Decoded(likelihood.mean, likelihood.sample(generator=noise))
+
+
+def loss_curve(run: Run, name: str) -> Curve:
+    """How a run's loss went.
+
+    Raises:
+        CheckpointError: its loss log is missing or damaged.
+    """
+    log = run.log
+    return Curve(name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row["test_elbo"] for row in log])

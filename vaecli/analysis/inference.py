@@ -1,0 +1,170 @@
+"""The latents of images of which a part is seen, by stochastic variational inference."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.evaluation.grid import log_likelihoods
+from vaecli.evaluation.quadrature import BLOCK
+from vaecli.model import VAE
+from vaecli.seeding import generator
+from vaecli.training.optimizer import Adam
+
+PRIOR_DRAWS = 1000
+"""Latents from the prior, the same for all images, among which each image finds its starts."""
+
+APART = 0.3
+"""How far two starts of an image are from each other: with few latents the best draws lie side by side, all at one mode."""
+
+LOG_SCALE = -2.0
+"""Where log sigma starts: narrow, so that a start stays at the mode beside it."""
+
+LEARNING_RATES = (0.05, 0.015, 0.005)
+PARTICLES = 4
+"""Samples of each start in a step at the first learning rate; the one that goes on has four times as many."""
+
+WINDOW = 25
+RISE = 0.01
+"""When an image's bound, averaged over a window of steps and over its starts, rises by less than this many nats to the next window,
+the next learning rate's turn comes; after the last one's the steps end."""
+
+SAMPLES = 1000
+"""Latents by which an image's bound and score are measured."""
+
+_BEHIND = 1e9
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What was inferred of the latents of N images of which a part is seen.
+
+    Attributes:
+        posterior: q(z | seen part), shape (N, latent_dim): for each image the best of several starts.
+        bound: its ELBO, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
+        score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is no bound on
+            log p(x_m | x_s), either way.
+        steps: gradient steps that each image took, shape (N,).
+    """
+
+    posterior: DiagonalNormal
+    bound: Tensor
+    score: Tensor
+    steps: Tensor
+
+
+def infer(
+    model: VAE,
+    x: Tensor,
+    labels: Tensor,
+    seen: Tensor,
+    mean_image: Tensor,
+    seed: int = 0,
+    starts: int = 8,
+    steps: int = 2000,
+    on_image: Callable[[int], None] | None = None,
+) -> Inference:
+    """Maximises E_q[log p(x_s|z) + log p(z) - log q(z)] over q = N(loc, diag(sigma^2)), one for each image.
+
+    Stochastic variational inference (Hoffman, Blei, Wang & Paisley 2013) with reparameterised gradients, from several starts for
+    each image: those of 1,000 draws from the prior with the highest log p(x_s|z) + log p(z), and the encoder's mean of the seen
+    pixels with the mean image in the missing ones. All climb at the first learning rate, the best goes on at the lower ones.
+
+    One image is worked on after the other, with noise of its own: its numbers do not depend on the images after it, to the bit.
+
+    Args:
+        model: its weights stay as they are.
+        x: images, shape (N, 784); `score` alone looks at pixels that are not `seen`.
+        labels: shape (N,); only a conditional model sees them.
+        seen: boolean, shape (784,).
+        mean_image: of the training images, shape (784,).
+        seed: of all noise.
+        starts: how many of the draws from the prior.
+        steps: how many for each image at the most; it ends before when the bound no longer rises.
+        on_image: called with the number of images that are done.
+    """
+    model.eval()
+    inferred = []
+    z, log_joint = _prior_draws(model, x, labels, seen, max(PRIOR_DRAWS, starts), generator(x.device, "inpaint", seed, "starts"))
+    for index in range(len(x)):
+        noise = generator(x.device, "inpaint", seed, index)
+        y = model.condition(labels[index : index + 1])
+        with torch.no_grad():
+            encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).loc
+        begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
+        q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
+        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, seen, q, noise), torch.tensor(taken)))
+        if on_image:
+            on_image(index + 1)
+    loc, log_scale, bound, score, counts = (torch.stack(values) for values in zip(*inferred, strict=True))
+    return Inference(DiagonalNormal(loc, log_scale), bound, score, counts)
+
+
+@torch.no_grad()
+def _prior_draws(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, count: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws from the prior, shape (count, latent_dim), and log p(x_s|z) + log p(z) of each for every image, shape (N, count)."""
+    z = model.prior.rsample((count,), noise)
+    log_joint = x.new_empty(len(x), count)
+    for members, where, some, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
+        log_joint[members, where] = (log_likelihood[0] + model.prior.log_prob(some).unsqueeze(1)).T
+    return z, log_joint
+
+
+def _best(z: Tensor, log_joint: Tensor, count: int) -> list[int]:
+    """Which draws have the highest log joint, the best first; near ones of those only when no others are left."""
+    left, chosen = log_joint.double().cpu(), []
+    for _ in range(count):
+        chosen.append(int(left.argmax()))
+        left[((z - z[chosen[-1]]).square().sum(1) < APART**2).cpu()] -= _BEHIND
+        left[chosen[-1]] = -math.inf
+    return chosen
+
+
+def _climb(
+    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, starts: Tensor, noise: torch.Generator, steps: int
+) -> tuple[DiagonalNormal, int]:
+    """The posterior of one image given its seen pixels x, its parameters of shape (latent_dim,), and the steps taken."""
+    particles, taken = PARTICLES, 0
+    loc, log_scale = starts, torch.full_like(starts, LOG_SCALE)
+    for rate in LEARNING_RATES:
+        loc, log_scale = loc.detach().requires_grad_(), log_scale.detach().requires_grad_()
+        optimizer = Adam([loc, log_scale], rate)
+        before, now = -math.inf, -math.inf
+        while taken < steps and (now == -math.inf or now - before >= RISE):
+            size = min(WINDOW, steps - taken)
+            total = torch.zeros((), device=x.device)
+            for _ in range(size):
+                value = _bound(model, x, y, seen, DiagonalNormal(loc, log_scale), particles, noise)
+                loc.grad, log_scale.grad = torch.autograd.grad(-value.sum(), (loc, log_scale))
+                optimizer.step()
+                total += value.detach().mean()
+            taken += size
+            before, now = now, float(total) / size
+        if len(loc) > 1:
+            with torch.no_grad():
+                best = _bound(model, x, y, seen, DiagonalNormal(loc, log_scale), 100, noise).argmax()
+            loc, log_scale, particles = loc[best].unsqueeze(0), log_scale[best].unsqueeze(0), 4 * PARTICLES
+    return DiagonalNormal(loc[0].detach(), log_scale[0].detach()), taken
+
+
+def _bound(
+    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, particles: int, noise: torch.Generator
+) -> Tensor:
+    """Estimates of log p(x_s|z) + log p(z) - log q(z), z ~ q, for seen pixels x of one image: shape (starts,)."""
+    z = q.rsample((particles,), noise)
+    return (model.likelihood(z, y).marginal(seen).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)).mean(0)
+
+
+@torch.inference_mode()
+def _measure(
+    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The bound and the score of one image, both from the same samples: unlike those that chose the start, they are fresh."""
+    z = q.rsample((SAMPLES,), noise)
+    likelihood = model.likelihood(z, y)
+    bound = (likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z)).mean()
+    score = likelihood.marginal(~seen).log_prob(x[~seen]).logsumexp(0) - math.log(SAMPLES)
+    return bound, score

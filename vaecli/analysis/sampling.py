@@ -1,0 +1,100 @@
+"""Samples from the prior, and reconstructions of images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaecli.data.images import UNKNOWN, Images
+from vaecli.errors import UsageError
+from vaecli.model import VAE
+from vaecli.seeding import generator
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images decoded from draws of the prior.
+
+    Attributes:
+        z: the latents, shape (L * n, latent_dim): the same n for each of L labels.
+        labels: the L labels; empty for a model without labels.
+        mean: the means of p(x | z, y), shape (L * n, 784).
+        draw: an image drawn from each, shape (L * n, 784).
+    """
+
+    z: Tensor
+    labels: tuple[int, ...]
+    mean: Tensor
+    draw: Tensor
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Images encoded and decoded again.
+
+    Attributes:
+        x: the images as the likelihood sees them, shape (N, 784).
+        mean: the means of p(x | z, y) for a z drawn from each posterior, shape (N, 784).
+        draw: an image drawn from each, shape (N, 784).
+    """
+
+    x: Tensor
+    mean: Tensor
+    draw: Tensor
+
+
+@torch.inference_mode()
+def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int = 0) -> Samples:
+    """Draws images from the prior.
+
+    Args:
+        model: on any device.
+        n: how many latents.
+        labels: decode the latents with each of these labels; of a conditional model all labels if not given.
+        seed: of the latents and of the draws from the pixels.
+
+    Raises:
+        UsageError: labels are given and the model has none, or others; `n` is below 1.
+
+    Example:
+        >>> vaecli.sample(vaecli.load("baseline").model, 3).mean.shape
+        torch.Size([3, 784])
+    """
+    model.eval()
+    if labels and not model.conditional:
+        raise UsageError("{labels}: the model was trained without labels, expected a conditional one", labels=labels)
+    chosen = labels or tuple(range(model.labels))
+    if n < 1:
+        raise UsageError("{n}: expected a whole number from 1", n=n)
+    if not all(0 <= label < model.labels for label in chosen):
+        raise UsageError(f"{{labels}}: expected each from 0 to {model.labels - 1}", labels=labels)
+    device = model.prior.loc.device
+    noise = generator(device, "sample", seed)
+    # every column is the same z, so that only the label changes within it
+    z = model.prior.rsample((n,), noise).repeat(max(1, len(chosen)), 1)
+    y = model.condition(torch.tensor(chosen, device=device).repeat_interleave(n)) if chosen else None
+    likelihood = model.likelihood(z, y)
+    return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise))
+
+
+@torch.inference_mode()
+def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: int = 0) -> Reconstructions:
+    """Encodes images, draws a latent from each posterior, and decodes it.
+
+    Args:
+        model: on the same device as `images`.
+        images: with their labels.
+        labels_known: whether a conditional model sees them.
+        seed: of the latents and of the draws from the pixels.
+
+    Example:
+        >>> digits = vaecli.load_images("mnist", "test", limit=3)
+        >>> vaecli.reconstruct(vaecli.load("baseline").model, digits).mean.shape
+        torch.Size([3, 784])
+    """
+    model.eval()
+    noise = generator(images.pixels.device, "reconstruct", seed)
+    x = model.observe(images.pixels, noise)
+    y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
+    likelihood = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
+    return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))

@@ -1,0 +1,100 @@
+"""Training as commands do it: with notes on stderr, a bar, and Ctrl-C at any moment."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaecli.cli import console
+from vaecli.cli.signals import Interruption
+from vaecli.errors import Interrupted
+from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
+from vaecli.runs.folder import locked_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from vaecli.runs.start import Start
+    from vaecli.training.loop import EpochRecord
+
+    Show = Callable[[int, str | None, int | None], None]
+
+
+def train_run(
+    folder: Path,
+    start: Start,
+    given: dict[str, Any] | None,
+    device: str,
+    bar: Callable[[], AbstractContextManager[Show]] | None = None,
+) -> dict[str, float]:
+    """Trains a run and keeps it; gives the results of its last epoch.
+
+    Args:
+        folder: the run's.
+        start: where a new run begins.
+        given: to go on with the run in the folder, if there is one: the settings that it must have; None to start anew.
+        device: the name of one.
+        bar: makes what shows the steps done, the epoch and all steps; a bar of its own if not given.
+
+    Raises:
+        Interrupted: by Ctrl-C or SIGTERM; the message says where the run stands.
+        VaecliError: as `vaecli.runs.train.train_in`.
+    """
+    from vaecli.device import resolve_device
+    from vaecli.runs.start import Listener, resumed
+    from vaecli.runs.train import train_in
+
+    resolve_device(device)
+    with locked_folder(folder, FILES) as held, Interruption() as interruption, (bar or _bar)() as show:
+        if not held.locked:
+            console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into this run")
+
+        def on_epoch(record: EpochRecord, test_elbo: float) -> None:
+            console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-test_elbo:.2f}, {record.seconds:.1f} s")
+
+        def on_batch(epoch: int, done: int, total: int) -> None:
+            show(done, f"Epoch {epoch}", total)
+
+        listen = Listener(console.note, on_epoch, on_batch, interruption.held)
+        replaced = _written(folder) if given is None else None
+        try:
+            if given is not None:
+                start = resumed(held, given, start, listen)
+            return train_in(held, start, device, listen)
+        except KeyboardInterrupt:
+            if replaced is not None and _written(folder) == replaced:
+                said = f"no epoch is finished; {folder} keeps the run that was there"
+            else:
+                said = f"{_standing(folder)}{_line_to_go_on(folder, start, device)}"
+            raise Interrupted(f"interrupted: {said}", interruption.signal or signal.SIGINT) from None
+
+
+def _bar() -> AbstractContextManager[Show]:
+    return console.bar("steps")
+
+
+def _written(folder: Path) -> int | None:
+    """When a run's state was written, in nanoseconds; None where there is no run."""
+    file = folder / TRAINING if (folder / TRAINING).exists() else folder / MODEL
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
+def _standing(folder: Path) -> str:
+    """How far a run that was interrupted is."""
+    return f"{folder} keeps epoch {len(read_log(folder))}" if has_epochs(folder) else f"{folder}: no epoch is finished"
+
+
+def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
+    """The line that goes on with exactly this run; nothing where there is none to go on with."""
+    if not has_epochs(folder) and not (folder / CONFIG).exists():
+        return ", nothing was saved"
+    words = ["--name", folder.name, "--resume"]
+    words += [] if folder.parent == RUNS else ["--out", str(folder.parent)]
+    words += ["--data-dir", str(start.data_dir)] if start.data_dir else []
+    words += [] if device == "auto" else ["--device", device]
+    written, _ = read_config(folder / CONFIG)
+    words += [] if written["epochs"] == start.config.epochs else ["--epochs", str(start.config.epochs)]
+    return f"; go on with: {shlex.join(['vaecli', 'train', *words])}"

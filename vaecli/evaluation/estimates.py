@@ -1,0 +1,128 @@
+"""Numbers measured of a model, each with how sure it is."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images, in nats, and how sure it is.
+
+    Attributes:
+        mean: over the images.
+        standard_error: of the mean, from its spread over images; None for a single image.
+        monte_carlo_error: of the mean, its standard deviation over other draws of the particles; None where none are drawn. It is
+            made from a variance for each image: of the ELBO and the reconstruction over five draws, of L_k over its repeats or,
+            for a single one, by the jackknife. A few images may carry most of their sum: its own standard error is added to it.
+    """
+
+    mean: float
+    standard_error: float | None = None
+    monte_carlo_error: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.standard_error is None else f"{self.mean:.2f} ± {self.standard_error:.2f}"
+
+    @staticmethod
+    def of(values: Tensor, variance: Tensor | None = None) -> "Estimate":
+        """The mean of one value an image; `variance` is the Monte Carlo variance of each."""
+        error = float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
+        if variance is None:
+            return Estimate(float(values.mean()), error)
+        total = variance.sum() + variance.square().sum().sqrt()  # each image's variance is about as uncertain as it is large
+        return Estimate(float(values.mean()), error, float(total.sqrt() / len(values)))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the most probable label is the true one.
+
+    Attributes:
+        share: of the images.
+        images: how many.
+    """
+
+    share: float
+    images: int
+
+    @property
+    def standard_error(self) -> float:
+        """The binomial standard error of the share, not 0 where all or none are right (Agresti & Coull 1998)."""
+        count = self.images + 4
+        share = (self.share * self.images + 2) / count
+        return math.sqrt(share * (1 - share) / count)
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How far the exact values of N images have converged.
+
+    Attributes:
+        side: points a side of the finest grid that any image needed.
+        refinement_error: by how much the last halving of their grids moved the images, in nats, the mean over images.
+        unconverged: images whose value still moved by more than quadrature's TOLERANCE on the finest grid allowed, or whose
+            posterior is narrower than its cells.
+    """
+
+    side: int
+    refinement_error: float
+    unconverged: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a model on images, each number with how sure it is.
+
+    Attributes:
+        images: how many images.
+        active_units: latent dimensions that images spread over.
+        elbo: the ELBO, a lower bound on log p(x).
+        reconstruction: E_q[log p(x|z)].
+        kl: KL(q(z|x) || p(z)).
+        bounds: the importance-weighted bound L_k, by k.
+        exact: log p(x) by quadrature; None where it was not asked for.
+        convergence: of `exact`.
+        bound_accuracy: of the labels that L_k makes most probable, by k, where labels were summed out.
+        exact_accuracy: of the labels that `exact` makes most probable, likewise.
+    """
+
+    images: int
+    active_units: int
+    elbo: Estimate
+    reconstruction: Estimate
+    kl: Estimate
+    bounds: dict[int, Estimate]
+    exact: Estimate | None = None
+    convergence: Convergence | None = None
+    bound_accuracy: dict[int, Accuracy] = field(default_factory=dict)
+    exact_accuracy: Accuracy | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, the bounds under ``L`` by k."""
+        single = {"elbo": self.elbo, "reconstruction": self.reconstruction, "kl": self.kl}
+        single |= {} if self.exact is None else {"exact": self.exact}
+
+        def values(name: str) -> dict[str, Any]:
+            found = {key: getattr(estimate, name) for key, estimate in single.items()}
+            bounds = {str(k): getattr(estimate, name) for k, estimate in self.bounds.items()}
+            return _without_none(found) | {"L": _without_none(bounds)}
+
+        def accuracies(name: str) -> dict[str, Any]:
+            exact = {} if self.exact_accuracy is None else {"exact": getattr(self.exact_accuracy, name)}
+            return exact | {"L": {str(k): getattr(accuracy, name) for k, accuracy in self.bound_accuracy.items()}}
+
+        made = {**values("mean"), "active_units": self.active_units, "images": self.images}
+        made |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
+        if self.convergence:
+            made["convergence"] = asdict(self.convergence)
+        if self.bound_accuracy or self.exact_accuracy:
+            made["accuracy"] = accuracies("share")
+            made["standard_error"]["accuracy"] = accuracies("standard_error")
+        return made
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

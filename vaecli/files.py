@@ -1,0 +1,155 @@
+"""Writing files: whole or not at all."""
+
+import csv
+import io
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vaecli.errors import VaecliError, printable, reason
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PART = ".part"
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, whole or not at all; an existing file keeps its permissions.
+
+    The data are written to a temporary file in the same folder, flushed to the disk, then renamed, so that a reader or a crash
+    sees the old file or the new one. Temporary files of `path` that killed processes left are removed.
+
+    Raises:
+        VaecliError: it cannot be written; an existing file is unchanged.
+    """
+    beside = None
+    try:
+        _remove_leftovers(path)
+        beside, handle = _open_part(path)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, _mode(path))
+            os.fsync(handle)
+            if fcntl:
+                beside.replace(path)  # while it is locked: other processes remove unlocked parts
+        if not fcntl:
+            beside.replace(path)  # Windows cannot rename an open file
+        _sync_folder(path.parent)
+    except BaseException as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise VaecliError(f"{path}: cannot be written ({reason(error)}); what was there is untouched") from None
+        raise
+
+
+def _open_part(path: Path) -> tuple[Path, int]:
+    """A new file beside `path` and its open handle, locked if the file system has locks."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_part_prefix(path), suffix=PART)
+        if fcntl:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not os.fstat(handle).st_nlink:  # removed by another process before it was locked
+                os.close(handle)
+                continue
+        return Path(name), handle
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes the parts of `path` that no process has locked: their writers are dead."""
+    if not fcntl:
+        return
+    pattern = re.compile(re.escape(_part_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(PART))  # as tempfile names them
+    with suppress(OSError):
+        for part in [file for file in path.parent.iterdir() if pattern.fullmatch(file.name)]:
+            _remove_unlocked(part)
+
+
+def _remove_unlocked(part: Path) -> None:
+    with suppress(OSError):  # locked, or gone already
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+        finally:
+            os.close(handle)
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name[:40]}-"
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file at `path`; those of a new file if there is none."""
+    with suppress(OSError):
+        if stat.S_ISREG(mode := path.stat().st_mode):
+            return mode & 0o777
+    return 0o666 & ~_umask()
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as comma-separated values under a line of column names: those of all rows, in order of appearance.
+
+    Text that a spreadsheet would read as a formula gets a single quote in front; unprintable characters are escaped.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(tuple("=+-@")) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and its parents, if they do not exist.
+
+    Raises:
+        VaecliError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except (OSError, RecursionError) as error:
+        why = reason(error) if isinstance(error, OSError) else "it has too many folders within each other"
+        raise VaecliError(f"{path}: cannot be made a folder to write in ({why}); choose another with {{out=DIR}}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

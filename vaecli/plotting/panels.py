@@ -1,0 +1,69 @@
+"""Pictures of images that models make: reconstructions, samples, fills, a decoder over the plane."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vaecli.analysis.comparison import Decoded, Shown
+from vaecli.analysis.inpainting import Inpainting
+from vaecli.analysis.latents import Manifold
+from vaecli.plotting.grids import Panel, save_panels, side_by_side
+
+MISSING = 0.35
+"""The grey of pixels that are not seen."""
+
+
+def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
+    """The originals, and beside them what each run makes of them: means and draws.
+
+    Originals stand there again where the next run is of others, or sees them otherwise.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    panels, before = [], None
+    for shown in runs:
+        config = shown.run.config
+        if before != (before := (config.dataset, config.binarize, config.likelihood)):
+            panels.append(Panel("\noriginal", shown.x, 1))
+        panels.append(_pairs(f"{shown.name}\nmean, draw", shown.reconstructions))
+    save_panels(path, [panels])
+
+
+def save_samples(path: Path, runs: Sequence[Shown]) -> None:
+    """Samples from the prior of each run: means and draws.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    save_panels(path, [[_pairs(f"{shown.name}\n{_samples_are(shown)}", shown.samples) for shown in runs]])
+
+
+def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
+    """What decoders make of the plane, for runs with their names.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    caption = "the decoder over prior quantiles, z1 to the right, z2 up"
+    save_panels(path, [[Panel(f"{name}: {caption}", manifold.mean, manifold.side) for name, manifold in runs]])
+
+
+def save_inpainting(path: Path, filled: Inpainting) -> None:
+    """Images with a part missing: each row an original, what is seen of it, some fills, and the mean of many.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    columns = [("original", filled.x), ("seen", torch.where(filled.seen, filled.x, MISSING))]
+    columns += [(f"fill {index}", fill) for index, fill in enumerate(filled.fills, 1)]
+    save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)]))
+
+
+def _samples_are(shown: Shown) -> str:
+    return "mean, draw; 0, 1, ... by row" if shown.run.model.conditional else "mean, draw"
+
+
+def _pairs(caption: str, images: Decoded) -> Panel:
+    return Panel(caption, torch.stack((images.mean, images.draw), 1).flatten(0, 1), 2)

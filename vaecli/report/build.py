@@ -1,0 +1,211 @@
+"""The whole report: trains what is missing, draws and measures what is not up to date, and writes the page."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vaecli import __version__
+from vaecli.config import Config
+from vaecli.data.load import load_images
+from vaecli.device import resolve_device
+from vaecli.files import make_folder, write_file
+from vaecli.reading import digest_of
+from vaecli.report import findings
+from vaecli.report.definitions import FIGURES, Figure, Settings
+from vaecli.report.draw import draw
+from vaecli.report.evidence import evidence
+from vaecli.report.explorer import payload
+from vaecli.report.page import assets, entry, render, row_of
+from vaecli.report.progress import OnPart, OnStep, Progress
+from vaecli.report.runs import EXPLORED, config_of, configs_of, epochs_of, finished, folder_for, missing_data, needs_fashion
+from vaecli.report.state import State
+from vaecli.runs.find import MODEL
+from vaecli.runs.run import Run, read_run
+from vaecli.runs.train import train as train_run
+
+QUICK: Settings = {"limit": 2000, "epochs": 1}
+"""What a quick pass changes of all runs."""
+
+STATE, PAGE = "report.json", "index.html"
+
+Train = Callable[[Config, Path, OnStep], object]
+"""Trains a run with these settings in this folder; what it calls with its steps is the third argument."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is up to date.
+
+    Attributes:
+        page: the file.
+        state: the file that says what the page was made from.
+        runs: the folders of its runs.
+        figures: of each by number, what `State` keeps.
+        drawn: the numbers of those that were not up to date.
+        written: whether the page was not.
+        missing: which figures could not be drawn, and why.
+    """
+
+    page: Path
+    state: Path
+    runs: list[Path]
+    figures: dict[int, dict[str, Any]]
+    drawn: list[int]
+    written: bool
+    missing: list[str]
+
+
+@dataclass
+class _Work:
+    """What all figures are made with."""
+
+    out: Path
+    state: State
+    device: str
+    quick: bool
+    change: Settings
+    folders: dict[Config, Path]
+    _loaded: dict[Path, Run] = field(default_factory=dict)
+    _digests: dict[Path, str] = field(default_factory=dict)
+
+    def folder(self, settings: Settings) -> Path:
+        return self.folders[config_of(settings, self.change)]
+
+    def run(self, settings: Settings) -> Run:
+        """A run, which is loaded once."""
+        folder = self.folder(settings)
+        if folder not in self._loaded:
+            self._loaded[folder] = read_run(folder)
+        return self._loaded[folder]
+
+    def digest(self, settings: Settings) -> str:
+        """Of a run's weights and settings."""
+        folder = self.folder(settings)
+        if folder not in self._digests:
+            self._digests[folder] = digest_of(folder / MODEL)
+        return self._digests[folder]
+
+    def line(self, figure: Figure, device: str) -> list[str]:
+        """The words of the command line that draws a figure, when drawn on this device."""
+        options = figure.options_for(self.quick)
+        if figure.draws:
+            options |= {"out": self.out / figure.folder} | ({} if device == "auto" else {"device": device})
+        return figure.words([str(self.folder(settings)) for settings in figure.trains], options)
+
+
+def build(
+    out: str | Path,
+    figures: Sequence[Figure] = FIGURES,
+    *,
+    change: Settings | None = None,
+    explorer: bool = True,
+    quick: bool = False,
+    device: str = "auto",
+    train: Train | None = None,
+    on_part: OnPart = lambda done, what: None,
+) -> Report:
+    """Brings a report up to date: runs under ``checkpoints/``, pictures and the page in a folder.
+
+    Args:
+        out: the folder of the page.
+        figures: those that it has.
+        change: settings that all runs have instead of their own; of a quick pass QUICK.
+        explorer: whether the page has the explorer of latent spaces, whose runs are then trained too.
+        quick: draw and measure on a small part of the data, and judge nothing.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        train: trains a run; `vaecli.train` if not given.
+        on_part: called with how much of all work is done, of `vaecli.report.progress.PARTS`.
+
+    Raises:
+        VaecliError: settings, data or files are at fault, or training diverged. What was trained and drawn is kept.
+    """
+    out = Path(out)
+    resolve_device(device)
+    make_folder(out)
+    missing = missing_data(figures)
+    figures = [figure for figure in figures if not missing or not needs_fashion(figure)]
+    change = (QUICK if quick else {}) if change is None else change
+    configs = configs_of(figures, change, explorer)
+    folders = finished(configs)
+    progress = Progress(on_part, sum(epochs_of(config) for config in configs if config not in folders), len(figures))
+    for config in configs:
+        if config not in folders:
+            folders[config] = _trained(
+                config, train or (lambda config, folder, _: train_run(config, folder, device=device)), progress
+            )
+    work = _Work(out, State.read(out / STATE), device, quick, change, folders)
+    for figure in figures:
+        progress.say(f"Figure {figure.number}")
+        _bring_up_to_date(figure, work)
+        progress.drawn()
+    written = _write_page(figures, work, missing)
+    kept = {figure.number: work.state.figures[str(figure.number)] for figure in figures}
+    return Report(out / PAGE, out / STATE, list(folders.values()), kept, work.state.drawn, written, missing)
+
+
+def _trained(config: Config, train: Train, progress: Progress) -> Path:
+    folder = folder_for(config)
+    train(config, folder, progress.training(epochs_of(config), folder.name))
+    progress.trained(epochs_of(config))
+    return folder
+
+
+def _bring_up_to_date(figure: Figure, work: _Work) -> None:
+    """Draws and measures a figure, unless that was done with the same runs."""
+    digests = [work.digest(settings) for settings in (*figure.trains, *figure.also)]
+    key = _key([__version__, repr(figure), work.quick, digests])
+    before = work.state.figures.get(str(figure.number), {})
+    if before.get("key") == key and all((work.out / picture["path"]).is_file() for picture in before["pictures"]):
+        return
+    start = time.perf_counter()
+    folder = work.out / figure.folder
+    if figure.draws:
+        make_folder(folder)
+    runs, also = ([work.run(settings) for settings in some] for some in (figure.trains, figure.also))
+    drawn = draw(figure, runs, folder, resolve_device(work.device), work.quick)
+    found = findings.finding(figure, evidence(runs, also, drawn.measured), judged=not work.quick)
+    work.state.figures[str(figure.number)] = {
+        "key": key,
+        "finding": asdict(found),
+        "pictures": [_picture(path, what, work.out) for what, path in drawn.pictures.items()],
+        "text": drawn.text,
+        "device": work.device,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    work.state.drawn.append(figure.number)
+    work.state.keep()
+
+
+def _picture(path: Path, what: str, out: Path) -> dict[str, Any]:
+    with Image.open(path) as picture:
+        return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": what}
+
+
+def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> bool:
+    """Writes the page, unless it is up to date."""
+    kept = [work.state.figures[str(figure.number)] for figure in figures]
+    explored = [settings for settings in EXPLORED if config_of(settings, work.change) in work.folders]
+    digests = [work.digest(settings) for settings in explored]
+    lines = [work.line(figure, was["device"]) for figure, was in zip(figures, kept, strict=True)]
+    key = _key([assets(), [was["key"] for was in kept], lines, digests, missing, __version__])
+    page = work.out / PAGE
+    if work.state.page == key and page.is_file():
+        return False
+    explorer = payload([work.run(settings) for settings in explored], load_images("mnist", "test")) if explored else None
+    entries = [entry(*each) for each in zip(figures, kept, lines, strict=True)]
+    rows = [row_of(config, folder) for config, folder in work.folders.items()]
+    html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)
+    write_file(page, html.encode())
+    work.state.page = key
+    work.state.keep()
+    return True
+
+
+def _key(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""A figure's pictures and numbers: what its command draws and measures, no more than the page shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaecli.analysis import latents
+from vaecli.analysis.architecture import HEADINGS, architecture
+from vaecli.analysis.comparison import Row, loss_curve, show_run
+from vaecli.analysis.defaults import CLOUD_IMAGES, COMPARED_IMAGES, VARIANCE_IMAGES
+from vaecli.analysis.images import choose_images
+from vaecli.analysis.inpainting import inpaint
+from vaecli.config import Config
+from vaecli.evaluation.measure import measure
+from vaecli.plotting import panels, plots
+from vaecli.report.definitions import Figure
+from vaecli.runs.run import Run, names_of
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came out for a figure.
+
+    Attributes:
+        pictures: the files, by what they show of the figure, where there are several; else under an empty text.
+        measured: numbers, as its command prints them as JSON.
+        text: what stands in place of a picture.
+    """
+
+    pictures: dict[str, Path] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device, quick: bool) -> Drawn:
+    """Draws and measures a figure as its command does; the models are on the CPU again afterwards.
+
+    Args:
+        figure: one that shows these runs.
+        runs: with their models.
+        folder: of the pictures.
+        device: to compute on.
+        quick: whether with the options of a quick pass.
+
+    Raises:
+        DataError: the runs' images cannot be read.
+        VaecliError: a file cannot be written.
+    """
+    options = figure.options_for(quick)
+    if figure.command == "train":
+        return _layers(options)
+    for run in runs:
+        run.model.to(device)
+    try:
+        match figure.command:
+            case "compare":
+                return _compare(figure, runs, options, folder, device)
+            case "latent-plot":
+                return _latents(runs, options, folder, device)
+            case _:
+                return _inpainting(runs[0], options, folder, device)
+    finally:
+        for run in runs:
+            run.model.cpu()
+
+
+def _compare(figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+    names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
+    pictures = {what: folder / f"compare-{what}.png" for what in figure.shows}
+    images = [run.images("test") for run in runs]
+    if "losses" in pictures:
+        plots.save_curves(pictures["losses"], [loss_curve(run, name) for run, name in zip(runs, names, strict=True)])
+    if pictures.keys() & {"reconstructions", "samples"}:
+        shown = [show_run(*each, count) for each in zip(runs, names, (some[:count].to(device) for some in images), strict=True)]
+        if "reconstructions" in pictures:
+            panels.save_reconstructions(pictures["reconstructions"], shown)
+        if "samples" in pictures:
+            panels.save_samples(pictures["samples"], shown)
+    if not figure.measures:
+        return Drawn(pictures)
+    k = [particles for particles in options["k"] if particles]
+    rows = [
+        Row(run, name, measure(run.model, some[: options.get("limit")].to(device), k=k))
+        for run, name, some in zip(runs, names, images, strict=True)
+    ]
+    return Drawn(pictures, {"table": [row.to_json() for row in rows]})
+
+
+def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+    names = names_of(runs)
+    if options.get("variance"):
+        path = folder / "latent-variance.png"
+        spreads = [latents.variances(run.model, run.images("test")[:VARIANCE_IMAGES].to(device)) for run in runs]
+        plots.save_variances(path, list(zip(names, spreads, strict=True)))
+        return Drawn({"": path}, {"variance": [spread.to_json() for spread in spreads]})
+    path = folder / "latent-plot.png"
+    clouds = [latents.cloud(run.model, run.images("test")[:CLOUD_IMAGES].to(device)) for run in runs]
+    plots.save_clouds(path, list(zip(names, clouds, strict=True)))
+    return Drawn({"": path})
+
+
+def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+    path = folder / "inpaint.png"
+    images = choose_images(run, "test", options["n"], label=options["label"]).to(device)
+    steps = {name: value for name, value in options.items() if name == "steps"}
+    filled = inpaint(run.model, images, run.images("train"), **steps)
+    panels.save_inpainting(path, filled)
+    numbers = {name: values.tolist() for name, values in filled.numbers().items()}
+    rows = [dict(zip(numbers, row, strict=True)) for row in zip(*numbers.values(), strict=True)]
+    return Drawn({"": path}, {"images": rows})
+
+
+def _layers(options: dict[str, Any]) -> Drawn:
+    made = architecture(Config(**{name: value for name, value in options.items() if name != "dry_run"}))
+    rows = [HEADINGS, *made.cells()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if index >= len(HEADINGS) - 2 else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return Drawn(measured=made.to_json(), text="\n".join(lines) + "\n")

@@ -1,0 +1,85 @@
+"""What figures are judged by: runs, images, and what is measured of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaecli.data import Images, load_images
+from vaecli.evaluation.encode import encode
+from vaecli.model import VAE
+from vaecli.report.differences import Difference
+from vaecli.runs.run import Run
+from vaecli.seeding import generator
+
+NEIGHBOURS = 10
+SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a figure is judged by.
+
+    Attributes:
+        trained: the runs that it shows.
+        also: the runs that it is measured against.
+        measured: the numbers that the command which draws it prints as JSON.
+        test: the test images of those runs.
+        train: reads the training images.
+    """
+
+    trained: Sequence[Run]
+    also: Sequence[Run]
+    measured: dict[str, Any]
+    test: Images
+    train: Callable[[], Images]
+
+
+def evidence(trained: Sequence[Run], also: Sequence[Run], measured: dict[str, Any]) -> Evidence:
+    """Gathers what `finding` needs."""
+    dataset = trained[0].config.dataset if trained else "mnist"
+    return Evidence(trained, also, measured, load_images(dataset, "test"), lambda: load_images(dataset, "train"))
+
+
+def agreement(points: Tensor, labels: Tensor) -> Tensor:
+    """Whether most of each point's 10 nearest neighbours have its own label: of points (N, D) with labels (N,), booleans (N,)."""
+    agreed = []
+    for rows in torch.arange(len(points)).split(1000):
+        nearest = torch.cdist(points[rows], points).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
+        agreed.append(labels[nearest].mode(1).values == labels[rows])
+    return torch.cat(agreed)
+
+
+def entropies(p: Tensor) -> Tensor:
+    """Nats of images of independent black or white pixels, white with probability p, shape (N, 784): shape (N,)."""
+    p = p.double().clamp(1e-12, 1 - 1e-12)
+    return -(p * p.log() + (1 - p) * (1 - p).log()).sum(-1)
+
+
+def sampled(model: VAE) -> Tensor:
+    """The means of samples from the prior, shape (SAMPLES, 784)."""
+    return model.likelihood(model.prior.rsample((SAMPLES,), generator("cpu", "report"))).mean
+
+
+def reconstructed(model: VAE, images: Images) -> Tensor:
+    """The means of images decoded from their posterior means, shape (N, 784)."""
+    x = model.observe(images.pixels, generator("cpu", "report"))
+    return model.likelihood(model.posterior(x, model.condition(images.labels)).loc, model.condition(images.labels)).mean
+
+
+def agreements(seen: Evidence, *runs: Run) -> list[Tensor]:
+    """The `agreement` of the test images' posterior means with their labels, for each run."""
+    return [agreement(encode(run.model, seen.test).loc, seen.test.labels) for run in runs]
+
+
+def table(seen: Evidence, name: str) -> tuple[float, float, Difference]:
+    """A column's values of two runs, and the second minus the first.
+
+    The error is that of means over different images; these are of the same, which makes the true one smaller.
+    """
+    first, second = seen.measured["table"]
+    error = math.hypot(*(row["standard_error"].get(name, math.inf) for row in (first, second)))
+    return first[name], second[name], Difference(second[name] - first[name], error)

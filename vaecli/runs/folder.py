@@ -1,0 +1,119 @@
+"""The folder of a run, held open and locked while the run trains."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vaecli.errors import VaecliError, reason
+from vaecli.files import PART, make_folder, write_file
+
+
+class RunFolder:
+    """An open folder that files are written into, and into no other that takes its path later.
+
+    Args:
+        path: the folder.
+        lock: whether to keep other processes from doing the same; the lock ends with the process, however that ends.
+
+    Attributes:
+        locked: whether the lock is held: some file systems have none.
+
+    Raises:
+        VaecliError: another process holds it, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path, lock: bool = False) -> None:
+        self.path = path
+        self._handle: int | None = None
+        self.locked = False
+        try:
+            if lock:
+                self._handle = _open(path)
+                self.locked = _lock(self._handle, path)
+            self._identity = _identity(path if self._handle is None or sys.platform == "win32" else self._handle)
+        except OSError as error:
+            raise VaecliError(f"{path}: cannot be opened ({reason(error)})") from None
+        except VaecliError:
+            self.close()
+            raise
+
+    def write(self, name: str, data: bytes) -> None:
+        """Puts a file into the folder, whole or not at all.
+
+        Raises:
+            VaecliError: the folder was moved, removed or replaced, or the file cannot be written.
+        """
+        try:
+            there = _identity(self.path) == self._identity
+        except OSError:
+            there = False
+        if not there:
+            raise VaecliError(
+                f"{self.path}: the folder was moved, removed or replaced while this run trained, expected it to stay; "
+                "nothing more is written; train again under another name: {name=NAME}"
+            )
+        write_file(self.path / name, data)
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        if self._handle is not None:
+            os.close(self._handle)
+
+
+@contextmanager
+def locked_folder(path: Path, names: Sequence[str]) -> Iterator[RunFolder]:
+    """A folder that nobody else writes a run into, made where there is none.
+
+    One that was made here is removed again if nothing came into it.
+
+    Args:
+        path: the folder.
+        names: of the files that are written there; what a killed process left beside them is removed.
+
+    Raises:
+        VaecliError: another process holds it, or it cannot be made.
+    """
+    made = not path.exists()
+    make_folder(path)
+    folder = RunFolder(path, lock=True)
+    try:
+        for name in names:
+            for left in path.glob(f".{name}-*{PART}"):
+                left.unlink(missing_ok=True)
+        try:
+            yield folder
+        finally:
+            if made:
+                with suppress(OSError):
+                    path.rmdir()  # which takes an empty one only
+    finally:
+        folder.close()
+
+
+def _identity(folder: Path | int) -> tuple[int, int]:
+    """What tells a folder, by its path or its handle, from any other that takes its path."""
+    status = os.fstat(folder) if isinstance(folder, int) else folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _open(path: Path) -> int:
+    """What the lock of a folder is on: the folder; on Windows, which opens none, a file in it that goes when it is closed."""
+    if sys.platform == "win32":
+        return os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)
+    return os.open(path, os.O_RDONLY)
+
+
+def _lock(handle: int, path: Path) -> bool:
+    from filelock import lock_descriptor  # noqa: PLC0415 - vaecli --help needs none of it
+
+    try:
+        free = lock_descriptor(handle, blocking=False)
+    except OSError:  # a file system without locks
+        return False
+    if not free:
+        raise VaecliError(
+            f"{path}: another vaecli trains this run right now; wait for it, or train under another name: {{name=NAME}}"
+        )
+    return True

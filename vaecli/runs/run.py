@@ -1,0 +1,110 @@
+"""A run: a trained model with its settings, results, log and images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.data.load import expect, load_images
+from vaecli.errors import DataError, printable
+from vaecli.model import VAE, empty
+from vaecli.provenance import Provenance
+from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
+from vaecli.runs.format import unpack
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with where it came from.
+
+    Attributes:
+        model: ready to evaluate, on the CPU.
+        config: the settings that it was trained with.
+        results: of its last epoch: ``epoch`` and bounds in nats.
+        provenance: where its numbers come from; None for a run of a vaecli that did not write it down.
+        path: the run's folder.
+    """
+
+    model: VAE
+    config: Config
+    results: dict[str, float]
+    provenance: Provenance | None
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.path.resolve().name
+
+    @property
+    def log(self) -> list[dict[str, float]]:
+        """The rows of its ``loss.csv``, one an epoch, by column.
+
+        Raises:
+            CheckpointError: it is missing or not such a file.
+        """
+        return read_log(self.path)
+
+    def images(self, split: str, data_dir: Path | None = None) -> Images:
+        """The images that the run was trained (``train``) or tested (``test``) on.
+
+        They are looked for where the run found them.
+
+        Args:
+            split: ``train`` or ``test``.
+            data_dir: where the folder of its IDX files is now.
+
+        Raises:
+            DataError: they cannot be read, or are others.
+        """
+        if self.provenance is None:
+            return load_images(self.config.dataset, split, data_dir)
+        data = self.provenance.data
+        place = data_dir or (Path(data.folder) if data.folder else None)
+        try:
+            images = load_images(self.config.dataset, split, place)
+        except DataError as error:
+            if data_dir or not data.folder:
+                raise
+            after = f"; the run {self.name} read its images there: if they were moved, give {{data_dir=DIR}}"
+            raise error.reworded(DataError, after=after) from None
+        expect(images, split, getattr(data, split), str(place or self.config.dataset), self.name)
+        return images
+
+
+def load(run: str | Path | None = None, root: Path = RUNS) -> Run:
+    """Loads a run.
+
+    Args:
+        run: its name under `root`, its folder, or its ``model.safetensors``; None for the newest run there.
+        root: the folder that runs are kept in.
+
+    Raises:
+        CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
+
+    Example:
+        >>> vaecli.load("baseline").config.latent_dim
+        2
+    """
+    file, _ = find_checkpoint(None if run is None else str(run), root)
+    return read_run(file)
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """Printable names of the runs; the folders of runs that share a name."""
+    names = [run.name for run in runs]
+    return [printable(name if names.count(name) == 1 else str(run.path)) for name, run in zip(names, runs, strict=True)]
+
+
+def read_run(file: Path) -> Run:
+    """Loads the run of a ``model.safetensors``, or of the folder that holds one.
+
+    Raises:
+        CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
+    """
+    file = file / MODEL if file.is_dir() else file
+    weights, (config, results, provenance) = unpack(file, lambda weights: weights, lambda config: {})
+    model = empty(config)
+    model.load_state_dict(weights)
+    return Run(model.eval(), config, results, provenance, file.parent)

@@ -1,0 +1,131 @@
+"""The state in which training begins, new or resumed, and the callbacks of training."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vaecli.config import Config, merge
+from vaecli.data import Source
+from vaecli.errors import CheckpointError, UsageError, shown
+from vaecli.provenance import DataRecord, Provenance
+from vaecli.runs.find import CONFIG, has_epochs, read_config
+from vaecli.runs.folder import RunFolder
+from vaecli.runs.state import Training, load_training, save_again
+from vaecli.training.loop import EpochRecord
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Callbacks of training; by default they do nothing.
+
+    Attributes:
+        note: called with a sentence about the run.
+        epoch: called with the record of an epoch, and the test ELBO after it, in nats per image.
+        batch: called with the epoch, the steps done, and the steps of all epochs.
+        writing: a context entered while files are written, which should not be interrupted.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    epoch: Callable[[EpochRecord, float], None] = lambda record, test_elbo: None
+    batch: Callable[[int, int, int], None] = lambda epoch, done, total: None
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+@dataclass(frozen=True)
+class Start:
+    """The state in which training begins.
+
+    Attributes:
+        config: the settings.
+        data_dir: the folder of IDX files; None for the place recorded in `made`, or the data set's own.
+        made: the provenance of an earlier run, whose data and precision are used again.
+        same_data: whether the images must be those of `made`.
+        training: the state to continue from; None for a run without a finished epoch.
+    """
+
+    config: Config
+    data_dir: Path | None = None
+    made: Provenance | None = None
+    same_data: bool = True
+    training: Training | None = None
+
+    @property
+    def recorded(self) -> DataRecord | None:
+        """The record that the images must match; None if any images will do."""
+        return self.made.data if self.made and self.same_data else None
+
+    @property
+    def place(self) -> Path | None:
+        """The folder of IDX files to read; None for the data set's own place."""
+        if self.data_dir or not self.recorded or not self.recorded.folder:
+            return self.data_dir
+        return Path(self.recorded.folder)
+
+    @property
+    def run_name(self) -> str:
+        """The default name of the run: from its settings, and from the data folder if that holds other images.
+
+        Raises:
+            DataError: that folder cannot be read.
+        """
+        if self.place is None or not Source(self.config.dataset, self.place).own:
+            return self.config.run_name
+        words = re.sub("[^A-Za-z0-9._]+", "-", self.place.absolute().name).strip("-.")[:40]
+        return self.config.name_for(f"own-{words}" if words else "own")
+
+
+def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: Listener | None = None) -> Start:
+    """The state of the run in a folder; `start` if there is none.
+
+    Args:
+        folder: the run's.
+        given: the settings that it must have, but for ``epochs``.
+        start: the state in which a new run begins.
+        listen: callbacks; only `note` is called.
+
+    Raises:
+        UsageError: a setting in `given` is not the run's.
+        CheckpointError: the run is damaged, or would diverge again.
+    """
+    path, listen = folder.path, listen or Listener()
+    if not has_epochs(path):
+        if not (path / CONFIG).exists():
+            return start
+        settings, made = read_config(path / CONFIG)
+        listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
+        return Start(_agreed(path, Config(**settings), made, given), start.data_dir, made)
+    training = load_training(path)
+    save_again(folder, training)
+    run, made = training.config, training.provenance
+    chosen = _agreed(path, run, made, given)
+    if "diverged_epoch" in training.results:
+        raise CheckpointError(
+            f"{path}: the run diverged in epoch {training.results['diverged_epoch']} and would again; "
+            f"train anew with a smaller learning rate, such as {{lr={run.lr / 10:g}}} {{overwrite=}}"
+        )
+    if chosen.epochs != run.epochs and run.lr_schedule != "constant":
+        listen.note(
+            f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
+        )
+    return Start(chosen, start.data_dir, made, training=replace(training, config=chosen))
+
+
+def _agreed(folder: Path, run: Config, made: Provenance | None, given: Mapping[str, Any]) -> Config:
+    """The run's settings, with the epochs in `given`.
+
+    Raises:
+        UsageError: another setting in `given` is not the run's.
+    """
+    chosen = Config(**merge(run.to_json(), given))
+    for name in given:
+        here, wanted = getattr(run, name), getattr(chosen, name)
+        same = here == wanted or (name == "precision" and made is not None and here == "auto" and wanted == made.precision)
+        if name != "epochs" and not same:
+            raise UsageError(
+                f"{{resume=}} with {{{name}}}: {folder} has {shown(here)}; leave {{{name}=}} out to go on, or train another run "
+                "with {name=NAME}", **{name: wanted},
+            )  # fmt: skip
+    return replace(run, epochs=chosen.epochs)

@@ -1,0 +1,136 @@
+"""The state that training resumes from, and the files of a run written after an epoch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaecli.config import Config
+from vaecli.errors import CheckpointError
+from vaecli.files import csv_bytes
+from vaecli.model import VAE, empty
+from vaecli.provenance import PROVENANCE, Provenance
+from vaecli.reading import holds
+from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
+from vaecli.runs.folder import RunFolder
+from vaecli.runs.format import pack, unpack
+from vaecli.training.optimizer import Adam
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_LOG = "log"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The state from which a run continues as if it had never stopped.
+
+    Attributes:
+        model: with the weights of the last finished epoch, on the CPU.
+        config: its settings.
+        moments: Adam's moments, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
+        log: the rows of ``loss.csv``, one for each finished epoch, as text.
+        results: of the last finished epoch.
+        provenance: its data and computation; None for a run of a vaecli that did not record them.
+    """
+
+    model: VAE
+    config: Config
+    moments: dict[str, Tensor]
+    log: list[dict[str, str]]
+    results: dict[str, float]
+    provenance: Provenance | None
+
+    def restore(self, optimizer: Adam, steps: int) -> None:
+        """Sets the moments and the step count of an optimizer of the model's parameters."""
+        for kind in _MOMENTS:
+            for (name, _), moment in zip(self.model.named_parameters(), getattr(optimizer, kind), strict=True):
+                moment.copy_(self.moments[f"{kind}.{name}"])
+        for count in optimizer.steps:
+            count.fill_(steps)
+
+
+def save_epoch(
+    folder: RunFolder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
+    provenance: Provenance | None,
+) -> None:  # fmt: skip
+    """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
+
+    The first file written holds the whole state, so a run that is killed between two files continues from the newer state.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    moments = {
+        f"{kind}.{name}": moment.cpu().contiguous()
+        for kind in _MOMENTS
+        for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
+    }
+    for name, data in _files(config, weights, moments, rows, results, provenance).items():
+        folder.write(name, data)
+
+
+def save_again(folder: RunFolder, training: Training, results: dict[str, float] | None = None) -> None:
+    """Rewrites the files of a run that differ from its state, as a crash between two of them leaves them.
+
+    Args:
+        folder: the run's.
+        training: its state.
+        results: written instead of the state's own.
+    """
+    weights = dict(training.model.state_dict())
+    results = training.results if results is None else results
+    files = _files(training.config, weights, training.moments, training.log, results, training.provenance)
+    for name, data in files.items():
+        if not holds(folder.path / name, data):
+            folder.write(name, data)
+
+
+def save_settings(folder: RunFolder, config: Config, provenance: Provenance) -> None:
+    """Writes a run's ``config.json``, from which it starts again if it is killed before its first epoch ends."""
+    folder.write(CONFIG, _settings(config, provenance))
+
+
+def _settings(config: Config, provenance: Provenance | None) -> bytes:
+    return (json.dumps({**config.to_json(), **_provenance(provenance)}, indent=2) + "\n").encode()
+
+
+def _provenance(provenance: Provenance | None) -> dict[str, Any]:
+    return {} if provenance is None else {PROVENANCE: provenance.to_json()}
+
+
+def _files(
+    config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
+    results: dict[str, float], provenance: Provenance | None,
+) -> dict[str, bytes]:  # fmt: skip
+    log = csv_bytes(rows)
+    about = {"config": config.to_json(), "results": results, **_provenance(provenance)}
+    state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
+    return {
+        TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
+        MODEL: pack(weights, about),
+        CONFIG: _settings(config, provenance),
+        LOSS: log,
+    }
+
+
+def load_training(folder: Path) -> Training:
+    """Reads the ``training.safetensors`` of a run.
+
+    Raises:
+        CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
+    """
+    file = folder / TRAINING
+    tensors, (config, results, provenance) = unpack(
+        file,
+        lambda weights: {f"{kind}.{name}": value for kind in ("weight", *_MOMENTS) for name, value in weights.items()},
+        lambda config: {_LOG: log_bytes(config.epochs)},
+    )
+    log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
+    if len(log) != results.get("epoch"):
+        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {results.get('epoch')}: the file is damaged")
+    weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
+    model = empty(config)
+    model.load_state_dict(weights)
+    return Training(model, config, tensors, log, results, provenance)

@@ -1,0 +1,171 @@
+"""Training and resuming a run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaecli.config import Config
+from vaecli.data import Images, Source
+from vaecli.data.labels import hide_labels
+from vaecli.data.load import expect
+from vaecli.device import resolve_device, resolve_precision
+from vaecli.errors import CheckpointError, TrainingError, UsageError
+from vaecli.evaluation.importance import Evaluation, evaluate
+from vaecli.model import build
+from vaecli.provenance import DataRecord, Provenance
+from vaecli.runs.find import CONFIG, FILES, has_epochs
+from vaecli.runs.folder import RunFolder, locked_folder
+from vaecli.runs.run import Run, load
+from vaecli.runs.start import Listener, Start, resumed
+from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
+
+
+def train(
+    config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
+    overwrite: bool = False,
+) -> Run:  # fmt: skip
+    """The run of a VAE that is trained, and measured on the test images after each epoch.
+
+    Args:
+        config: the settings.
+        folder: the run's.
+        data_dir: a folder of IDX files to read instead of the data set's own.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        resume: go on with the run in the folder, if there is one; its settings must be those of `config`, but for ``epochs``.
+        overwrite: replace the run in the folder.
+
+    Raises:
+        VaecliError: settings, data or files are wrong, or training diverged.
+
+    Example:
+        >>> run = vaecli.train(vaecli.Config(latent_dim=3, epochs=1, limit=1000), "checkpoints/mine")
+        >>> run.results["epoch"], run.model.latent_dim
+        (1, 3)
+    """
+    if resume and overwrite:
+        raise UsageError("{resume=} with {overwrite=}: expected only one of them")
+    folder = Path(folder)
+    if has_epochs(folder) and not resume and not overwrite:
+        raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
+    start = Start(config, Path(data_dir) if data_dir is not None else None)
+    with locked_folder(folder, FILES) as held:
+        train_in(held, resumed(held, config.to_json(), start) if resume else start, device)
+    return load(folder)
+
+
+def train_in(folder: RunFolder, start: Start, device: str = "auto", listen: Listener | None = None) -> dict[str, float]:
+    """The results of the last epoch, after training to it and writing the run after each epoch.
+
+    Args:
+        folder: the run's, locked.
+        start: the state in which training begins.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        listen: callbacks.
+
+    Raises:
+        TrainingError: training diverged; the last good epoch is kept, and marked.
+        DataError: the images cannot be read, or are not the run's.
+        VaecliError: a file cannot be written.
+    """
+    path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
+    finished = len(training.log) if training else 0
+    if training and finished >= chosen.epochs:
+        listen.note(f"{path} is finished: {finished} epochs are done")
+        return training.results
+    placed = resolve_device(device)
+    source = _source(start, path.name)
+    provenance = _provenance(start, source.record, placed)
+    if start.made and (different := start.made.differences(provenance)):
+        listen.note(
+            f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
+        )
+    images, test = _training_images(source, chosen).to(placed), source.images("test").to(placed)
+    model = (training.model if training else build(chosen, images)).to(placed)
+    optimizer = make_optimizer(model, chosen)
+    steps = steps_per_epoch(images, chosen)
+    rows: list[dict[str, Any]] = []
+    results: dict[str, float] = {}
+    if training:
+        training.restore(optimizer, finished * steps)
+        rows, results = list(training.log), training.results
+    elif not has_epochs(path):
+        save_settings(folder, chosen, provenance)
+    again = f" after epoch {finished}" if finished else ""
+    listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
+
+    def on_batch(epoch: int, done: int) -> None:
+        listen.batch(epoch, (epoch - 1) * steps + done, chosen.epochs * steps)
+
+    try:
+        for record in fit(model, optimizer, images, replace(chosen, precision=provenance.precision), finished, on_batch):
+            row, results_now = _measured(record, evaluate(model, test))
+            if not sane(row["test_elbo"]):
+                raise diverged(f"epoch {record.epoch}: the test -ELBO", -row["test_elbo"], chosen)
+            with listen.writing():
+                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance)
+                rows.append(row)
+                results = results_now
+            listen.epoch(record, row["test_elbo"])
+    except TrainingError as error:
+        if not rows:
+            if not has_epochs(path):
+                (path / CONFIG).unlink(missing_ok=True)
+            raise error.reworded(TrainingError, after="; nothing was saved yet") from None
+        with listen.writing():
+            save_again(folder, load_training(path), results | {"diverged_epoch": len(rows) + 1})
+        raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
+    listen.note(f"Training in {chosen.latent_dim}D is done: test -ELBO {-results['test_elbo']:.2f} nats on {len(test):,} images")
+    return results
+
+
+def _training_images(source: Source, config: Config) -> Images:
+    """The images that training sees, with the labels that it sees."""
+    images = source.images("train")[: config.limit]
+    return images if config.label_fraction is None else hide_labels(images, config.label_fraction, config.seed)
+
+
+def _measured(record: EpochRecord, tested: Evaluation) -> tuple[dict[str, Any], dict[str, float]]:
+    """An epoch's row of the loss log, and the results that a checkpoint keeps."""
+    test_elbo = float(tested.elbo.mean())
+    row = {
+        "epoch": record.epoch,
+        "loss": record.loss,
+        "elbo": record.elbo,
+        "reconstruction": record.reconstruction,
+        "kl": record.kl,
+        "test_elbo": test_elbo,
+        "seconds": round(record.seconds, 3),
+        "images_per_second": round(record.images_per_second),
+    }
+    results = {
+        "epoch": record.epoch,
+        "elbo": record.elbo,
+        "test_elbo": test_elbo,
+        "test_reconstruction": float(tested.reconstruction.mean()),
+        "test_kl": float(tested.kl.mean()),
+    }
+    return row, results
+
+
+def _source(start: Start, run: str) -> Source:
+    """The images to train on.
+
+    Raises:
+        DataError: they cannot be read, or are not the run's.
+    """
+    source = Source(start.config.dataset, start.place)
+    if start.recorded:
+        for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
+            expect(source.images(split), split, digest, str(start.place or source.dataset), run)
+    return source
+
+
+def _provenance(start: Start, data: DataRecord, device: torch.device) -> Provenance:
+    """The provenance of this process; an `auto` precision is that of the earlier run, if there is one."""
+    precision = start.config.precision
+    if precision == "auto" and start.made:
+        precision = start.made.precision
+    return Provenance(data, device.type, resolve_precision(precision, device), torch.get_num_threads(), torch.__version__)
