@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         run: the run.
-        name: its name, told apart from those of the other rows.
+        name: its name, distinct from those of the other rows.
         measured: nats on the images.
     """
 
@@ -75,7 +75,7 @@ class Shown:
 
     Attributes:
         run: the run.
-        name: its name, told apart from those of the other runs.
+        name: its name, distinct from those of the other runs.
         x: the images as the likelihood sees them, shape (N, 784).
         reconstructions: of them.
         samples: from the prior; those of a conditional model have the labels 0, 1, ... in turn.

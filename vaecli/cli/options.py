@@ -132,7 +132,7 @@ def open_run(run: str | None) -> Run:
 def open_runs(runs: list[str] | None) -> list[Run]:
     """The checkpoints that a person means, the newest where they named none."""
     for run in runs or []:
-        find_checkpoint(run, RUNS)  # a wrong name is told before any is opened
+        find_checkpoint(run, RUNS)  # a wrong name is refused before any is opened
     return [open_run(run) for run in runs] if runs else [open_run(None)]
 
 

@@ -80,9 +80,9 @@ def train(
         console.note(f"No run {folder} to go on with yet: starting it")
     results = train_run(folder, start, given if resume else None, device)
     if as_json:
-        told = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
+        numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
         files = [folder / name for name in FILES if (folder / name).exists()]
-        console.result_json("train", [(folder.name, folder)], files, **told, settings=read_config(folder / CONFIG)[0])
+        console.result_json("train", [(folder.name, folder)], files, **numbers, settings=read_config(folder / CONFIG)[0])
     else:
         console.result(str(folder))
 

@@ -137,7 +137,7 @@ def importance_bound(
         proposal: ``posterior`` draws them from q(z|x), which the literature calls NLL; ``mixture`` from 1/2 q(z|x) + 1/2 p(z)
             (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
         repeat: another number gives other particles; pixels that are binarised at random stay the same.
-        on_images: told how many images are done, now and then.
+        on_images: called with how many images are done, now and then.
     """
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")

@@ -2,7 +2,7 @@
 
 A decoder of one or two latents is a smooth curve or surface. All images share one grid of it, on which their likelihoods are one
 matrix product; between its points a cubic is laid through the four nearest on each axis. A table is only as good as it is checked:
-images on which it errs are decoded as ever.
+images on which it errs are decoded one by one.
 """
 
 import torch

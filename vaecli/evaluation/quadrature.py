@@ -58,7 +58,7 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
     Args:
         model: with latent_dim 1 or 2, on the same device as `images`.
         images: with labels where the model is conditional.
-        on_share: told the points a side of the grid at work, and the share of it that is done, now and then.
+        on_share: called with the points a side of the grid at work, and the share of it that is done, now and then.
 
     Raises:
         UsageError: the latent space has more dimensions.
