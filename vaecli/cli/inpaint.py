@@ -12,9 +12,11 @@ from rich.table import Table
 from vaecli.cli import console
 from vaecli.cli.options import (
     AsJson,
+    Count,
     DataDir,
     Device,
     Out,
+    Pictures,
     Quiet,
     RunName,
     Seed,
@@ -48,7 +50,7 @@ HEADINGS = {
 def inpaint(
     context: typer.Context,
     run: RunName = None,
-    n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 5,
+    n: Count = 5,
     split: Split = "test",
     digit: Annotated[
         int | None,
@@ -61,10 +63,7 @@ def inpaint(
             rich_help_panel="Data",
         ),
     ] = None,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(help="Your own picture instead; may be given again.", show_default=False, rich_help_panel="Data"),
-    ] = None,
+    image: Pictures = None,
     data_dir: DataDir = None,
     observed: Annotated[
         Literal["top", "bottom", "left", "right"], typer.Option(help="The half that is seen.", rich_help_panel=INFERENCE)

@@ -79,6 +79,11 @@ DataDir = Annotated[
     typer.Option(help="Folder of IDX files to read instead of the data set's own.", show_default=False, rich_help_panel=DATA),
 ]
 Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
+Count = Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel=DATA)]
+Pictures = Annotated[
+    list[Path] | None,
+    typer.Option(help="Your own picture instead; may be given again.", show_default=False, rich_help_panel=DATA),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of paths.", rich_help_panel=OUTPUT)]
 Out = Annotated[

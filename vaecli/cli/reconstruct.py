@@ -1,6 +1,5 @@
 """``vaecli reconstruct``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,9 +7,11 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.options import (
     AsJson,
+    Count,
     DataDir,
     Device,
     Out,
+    Pictures,
     Quiet,
     RunName,
     Seed,
@@ -29,7 +30,7 @@ HELP = example("vaecli reconstruct --digit 4 --n 5")
 def reconstruct(
     context: typer.Context,
     run: RunName = None,
-    n: Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel="Data")] = 10,
+    n: Count = 10,
     split: Split = "test",
     digit: Annotated[
         int | None,
@@ -42,10 +43,7 @@ def reconstruct(
             rich_help_panel="Data",
         ),
     ] = None,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(help="Your own picture instead; may be given again.", show_default=False, rich_help_panel="Data"),
-    ] = None,
+    image: Pictures = None,
     no_label: Annotated[
         bool, typer.Option("--no-label", help="Tell a conditional model that the label is unknown.", rich_help_panel="Data")
     ] = False,
