@@ -1,37 +1,21 @@
-"""A run's settings: what they are, which values go together, and their form as JSON.
+"""The settings of a run: their defaults and bounds, which values go together, and their form as JSON.
 
 Every setting is a field of `Config` whose metadata has its help text, its bounds and the group it stands in. Those that belong to
 members of the registry are made from the registry's `Option` records, so that a setting is written down once.
 """
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from dataclasses import Field, dataclass, fields, make_dataclass
+from typing import TYPE_CHECKING, Any
 
 from vaecli import registry
 from vaecli.errors import UsageError
+from vaecli.settings import checked, setting, short_name
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
 LABEL_FRACTION = 0.5
 MAX_EPOCHS = 100_000
-
-
-def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
-            family: str | None = None, choices: tuple[str, ...] | None = None) -> Any:  # fmt: skip
-    """A field of `Config`.
-
-    Args:
-        default: its default; None where the default depends on other settings.
-        help: one line for ``--help``.
-        group: the heading it stands under in ``--help``.
-        low: the least value allowed.
-        high: the greatest value allowed; for a tuple, of each of its numbers.
-        family: the registry family that it names a member of, or whose members own it.
-        choices: the words allowed, where it is not a name of the registry.
-    """
-    metadata = {"help": help, "group": group, "low": low, "high": high, "family": family, "choices": choices}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +58,10 @@ class _Core:
 
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
-        for setting in SETTINGS:
-            value = getattr(self, setting.name)
-            if value is not None or setting.default is not None:
-                object.__setattr__(self, setting.name, _checked(setting, value))
+        for field in SETTINGS:
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                object.__setattr__(self, field.name, checked(field, value))
         for family in registry.REGISTRY:
             self._fill_options(family)
         self._fill_binarize()
@@ -123,8 +107,8 @@ class _Core:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values, without those that do not apply."""
-        values = {setting.name: getattr(self, setting.name) for setting in SETTINGS}
+        """The settings as JSON values; those that do not apply are left out."""
+        values = {field.name: getattr(self, field.name) for field in SETTINGS}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None}
 
     @staticmethod
@@ -136,10 +120,10 @@ class _Core:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        known = [setting.name for setting in SETTINGS]
+        settings = [field.name for field in SETTINGS]
         for name in values:
-            if name not in known:
-                raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), known))
+            if name not in settings:
+                raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), settings))
         return Config(**values)
 
     @property
@@ -154,12 +138,12 @@ class _Core:
         parts += [f"k{k}"] if k not in (None, 1) else []
         plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=k,
                        arch=self.arch, likelihood=self.likelihood)  # fmt: skip
-        for setting in SETTINGS:
-            value = getattr(self, setting.name)
-            if setting.name in ("arch", "likelihood"):
-                parts += [value] if value != setting.default else []
-            elif value != getattr(plain, setting.name):
-                parts.append(_short(setting.name, value))
+        for field in SETTINGS:
+            value = getattr(self, field.name)
+            if field.name in ("arch", "likelihood"):
+                parts += [value] if value != field.default else []
+            elif value != getattr(plain, field.name):
+                parts.append(short_name(field.name, value))
         return "-".join(parts)
 
 
@@ -194,22 +178,15 @@ Example:
 
 
 def _in_order() -> tuple["Field[Any]", ...]:
-    """The fields of Config, those of the registry's members behind the setting that chooses the member."""
+    """The fields of Config; options of the registry's members follow the setting that chooses the member."""
     owned = {family: [option.name for option in registry.options_of(family)] for family in registry.REGISTRY}
-    by_name = {setting.name: setting for setting in fields(Config)}
+    by_name = {field.name: field for field in fields(Config)}
     core = [name for name in by_name if not any(name in names for names in owned.values())]
     return tuple(by_name[name] for chooser in core for name in (chooser, *owned.get(chooser, ())))
 
 
 SETTINGS = _in_order()
 """The fields of `Config`, in the order of help, ``config.json`` and run names."""
-
-
-def kind_of(setting: "Field[Any]") -> type:
-    """What a setting's values are: int, float, str or tuple (of whole numbers)."""
-    first = (get_args(setting.type) or (setting.type,))[0]
-    kind: type = get_origin(first) or first
-    return kind
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,44 +198,3 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
             dropped |= {"binarize"} if family == "likelihood" else set()
             kept = {name: value for name, value in kept.items() if name not in dropped}
     return kept | dict(changes)
-
-
-def _checked(setting: "Field[Any]", value: Any) -> Any:
-    """The value in its setting's own type.
-
-    Raises:
-        UsageError: it is of another type, out of bounds, or not among the names allowed.
-    """
-    kind, rule, name = kind_of(setting), setting.metadata, setting.name
-    if kind is str:
-        if not isinstance(value, str):
-            raise UsageError(f"{{{name}}}: expected a word", **{name: value})
-        allowed = rule["choices"] or registry.names(rule["family"])
-        if value not in allowed:
-            raise UsageError(registry.unknown(f"{{{name}}}", value, allowed), **{name: value})
-        return value
-    if kind is tuple:
-        if not isinstance(value, list | tuple) or not 1 <= len(value) <= 16:
-            raise UsageError(f"{{{name}}}: expected 1 to 16 whole numbers, such as {{{name}=200,200}}", **{name: value})
-        return tuple(_number(name, value, item, whole=True, low=rule["low"], high=rule["high"]) for item in value)
-    return _number(name, value, value, whole=kind is int, low=rule["low"], high=rule["high"])
-
-
-def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float) -> int | float:
-    kind = "whole number" if whole else "number"
-    right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not right_type or not low <= value <= high:
-        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}", **{name: given})
-    return int(value) if whole else float(value)
-
-
-def _short(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    initials = "".join(word[0] for word in name.split("_")) if "_" in name else {"epochs": "e", "limit": "n"}.get(name, name)
-    numbers = "_".join(
-        f"{item:g}" if isinstance(item, float) else str(item) for item in (value if isinstance(value, tuple) else (value,))
-    )
-    return f"{initials}{numbers}"

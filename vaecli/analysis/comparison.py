@@ -55,6 +55,25 @@ class Row:
             **diverged,
         }
 
+    def to_csv(self) -> dict[str, Any]:
+        """A row of a .csv: numbers without nesting, such as ``L_50`` and ``standard_error_L_50``, then the settings."""
+        row = self.to_json()
+        numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
+        numbers |= _prefixed("L", row["L"])
+        numbers |= _prefixed("exact", row.get("convergence", {}))
+        for kind in ("accuracy", "standard_error", "monte_carlo_error"):
+            numbers |= _prefixed(kind, row.get(kind, {}))
+        settings = row["settings"].items()
+        return numbers | {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in settings}
+
+
+def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers under names such as ``accuracy_L_50``, those of nested groups included."""
+    numbers: dict[str, Any] = {}
+    for name, value in values.items():
+        numbers |= _prefixed(f"{prefix}_{name}", value) if isinstance(value, dict) else {f"{prefix}_{name}": value}
+    return numbers
+
 
 @dataclass(frozen=True)
 class Decoded:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vaecli.analysis.inference import infer
+from vaecli.analysis.masks import Half, half
 from vaecli.data.images import SIDE, Images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
@@ -16,8 +17,6 @@ from vaecli.errors import UsageError
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
 from vaecli.model import VAE
 from vaecli.seeding import generator
-
-Half = Literal["top", "bottom", "left", "right"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,20 @@ class Inpainting:
             "log_p_missing_given_seen": self.exact.missing_given_seen,
         }
 
+    def rows(self) -> list[dict[str, float]]:
+        """The `numbers` of each image."""
+        numbers = self.numbers()
+        return [dict(zip(numbers, row, strict=True)) for row in zip(*(values.tolist() for values in numbers.values()), strict=True)]
+
+    def means(self) -> dict[str, float]:
+        """The mean over images of each of the `numbers`."""
+        return {name: float(values.double().mean()) for name, values in self.numbers().items()}
+
+    @property
+    def unconverged(self) -> int | None:
+        """How many images' exact values still moved on the finest grid; None without exact values."""
+        return None if self.exact is None else int(self.exact.unconverged.sum())
+
 
 def inpaint(
     model: VAE,
@@ -141,23 +154,6 @@ def inpaint(
     return Inpainting(
         x, seen, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill
     )  # fmt: skip
-
-
-def half(name: Half) -> Tensor:
-    """The pixels of one half of an image, boolean, shape (784,).
-
-    Raises:
-        UsageError: there is no half of this name.
-    """
-    if name not in get_args(Half):
-        raise UsageError(f"{{seen}}: expected one of {', '.join(get_args(Half))}", seen=name)
-    page = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    first = slice(0, SIDE // 2) if name in ("top", "left") else slice(SIDE // 2, SIDE)
-    if name in ("top", "bottom"):
-        page[first] = True
-    else:
-        page[:, first] = True
-    return page.flatten()
 
 
 def _exact(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal) -> ExactParts:

@@ -35,6 +35,11 @@ class Cloud:
     columns: tuple[str, ...]
     shares: tuple[float, ...] | None = None
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a .csv: an image's label and its coordinates."""
+        points = [dict(zip(self.columns, point, strict=True)) for point in self.points.tolist()]
+        return [{"label": label, **point} for label, point in zip(self.labels.tolist(), points, strict=True)]
+
 
 @dataclass(frozen=True)
 class Variances:
@@ -58,6 +63,12 @@ class Variances:
         """Var_x(mu_d), the variance over images of each dimension's posterior mean, shape (latent_dim,)."""
         return self.loc.var(0, correction=0)
 
+    def __str__(self) -> str:
+        means, spreads = (
+            ", ".join(f"{value:.4f}" for value in values.tolist()) for values in (self.mean_variance, self.variance_of_means)
+        )
+        return f"mean posterior variance {means}; variance of the means {spreads}"
+
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
         return {
@@ -65,6 +76,14 @@ class Variances:
             "mean_posterior_variance": self.mean_variance.tolist(),
             "variance_of_means": self.variance_of_means.tolist(),
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a .csv: the variance and the mean of an image's posterior along one dimension."""
+        return [
+            {"image": image, "dimension": dimension, "variance": variance, "mean": loc}
+            for image, (variances, locs) in enumerate(zip(self.variance.tolist(), self.loc.tolist(), strict=True))
+            for dimension, (variance, loc) in enumerate(zip(variances, locs, strict=True), 1)
+        ]
 
 
 @dataclass(frozen=True)

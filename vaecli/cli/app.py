@@ -9,8 +9,8 @@ import typer
 
 from vaecli import __version__
 from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, report, sample, train
+from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
-from vaecli.cli.options import example
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
 from vaecli.errors import VaecliError, is_out_of_memory, reason

@@ -1,44 +1,25 @@
-"""What ``vaecli compare`` says of its measurements: a table, a .csv, and the remarks beside them."""
+"""The table of ``vaecli compare``: its columns, their order, and the remarks on its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from vaecli.cli import console
 from vaecli.errors import UsageError
 from vaecli.registry import unknown
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from vaecli.runs.run import Run
 
 SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
 """The columns that rows can be sorted by."""
 
 
-def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without nesting, for a .csv: L_k, the errors of each number beside it, and how far exact values have converged."""
-    plain = {name: value for name, value in row.items() if not isinstance(value, dict)}
-    plain |= {f"L_{k}": value for k, value in row["L"].items()}
-    plain |= _prefixed("exact", row.get("convergence", {}))
-    for kind in ("accuracy", "standard_error", "monte_carlo_error"):
-        plain |= _prefixed(kind, row.get(kind, {}))
-    return plain | {
-        name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in row["settings"].items()
-    }
-
-
-def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Numbers under names such as ``accuracy_L_50``, those of nested groups included."""
-    plain: dict[str, Any] = {}
-    for name, value in values.items():
-        plain |= _prefixed(f"{prefix}_{name}", value) if isinstance(value, dict) else {f"{prefix}_{name}": value}
-    return plain
-
-
 def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]:
-    """What to sort rows by for the best to come first.
+    """The key that sorts rows by a column, the best first.
 
     Raises:
         UsageError: there is no such column.
@@ -65,13 +46,9 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
     numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
     numbers += ["-log p(x)"] if exact else []
     numbers += ["active units", "parameters", "seconds"]
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ["run", *(name.replace("_", " ") for name in differing)]:
-        made.add_column(heading, overflow="fold")
-    for heading in numbers:
-        made.add_column(heading, justify="right", no_wrap=True)
+    runs = console.new_table(["run", *(name.replace("_", " ") for name in differing)], numbers)
     for row in rows:
-        shown = [row["settings"].get(name, "") for name in differing]
+        settings = [row["settings"].get(name, "") for name in differing]
         errors = row["standard_error"]
         cells = [
             str(row["epochs"]),
@@ -82,8 +59,9 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
         ]
         cells += [_with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
-        made.add_row(row["run"], *(",".join(map(str, value)) if isinstance(value, list) else str(value) for value in shown), *cells)
-    return made
+        text = [",".join(map(str, value)) if isinstance(value, list) else str(value) for value in settings]
+        runs.add_row(row["run"], *text, *cells)
+    return runs
 
 
 def _with_error(value: float, error: float | None) -> str:
@@ -96,54 +74,54 @@ def _unconverged(row: dict[str, Any]) -> str:
 
 
 def _by_name(values: dict[str, Any]) -> dict[str, float]:
-    """L_k among the other numbers of its kind."""
+    """Numbers by the names of their columns: ``L_50`` for that of L_50."""
     return {name: value for name, value in values.items() if not isinstance(value, dict)} | {
         f"L_{k}": value for k, value in values["L"].items()
     }
 
 
 def remarks(row: dict[str, Any]) -> list[str]:
-    """What a row says beyond its cells."""
-    said = (
-        [f"{row['run']}: diverged in epoch {row['diverged_epoch']}, measured as it was before"] if row.get("diverged_epoch") else []
-    )
+    """Sentences on a row: divergence, Monte Carlo error, convergence and accuracy."""
+    sentences = []
+    if row.get("diverged_epoch"):
+        sentences.append(f"diverged in epoch {row['diverged_epoch']}, measured as it was before")
     errors = {"ELBO" if name == "elbo" else name: error for name, error in _by_name(row["monte_carlo_error"]).items()}
-    said.append(f"{row['run']}: Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
+    sentences.append("Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
     if "convergence" in row:
-        found = row["convergence"]
-        said.append(
-            f"{row['run']}: log p(x) on a grid of up to {found['side']:,} points a side, whose last halving moved an image by "
-            f"{found['refinement_error']:.5f} nats on average"
+        convergence = row["convergence"]
+        sentences.append(
+            f"log p(x) on a grid of up to {convergence['side']:,} points a side, whose last halving moved an image by "
+            f"{convergence['refinement_error']:.5f} nats on average"
         )
-        if found["unconverged"]:
-            said.append(
-                f"{row['run']}: -log p(x) is not exact: {found['unconverged']:,} of {row['images']:,} images had not converged on "
-                "the finest grid"
+        if convergence["unconverged"]:
+            sentences.append(
+                f"-log p(x) is not exact: {convergence['unconverged']:,} of {row['images']:,} images had not converged on the "
+                "finest grid"
             )
     if "accuracy" in row:
         accuracy_errors = _by_name(row["standard_error"]["accuracy"])
-        said += [
-            f"{row['run']}: the most probable label is the true one for {100 * value:.2f} ±{100 * accuracy_errors[name]:.2f} % "
+        sentences += [
+            f"the most probable label is the true one for {100 * value:.2f} ±{100 * accuracy_errors[name]:.2f} % "
             f"of the images by {name}"
             for name, value in _by_name(row["accuracy"]).items()
         ]
-    return said
+    return [f"{row['run']}: {sentence}" for sentence in sentences]
 
 
-def cautions(checkpoints: list[Run], marginal_labels: bool) -> list[str]:
-    """Why some of the table's nats may not be compared with others."""
-    found = []
-    configs = [each.config for each in checkpoints]
-    own = {each.provenance.data.test for each in checkpoints if each.provenance}
-    if len({each.dataset for each in configs}) > 1 or len(own) > 1:
-        found.append("Nats are not comparable between these runs: they are of different images.")
-    if len({each.likelihood for each in configs}) > 1:
-        found.append(
+def cautions(runs: list[Run], marginal_labels: bool) -> list[str]:
+    """The reasons why nats of these runs are not comparable."""
+    sentences = []
+    configs = [run.config for run in runs]
+    test_images = {run.provenance.data.test for run in runs if run.provenance}
+    if len({config.dataset for config in configs}) > 1 or len(test_images) > 1:
+        sentences.append("Nats are not comparable between these runs: they are of different images.")
+    if len({config.likelihood for config in configs}) > 1:
+        sentences.append(
             "Nats are not comparable between these runs: Bernoulli gives probabilities of black and white pixels, Beta and "
             "continuous-bernoulli give densities of grey ones, each on its own scale; densities may be positive."
         )
-    elif len({each.binarize for each in configs}) > 1:
-        found.append("Nats are not comparable between these runs: their pixels are binarised differently.")
-    if not marginal_labels and len({each.labels == "none" for each in configs}) > 1:
-        found.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
-    return found
+    elif len({config.binarize for config in configs}) > 1:
+        sentences.append("Nats are not comparable between these runs: their pixels are binarised differently.")
+    if not marginal_labels and len({config.labels == "none" for config in configs}) > 1:
+        sentences.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
+    return sentences

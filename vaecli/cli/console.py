@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -81,6 +81,24 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def written(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], as_json: bool, **own: Any) -> None:
+    """Prints the files that a command wrote: a path on each line, or one JSON object as `result_json`."""
+    if as_json:
+        result_json(command, runs, files, **own)
+    else:
+        print_paths(files)
+
+
+def new_table(text: Iterable[str], numbers: Iterable[str]) -> Table:
+    """A table without rows, with headings of columns of text, then of columns of numbers."""
+    empty = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in text:
+        empty.add_column(heading, overflow="fold")
+    for heading in numbers:
+        empty.add_column(heading, justify="right", no_wrap=True)
+    return empty
+
+
 def table(value: Table) -> None:
     """Prints a table on stdout, as wide as it needs to be: a narrow terminal wraps its lines, and no figure is lost."""
     console = Console(markup=False, highlight=False, emoji=False, width=400)
@@ -106,8 +124,8 @@ def set_quiet(quiet: bool) -> None:
     stderr.quiet = quiet
 
 
-def files_written(files: Sequence[Path]) -> None:
-    """Prints every path written, a line each."""
+def print_paths(files: Sequence[Path]) -> None:
+    """Prints each path on a line."""
     for path in files:
         result(str(path))
 

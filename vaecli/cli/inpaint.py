@@ -1,50 +1,19 @@
 """``vaecli inpaint``."""
 
-from __future__ import annotations
-
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.options import (
-    AsJson,
-    Count,
-    DataDir,
-    Device,
-    Out,
-    Pictures,
-    Quiet,
-    RunName,
-    Seed,
-    Split,
-    example,
-    names_and_folders,
-    open_run,
-    picture_path,
-    resolve_device,
-    without_effect,
-)
-from vaecli.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from vaecli.cli.declare import example, label_option, optional
+from vaecli.cli.inpaint_table import table
+from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
+from vaecli.cli.places import picture_path
+from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli inpaint --digit 0 --observed top")
 INFERENCE = "Inference"
-HEADINGS = {
-    "log_p_missing_given_seen": "log p(missing | seen)",
-    "predictive_score": "predictive score",
-    "log_p_missing": "log p(missing)",
-    "mean_image": "mean image",
-    "mean_image_of_label": "mean image of label",
-    "log_p_seen": "log p(seen)",
-    "bound_log_p_seen": "bound on log p(seen)",
-}
-"""The columns of numbers, as JSON and the table call them."""
 
 
 def inpaint(
@@ -52,28 +21,13 @@ def inpaint(
     run: RunName = None,
     n: Count = 5,
     split: Split = "test",
-    digit: Annotated[
-        int | None,
-        typer.Option(
-            "--digit",
-            "--label",
-            min=0,
-            help="Only images with this label; a conditional model is told it.",
-            show_default=False,
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    digit: Annotated[int | None, label_option("Only images with this label; a conditional model is told it.")] = None,
     image: Pictures = None,
     data_dir: DataDir = None,
     observed: Annotated[
         Literal["top", "bottom", "left", "right"], typer.Option(help="The half that is seen.", rich_help_panel=INFERENCE)
     ] = "top",
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            help="A picture instead of --observed: what is white in it is seen.", show_default=False, rich_help_panel=INFERENCE
-        ),
-    ] = None,
+    mask: Annotated[Path | None, optional("A picture instead of --observed: what is white in it is seen.", INFERENCE)] = None,
     draws: Annotated[int, typer.Option(min=1, max=100, help="Completions of each image.", rich_help_panel=INFERENCE)] = 3,
     kind: Annotated[
         Literal["mean", "draw"], typer.Option(help="Fill with the pixels' means or with draws.", rich_help_panel=INFERENCE)
@@ -102,20 +56,20 @@ def inpaint(
         without_effect(context, "with --image", "n", "split")
     if mask:
         without_effect(context, "with --mask", "observed")
-
-    checkpoint = open_run(run)
-    if image and not checkpoint.model.conditional:
+    opened = open_run(run)
+    if image and not opened.model.conditional:
         without_effect(context, "with --image and a run without labels", "digit")
 
     from vaecli.analysis.images import choose_images
     from vaecli.analysis.inpainting import inpaint as fill_in
+    from vaecli.analysis.masks import white_pixels
     from vaecli.plotting.panels import save_inpainting
 
     place = resolve_device(device)
-    images = choose_images(checkpoint, split, n, label=digit, pictures=image or (), data_dir=data_dir).to(place)
-    seen = _read_mask(mask) if mask else observed
-    path = picture_path(out, checkpoint.path, "inpaint.png")
-    model, train = checkpoint.model.to(place), checkpoint.images("train", data_dir)
+    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir).to(place)
+    seen = white_pixels(mask) if mask else observed
+    path = picture_path(out, opened.path, "inpaint.png")
+    model, train = opened.model.to(place), opened.images("train", data_dir)
     with console.bar("images", len(images)) as bar:
         filled = fill_in(
             model, images, train, seen=seen, draws=draws, kind=kind, starts=starts, steps=steps, seed=seed, on_image=bar
@@ -126,41 +80,13 @@ def inpaint(
         console.note("The predictive score, log E_q[p(missing | z)], is no bound on log p(missing | seen), either way")
 
     save_inpainting(path, filled)
-    numbers = filled.numbers()
-    mean = {name: float(values.double().mean()) for name, values in numbers.items()}
-    rows = [dict(zip(numbers, row, strict=True)) for row in zip(*(values.tolist() for values in numbers.values()), strict=True)]
-    unconverged = None if filled.exact is None else int(filled.exact.unconverged.sum())
+    rows, means = filled.rows(), filled.means()
     if as_json:
-        shown = [row | {"label": label} for row, label in zip(rows, images.labels.tolist(), strict=True)]
-        counted = {} if unconverged is None else {"unconverged": unconverged}
-        console.result_json("inpaint", names_and_folders([checkpoint]), [path], images=shown, mean=mean, **counted)
+        labelled = [row | {"label": label} for row, label in zip(rows, images.labels.tolist(), strict=True)]
+        exact = {} if filled.unconverged is None else {"unconverged": filled.unconverged}
+        console.result_json("inpaint", names_and_folders([opened]), [path], images=labelled, mean=means, **exact)
         return
-    console.table(_table(rows, mean))
-    if unconverged:
-        console.result(f"log p is not exact: {unconverged:,} of {len(images):,} images had not converged on the finest grid")
-    console.files_written([path])
-
-
-def _table(rows: list[dict[str, float]], mean: dict[str, float]) -> Table:
-    """The numbers of each image and their means, in nats."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    made.add_column("nats")
-    shown = {name: heading for name, heading in HEADINGS.items() if not math.isnan(mean.get(name, math.nan))}
-    for heading in shown.values():
-        made.add_column(heading, justify="right", no_wrap=True)
-    for name, row in [*((f"image {index}", row) for index, row in enumerate(rows, 1)), (f"mean of {len(rows)}", mean)]:
-        made.add_row(name, *(f"{row[column]:.2f}" for column in shown))
-    return made
-
-
-def _read_mask(path: Path) -> Tensor:
-    """The pixels that are white in a picture, boolean, shape (784,)."""
-    from vaecli.data.picture import read_mask
-
-    seen = read_mask(path)
-    if seen.all() or not seen.any():
-        found = "white" if seen.all() else "black"
-        raise UsageError(
-            f"--mask {path}: it is {found} all over; expected white where pixels are seen and black where they are missing"
-        )
-    return seen
+    console.table(table(rows, means))
+    if filled.unconverged:
+        console.result(f"log p is not exact: {filled.unconverged:,} of {len(images):,} images had not converged on the finest grid")
+    console.print_paths([path])

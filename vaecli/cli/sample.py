@@ -5,19 +5,10 @@ from typing import Annotated, Literal
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.options import (
-    AsJson,
-    Device,
-    Out,
-    Quiet,
-    RunName,
-    Seed,
-    example,
-    names_and_folders,
-    open_run,
-    picture_path,
-    resolve_device,
-)
+from vaecli.cli.declare import example, label_option
+from vaecli.cli.options import AsJson, Device, Out, Quiet, RunName, Seed
+from vaecli.cli.places import picture_path
+from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 from vaecli.errors import UsageError
 
 HELP = example("vaecli sample --n 20 --kind mean")
@@ -32,14 +23,7 @@ def sample(
         Literal["mean", "draw", "both"], typer.Option(help="The decoder's means, draws from its pixels, or means above draws.")
     ] = "both",
     digit: Annotated[
-        int | None,
-        typer.Option(
-            "--digit",
-            "--label",
-            min=0,
-            help="The label, of a conditional model; every label in turn if not given.",
-            show_default=False,
-        ),
+        int | None, label_option("The label, of a conditional model; every label in turn if not given.", panel=None)
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -49,22 +33,22 @@ def sample(
 ) -> None:
     """Draw images from the prior: means above, draws below."""
     console.set_quiet(quiet)
-    checkpoint = open_run(run)
+    opened = open_run(run)
 
     from vaecli.analysis.images import check_label, class_names
     from vaecli.analysis.sampling import sample as draw_samples
     from vaecli.plotting.grids import Panel, save_panels
 
-    model = checkpoint.model.to(resolve_device(device))
-    names = class_names(checkpoint.config.dataset)
+    model = opened.model.to(resolve_device(device))
+    names = class_names(opened.config.dataset)
     if digit is not None:
-        check_label(digit, checkpoint.config.dataset)
+        check_label(digit, opened.config.dataset)
         if not model.conditional:
             raise UsageError(
-                f"--digit {digit}: {checkpoint.name} was trained without labels and draws whatever digit comes; "
+                f"--digit {digit}: {opened.name} was trained without labels and draws whatever digit comes; "
                 "expected a conditional model, trained with: vaecli train --labels full"
             )
-    path = picture_path(out, checkpoint.path, "sample.png")
+    path = picture_path(out, opened.path, "sample.png")
     samples = draw_samples(model, n, labels=() if digit is None else (digit,), seed=seed)
     about = "" if not samples.labels else f" of {names[digit]}" if digit is not None else f", {names[0]} to {names[-1]} by row"
     columns = n if len(samples.labels) > 1 else min(n, 10)
@@ -77,7 +61,4 @@ def sample(
             if kind in (name, "both")
         ],
     )
-    if as_json:
-        console.result_json("sample", names_and_folders([checkpoint]), [path])
-    else:
-        console.files_written([path])
+    console.written("sample", names_and_folders([opened]), [path], as_json)

@@ -9,8 +9,9 @@ import typer
 
 from vaecli import registry
 from vaecli.command_line import flag
-from vaecli.config import LABEL_FRACTION, SETTINGS, kind_of
+from vaecli.config import LABEL_FRACTION, SETTINGS
 from vaecli.errors import UsageError, shown
+from vaecli.settings import kind_of
 
 
 def settings_as_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -60,6 +60,17 @@ class Report:
     written: bool
     missing: list[str]
 
+    @property
+    def files(self) -> list[Path]:
+        """The page, the state and the pictures."""
+        pictures = [picture["path"] for kept in self.figures.values() for picture in kept["pictures"]]
+        return [self.page, self.state, *(self.page.parent / picture for picture in pictures)]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; docs/json.md lists them."""
+        findings = {str(number): kept["finding"] for number, kept in self.figures.items()}
+        return {"page": str(self.page), "drawn": self.drawn, "figures": findings, "missing": self.missing}
+
 
 @dataclass
 class _Work:

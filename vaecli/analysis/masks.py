@@ -1,0 +1,47 @@
+"""The pixels of an image that are seen: one half of it, or what is white in a picture."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vaecli.data.images import SIDE
+from vaecli.data.picture import read_mask
+from vaecli.errors import UsageError
+
+Half = Literal["top", "bottom", "left", "right"]
+
+
+def half(name: Half) -> Tensor:
+    """The pixels of one half of an image, boolean, shape (784,).
+
+    Raises:
+        UsageError: there is no half of this name.
+    """
+    if name not in get_args(Half):
+        raise UsageError(f"{{seen}}: expected one of {', '.join(get_args(Half))}", seen=name)
+    page = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    first = slice(0, SIDE // 2) if name in ("top", "left") else slice(SIDE // 2, SIDE)
+    if name in ("top", "bottom"):
+        page[first] = True
+    else:
+        page[:, first] = True
+    return page.flatten()
+
+
+def white_pixels(picture: Path) -> Tensor:
+    """The pixels that are white in a picture, boolean, shape (784,).
+
+    Raises:
+        DataError: it cannot be read.
+        UsageError: it is white all over, or black all over.
+    """
+    seen = read_mask(picture)
+    if seen.all() or not seen.any():
+        colour = "white" if seen.all() else "black"
+        raise UsageError(
+            f"{{mask}}: it is {colour} all over; expected white where pixels are seen and black where they are missing",
+            mask=picture,
+        )
+    return seen

@@ -1,0 +1,28 @@
+"""How a command declares its options and its help."""
+
+from typing import Any
+
+import typer
+
+COMPUTING, DATA, OUTPUT, TRAINING = "Computing", "Data", "Output", "Training"
+"""Headings in ``--help``."""
+
+
+def optional(help: str, panel: str | None = None, *names: str, **more: Any) -> Any:
+    """An option that need not be given, and whose help shows no default."""
+    return typer.Option(*names, help=help, show_default=False, rich_help_panel=panel, **more)
+
+
+def label_option(help: str, panel: str | None = DATA) -> Any:
+    """``--digit``, which is also called ``--label``."""
+    return optional(help, panel, "--digit", "--label", min=0)
+
+
+def flag_option(name: str, help: str, panel: str) -> Any:
+    """An option without a value."""
+    return typer.Option(name, help=help, rich_help_panel=panel)
+
+
+def example(line: str) -> dict[str, Any]:
+    """Settings of a command that end its help with one line to paste."""
+    return {"epilog": f"Example: {line}"}

@@ -1,0 +1,46 @@
+"""Where ``--out`` lets a command write its files."""
+
+from pathlib import Path
+
+from vaecli.cli import console
+from vaecli.errors import UsageError, VaecliError
+from vaecli.plotting.formats import SUFFIXES
+
+
+def check_picture_out(out: Path | None) -> Path | None:
+    """The value of ``--out`` if one picture can be written there: a folder, or a file in one of the formats."""
+    formats = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    if out is not None and str(out) == "-":
+        raise UsageError(f"--out -: pictures are not written to stdout; expected a folder, or a file that ends in {formats}")
+    if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, or a file that ends in {formats}")
+    return out
+
+
+def check_not_stdout(out: Path | None) -> Path | None:
+    """The value of ``--out`` if it is not ``-``, which stands for stdout."""
+    if out is not None and str(out) == "-":
+        raise UsageError("--out -: files are not written to stdout; expected a folder")
+    return out
+
+
+def check_folder_out(out: Path | None) -> Path | None:
+    """The value of ``--out`` if it can be a folder."""
+    check_not_stdout(out)
+    if out is not None and out.suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, since several files are written; found a name with a suffix")
+    return out
+
+
+def picture_path(out: Path | None, folder: Path, name: str) -> Path:
+    """The path of a picture: `out` if that names a picture, else `name` in the folder `out` or in the run's folder."""
+    from vaecli.files import make_folder
+
+    named = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    path = out if out is not None and named else (out or folder) / name
+    if path.is_dir():
+        raise VaecliError(f"{path}: found a folder, expected a place for a picture; choose another with --out")
+    make_folder(path.parent)
+    if path.exists():
+        console.note(f"Replacing {path}")
+    return path

@@ -1,0 +1,74 @@
+"""A setting of a run: its field in `Config` with help text and bounds, and the check of its values."""
+
+import dataclasses
+from dataclasses import Field
+from typing import Any, get_args, get_origin
+
+from vaecli import registry
+from vaecli.errors import UsageError
+
+
+def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
+            family: str | None = None, choices: tuple[str, ...] | None = None) -> Any:  # fmt: skip
+    """A field of `Config`.
+
+    Args:
+        default: its default; None where the default depends on other settings.
+        help: one line for ``--help``.
+        group: the heading it stands under in ``--help``.
+        low: the least value allowed.
+        high: the greatest value allowed; for a tuple, of each of its numbers.
+        family: the registry family that it names a member of, or whose members own it.
+        choices: the words allowed, where it is not a name of the registry.
+    """
+    metadata = {"help": help, "group": group, "low": low, "high": high, "family": family, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def kind_of(field: "Field[Any]") -> type:
+    """The type of a setting's values: int, float, str or tuple (of whole numbers)."""
+    first = (get_args(field.type) or (field.type,))[0]
+    kind: type = get_origin(first) or first
+    return kind
+
+
+def checked(field: "Field[Any]", value: Any) -> Any:
+    """A value in the type of its setting.
+
+    Raises:
+        UsageError: it is of another type, out of bounds, or not among the names allowed.
+    """
+    kind, rule, name = kind_of(field), field.metadata, field.name
+    if kind is str:
+        if not isinstance(value, str):
+            raise UsageError(f"{{{name}}}: expected a word", **{name: value})
+        allowed = rule["choices"] or registry.names(rule["family"])
+        if value not in allowed:
+            raise UsageError(registry.unknown(f"{{{name}}}", value, allowed), **{name: value})
+        return value
+    if kind is tuple:
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= 16:
+            raise UsageError(f"{{{name}}}: expected 1 to 16 whole numbers, such as {{{name}=200,200}}", **{name: value})
+        return tuple(_number(name, value, item, whole=True, low=rule["low"], high=rule["high"]) for item in value)
+    return _number(name, value, value, whole=kind is int, low=rule["low"], high=rule["high"])
+
+
+def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float) -> int | float:
+    kind = "whole number" if whole else "number"
+    right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not right_type or not low <= value <= high:
+        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}", **{name: given})
+    return int(value) if whole else float(value)
+
+
+def short_name(name: str, value: Any) -> str:
+    """A setting in the name of a run, such as ``bs100`` for a batch size; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    initials = "".join(word[0] for word in name.split("_")) if "_" in name else {"epochs": "e", "limit": "n"}.get(name, name)
+    numbers = "_".join(
+        f"{item:g}" if isinstance(item, float) else str(item) for item in (value if isinstance(value, tuple) else (value,))
+    )
+    return f"{initials}{numbers}"
