@@ -1,4 +1,4 @@
-"""How settings are written on the command line: for its own errors, and for the lines that the report's page shows."""
+"""Settings and commands as they are typed: for error messages, and for the commands that the report's page shows."""
 
 import shlex
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from vaecli.errors import shown
 
-_OTHERWISE = {"label": "digit"}
+_OTHER_NAMES = {"label": "digit"}
 """Settings whose option has another name."""
 
 
 def flag(name: str) -> str:
     """The option of a setting: ``latent_dim`` to ``--latent-dim``."""
-    return "--" + _OTHERWISE.get(name, name).replace("_", "-")
+    return "--" + _OTHER_NAMES.get(name, name).replace("_", "-")
 
 
 def as_option(name: str, value: str) -> str:
@@ -21,13 +21,13 @@ def as_option(name: str, value: str) -> str:
 
 
 def train_line(settings: Mapping[str, object], name: str | None = None) -> str:
-    """The line that trains a run with these settings, under its own name or another."""
+    """The command that trains a run with these settings, under the name of its settings or another."""
     words = [word for name, value in settings.items() for word in (flag(name), shown(value))]
     return shlex.join(["vaecli", "train", *words, *(["--name", name] if name else [])])
 
 
 def resume_line(folder: Path, root: Path) -> str:
-    """The line that goes on training the run in `folder`; `root` is where runs are kept if no option says otherwise."""
+    """The command that continues the run in `folder`; `root` is the folder of runs that needs no option."""
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     out = [] if folder.parent == root else [flag("out"), str(folder.parent)]
     return shlex.join(["vaecli", "train", flag("name"), folder.name, flag("resume"), *out])

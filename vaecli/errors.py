@@ -64,10 +64,10 @@ class VaecliError(Exception):
     def text(self, spell: Callable[[str, str], str] = in_python) -> str:
         """The message on one line, each setting written by `spell`, which takes its name and its value (empty for none)."""
 
-        def spelled(found: re.Match[str]) -> str:
-            name, value = found.groups()
+        def spelled(match: re.Match[str]) -> str:
+            name, value = match.groups()
             if value is None and name not in self.settings:
-                return found[0]
+                return match[0]
             return spell(name, shown(self.settings[name]) if value is None else value)
 
         return printable(_SETTING.sub(spelled, self.message))

@@ -66,7 +66,7 @@ def _open(path: str, flags: int) -> int:
     except OSError:
         os.close(handle)
         raise
-    if not status.st_size:  # also of /proc/kmsg and its like, whose readers wait
+    if not status.st_size:  # also /proc/kmsg and the like, which block a reader
         os.close(handle)
         handle = os.open(os.devnull, flags)
     return handle

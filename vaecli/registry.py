@@ -1,7 +1,7 @@
 """The model registry: every data set, architecture, likelihood and objective that vaecli knows, by name, with its options.
 
-One line here and one file there make a new member: it then shows in ``--help``, in completion, in error messages and in
-the test suite that runs over every member. An option of its own is written in that line too. Nothing here imports torch, so
+A new member is one line here and one file in its room: it then shows in ``--help``, in completion, in error messages and in
+the test suite that runs over every member. Options of its own stand in that line too. Nothing here imports torch, so
 ``--help`` and completion stay quick; `load` imports a member's module when it is needed.
 """
 
@@ -129,7 +129,7 @@ def load(family: Literal["objective"], name: str) -> "Callable[..., Objective]":
 
 
 def load(family: str, name: str) -> object:
-    """The object that a name stands for; imports its module.
+    """The object called `name`; imports its module.
 
     Raises:
         UsageError: there is no such member.
@@ -138,8 +138,8 @@ def load(family: str, name: str) -> object:
     return getattr(import_module(module), attribute)
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not among `known`, with the nearest one as a suggestion."""
-    known = list(known)
-    near = get_close_matches(name, known, n=1)
-    return f"{what}: expected one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
+def unknown(subject: str, name: str, choices: Iterable[str]) -> str:
+    """The message for a name that is not among the choices, with the nearest one as a suggestion."""
+    choices = list(choices)
+    near = get_close_matches(name, choices, n=1)
+    return f"{subject}: expected one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else "")

@@ -96,7 +96,7 @@ def some():
 def test_the_bounds_of_a_trained_model_are_in_order_and_the_mixture_reaches_the_truth(trained_model, some):
     exact = exact_log_prob(trained_model, some)
     assert not exact.unconverged.any()
-    assert float(exact.moved.mean()) < 0.01
+    assert float(exact.refinement_error.mean()) < 0.01
     by_mixture = importance_bound(trained_model, some, 5000, "mixture")
     fifty, elbo = importance_bound(trained_model, some, 50, "mixture").value, evaluate(trained_model, some).elbo
     # a bound of k particles is low by half its variance to first order, and off by its Monte Carlo error

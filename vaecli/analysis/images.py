@@ -1,4 +1,4 @@
-"""The images that a run is shown with: some of a split, or a person's own."""
+"""The images that a run is shown with: those of a split, or a person's own pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from vaecli.runs.run import Run
 
 
 def class_names(dataset: str) -> tuple[str, ...]:
-    """What the labels of a registered data set stand for."""
+    """The names of the labels of a registered data set."""
     return registry.load("dataset", dataset).class_names
 
 
 def check_label(label: int, dataset: str) -> None:
-    """Refuses what is no label of a registered data set.
+    """Refuses a label that a registered data set does not have.
 
     Raises:
         UsageError: `label` is none of its labels.
@@ -41,7 +41,7 @@ def choose_images(
     """The first `n` images of a split that a run was trained or tested on, or a person's own pictures.
 
     Args:
-        run: whose data set they come from, or are made alike to.
+        run: the run whose data set they come from; pictures are made to look like its images.
         split: ``train`` or ``test``.
         n: how many; all if not given.
         label: only images with this label; of pictures, the label that all of them have.
@@ -56,9 +56,9 @@ def choose_images(
     if label is not None:
         check_label(label, dataset)
     if pictures:
-        known = registry.load("dataset", dataset)
-        pixels = torch.stack([read_picture(file, known) for file in pictures])
-        return Images(pixels, torch.full((len(pixels),), UNKNOWN if label is None else label), known.class_names)
+        registered = registry.load("dataset", dataset)
+        pixels = torch.stack([read_picture(file, registered) for file in pictures])
+        return Images(pixels, torch.full((len(pixels),), UNKNOWN if label is None else label), registered.class_names)
     images = run.images(split, data_dir)
     if label is not None:
         images = images[images.labels == label]

@@ -18,22 +18,22 @@ PRIOR_DRAWS = 1000
 """Latents from the prior, the same for all images, among which each image finds its starts."""
 
 APART = 0.3
-"""How far two starts of an image are from each other: with few latents the best draws lie side by side, all at one mode."""
+"""Distance that two starts of an image keep: with few latents the best draws lie side by side, all at one mode."""
 
 LOG_SCALE = -2.0
-"""Where log sigma starts: narrow, so that a start stays at the mode beside it."""
+"""The first log sigma: narrow, so that a start stays at the mode beside it."""
 
 LEARNING_RATES = (0.05, 0.015, 0.005)
 PARTICLES = 4
-"""Samples of each start in a step at the first learning rate; the one that goes on has four times as many."""
+"""Samples of each start in a step at the first learning rate; the best start has four times as many at the others."""
 
 WINDOW = 25
 RISE = 0.01
 """When an image's bound, averaged over a window of steps and over its starts, rises by less than this many nats to the next window,
-the next learning rate's turn comes; after the last one's the steps end."""
+the next learning rate takes over; after the last one the steps end."""
 
 SAMPLES = 1000
-"""Latents by which an image's bound and score are measured."""
+"""Samples that an image's bound and score are estimated from."""
 
 _BEHIND = 1e9
 
@@ -45,8 +45,8 @@ class Inference:
     Attributes:
         posterior: q(z | seen part), shape (N, latent_dim): for each image the best of several starts.
         bound: its ELBO, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
-        score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is no bound on
-            log p(x_m | x_s), either way.
+        score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is not a bound on
+            log p(x_m | x_s), neither lower nor upper.
         steps: gradient steps that each image took, shape (N,).
     """
 
@@ -83,7 +83,7 @@ def infer(
         mean_image: of the training images, shape (784,).
         seed: of all noise.
         starts: how many of the draws from the prior.
-        steps: how many for each image at the most; it ends before when the bound no longer rises.
+        steps: at most this many for each image; they end earlier when the bound no longer rises.
         on_image: called with the number of images that are done.
     """
     model.eval()
@@ -108,13 +108,13 @@ def _prior_draws(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, count: int
     """Draws from the prior, shape (count, latent_dim), and log p(x_s|z) + log p(z) of each for every image, shape (N, count)."""
     z = model.prior.rsample((count,), noise)
     log_joint = x.new_empty(len(x), count)
-    for members, where, some, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
-        log_joint[members, where] = (log_likelihood[0] + model.prior.log_prob(some).unsqueeze(1)).T
+    for members, latents, z_chunk, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
+        log_joint[members, latents] = (log_likelihood[0] + model.prior.log_prob(z_chunk).unsqueeze(1)).T
     return z, log_joint
 
 
 def _best(z: Tensor, log_joint: Tensor, count: int) -> list[int]:
-    """Which draws have the highest log joint, the best first; near ones of those only when no others are left."""
+    """The positions of the draws with the highest log joint, the best first; near a chosen one only when no others are left."""
     left, chosen = log_joint.double().cpu(), []
     for _ in range(count):
         chosen.append(int(left.argmax()))
@@ -162,7 +162,7 @@ def _bound(
 def _measure(
     model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The bound and the score of one image, both from the same samples: unlike those that chose the start, they are fresh."""
+    """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
     z = q.rsample((SAMPLES,), noise)
     likelihood = model.likelihood(z, y)
     bound = (likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z)).mean()

@@ -27,7 +27,7 @@ class ExactParts:
         seen: log p(seen).
         missing: log p(missing).
         missing_given_seen: log p(missing | seen).
-        unconverged: which images still moved on the finest grid, boolean.
+        unconverged: the images whose value still moved on the finest grid, boolean.
     """
 
     seen: Tensor
@@ -38,14 +38,14 @@ class ExactParts:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """N images of which a part is seen, with what the model makes of the missing part; every number in nats, shape (N,).
+    """N images of which a part is seen, their missing part as the model fills it, and its scores in nats, each of shape (N,).
 
     Attributes:
         x: the images as the likelihood sees them, shape (N, 784).
         seen: which pixels are seen, boolean, shape (784,).
         posterior: q(z | seen), loc and log sigma of shape (N, latent_dim).
         bound: the ELBO of the seen part, a lower bound on log p(seen).
-        score: log E_q[p(missing | z)]; it is no bound on log p(missing | seen), either way.
+        score: log E_q[p(missing | z)]; not a bound on log p(missing | seen), neither lower nor upper.
         mean_image: log p of the missing part where each pixel has the training images' mean.
         mean_image_of_label: the same with the mean of the images of its label; NaN where there is none.
         exact: log p itself; None for more than two latents.
@@ -117,7 +117,7 @@ def inpaint(
     Args:
         model: on the same device as `images`.
         images: with their labels, which a conditional model sees.
-        train: the images that the model was trained on, whose mean stands in the missing pixels when the encoder suggests a start,
+        train: the images that the model was trained on; their mean stands in the missing pixels when the encoder suggests a start,
             and is the guess to beat.
         seen: the half that is seen, or a boolean tensor of shape (784,).
         draws: fills of each image.
@@ -190,15 +190,15 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
 
 @torch.inference_mode()
 def mean_image_scores(model: VAE, train: Images, x: Tensor, labels: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
-    """What the missing pixels of images x score without a look at the seen ones, in nats: two tensors of shape (N,).
+    """The scores of two guesses at the missing pixels of images x that ignore the seen ones, in nats: two tensors of shape (N,).
 
     The first is log p of the likelihood whose pixels have the mean of all training images, the second of those with the image's own
     label: NaN where that is not known, or does not occur among them.
     """
 
-    def score(mean: Tensor, some: Tensor) -> Tensor:
+    def score(mean: Tensor, images: Tensor) -> Tensor:
         likelihood: PixelLikelihood = model.pixel_likelihood(model.pixel_likelihood.output_for(mean))
-        return likelihood.marginal(missing).log_prob(some[:, missing])
+        return likelihood.marginal(missing).log_prob(images[:, missing])
 
     of_label = x.new_full((len(x),), math.nan)
     for label in labels.unique().tolist():

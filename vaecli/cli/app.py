@@ -1,4 +1,4 @@
-"""The Typer app, and `main`, the one door through which every failure leaves."""
+"""The Typer app, and `main`, which turns every failure into one line and an exit code."""
 
 import os
 import sys
@@ -23,8 +23,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         console.result(f"vaecli {__version__}")
         raise typer.Exit()
 
@@ -46,7 +46,7 @@ app.command(**report.HELP)(report.report)
 
 
 INTERRUPTED, CLOSED = 130, 141
-"""As a shell has it for a program that SIGINT or SIGPIPE ended."""
+"""The exit codes of a shell for a program that SIGINT or SIGPIPE ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,14 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave(number: int) -> None:
-    console.stderr.show_cursor()  # which a progress bar hides
+    console.stderr.show_cursor()  # a progress bar hides it
     leave(number)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
-        if sys.stdout is not None:  # as it is where a shell closed it
+        if sys.stdout is not None:  # None where a shell closed it
             sys.stdout.flush()
         if code == INTERRUPTED:
             console.error("interrupted")
@@ -90,13 +90,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # completion exits so
             return error.code if isinstance(error.code, int) else 0
-        console.close_output(sys.stdout)  # rich and typer make the one into the other
+        console.close_output(sys.stdout)  # rich and typer turn BrokenPipeError into SystemExit
         return CLOSED
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        refused = _of_the_system(error)
-        if refused is None:
+        message = _system_error(error)
+        if message is None:
             raise
-        console.error(refused)
+        console.error(message)
         return 1
 
 
@@ -104,13 +104,13 @@ def _one_line(error: typer.TyperException) -> str:
     return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
 
 
-def _of_the_system(error: Exception) -> str | None:
-    """What the system did not let be done, or that memory ran out; None for an error of another kind, which is a bug."""
+def _system_error(error: Exception) -> str | None:
+    """The message for an error of the system or for memory that ran out; None for any other error, which is a bug."""
     if is_out_of_memory(error):
         return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
     if not isinstance(error, OSError):
         return None
-    if error.filename is None:  # files are opened by their names, streams are there already
+    if error.filename is None:  # a file has a name, a stream has none
         console.close_output(sys.stdout)
         return f"stdout: cannot be written ({reason(error)}); send the output elsewhere"
     return f"{os.fsdecode(error.filename)}: cannot be used ({reason(error)}); check the path and its permissions"

@@ -1,7 +1,7 @@
-"""The two consoles: results go to stdout, everything said to a person goes to stderr.
+"""The two consoles: results go to stdout; notes, progress and errors go to stderr.
 
-Text is printed as it is: no markup, so that ``[bold]`` in a file name stays what it is, and no wrapping, so that a path
-can be copied from a narrow terminal.
+Text is printed unchanged: without markup, so that ``[bold]`` in a file name is printed as it stands, and without wrapping, so that
+a path can be copied from a narrow terminal.
 """
 
 import io
@@ -24,17 +24,17 @@ from vaecli.errors import printable
 
 
 def _console(*, stderr: bool) -> Console:
-    made = Console(stderr=stderr, markup=False, highlight=False, soft_wrap=True, emoji=False)
-    if made.width < 1:  # as COLUMNS=0 has it, where rich prints nothing
-        made.width = 80
-    return made
+    console = Console(stderr=stderr, markup=False, highlight=False, soft_wrap=True, emoji=False)
+    if console.width < 1:  # COLUMNS=0, with which rich prints nothing
+        console.width = 80
+    return console
 
 
 stdout, stderr = _console(stderr=False), _console(stderr=True)
 
 
 def prepare() -> None:
-    """Spells out what the terminal's encoding lacks, instead of failing there; libraries log nothing beside what vaecli says."""
+    """Sets stdout up to spell out letters that its encoding lacks, instead of failing, and silences the logs of libraries."""
     for library in ("PIL", "matplotlib"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -42,10 +42,10 @@ def prepare() -> None:
 
 
 def close_output(stream: TextIO | None) -> None:
-    """Sends what is still to be written into nothing."""
-    if stream is None:  # as a shell closes it
+    """Discards what is still to be written to a stream."""
+    if stream is None:  # a shell closed it
         return
-    with suppress(OSError, ValueError):  # a stream in memory has no number
+    with suppress(OSError, ValueError):  # a stream in memory has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -55,12 +55,12 @@ def result(text: str) -> None:
 
 
 def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], **own: Any) -> None:
-    """Prints what a command made as one JSON object on stdout; docs/json.md lists the fields.
+    """Prints the results of a command as one JSON object on stdout; docs/json.md lists the fields.
 
     Args:
         command: its name.
         runs: the name and the folder of each run that it read or trained.
-        files: the paths that it made.
+        files: the paths that it wrote.
         own: the fields of this command alone. Numbers that are not finite become null.
     """
     shared = {
@@ -75,9 +75,9 @@ def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
+        return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -100,14 +100,14 @@ def new_table(text: Iterable[str], numbers: Iterable[str]) -> Table:
 
 
 def table(value: Table) -> None:
-    """Prints a table on stdout, as wide as it needs to be: a narrow terminal wraps its lines, and no figure is lost."""
+    """Prints a table on stdout at its full width: a narrow terminal wraps its lines, and no number is cut off."""
     console = Console(markup=False, highlight=False, emoji=False, width=400)
     console.width = max(console.measure(value).maximum, 1)
     console.print(value, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Tells the person something on stderr, on one line; silent under ``--quiet``."""
+    """Prints a note on stderr, on one line; nothing under ``--quiet``."""
     stderr.print(printable(text))
 
 
@@ -115,7 +115,7 @@ def error(text: str) -> None:
     """Prints the one line of an error on stderr, whatever `quiet` says."""
     try:
         _console(stderr=True).print(f"vaecli: {printable(text)}")
-    except OSError:  # nowhere is left to say it
+    except OSError:  # stderr is closed too
         close_output(sys.stderr)
 
 
@@ -132,11 +132,11 @@ def print_paths(files: Sequence[Path]) -> None:
 
 @contextmanager
 def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
-    """A progress bar with the time that is left; nothing where stderr is no terminal or is quiet.
+    """A progress bar with the time that is left; hidden if stderr is not a terminal or is quiet.
 
     Args:
         unit: of what it counts.
-        total: how many there are; None where that is known only later.
+        total: how many there are; None if that is known only later.
     """
     progress = Progress(
         TextColumn("{task.description}", markup=False),
@@ -153,12 +153,12 @@ def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
 
 
 class Bar:
-    """What `bar` gives: call it with how much is done, and what is going on."""
+    """A progress bar, to be called with the amount done and a description of the work."""
 
     def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
 
-    def __call__(self, done: int, what: str | None = None, total: int | None = None) -> None:
+    def __call__(self, done: int, description: str | None = None, total: int | None = None) -> None:
         """Shows `done` of the total, which may be given now."""
-        self._progress.update(self._task, completed=done, description=what, total=total)
+        self._progress.update(self._task, completed=done, description=description, total=total)

@@ -16,30 +16,30 @@ from vaecli.settings import kind_of
 
 def settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given."""
-    own = [each for each in inspect.signature(command).parameters.values() if each.name != "settings"]
-    made = [_parameter(each) for each in SETTINGS]
-    names = {each.name for each in made}
+    own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "settings"]
+    options = [_parameter(setting) for setting in SETTINGS]
+    names = {option.name for option in options}
 
     def wrapped(**given: Any) -> None:
         settings = {name: given.pop(name) for name in names}
         command(settings={name: value for name, value in settings.items() if value is not None}, **given)
 
-    parameters = [*made, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+    parameters = [*options, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     wrapped.__doc__ = command.__doc__
     wrapped.__name__ = command.__name__
     return wrapped
 
 
-def _parameter(each: "Field[Any]") -> inspect.Parameter:
-    rule, kind = each.metadata, kind_of(each)
+def _parameter(setting: "Field[Any]") -> inspect.Parameter:
+    rule, kind = setting.metadata, kind_of(setting)
     words = rule["choices"] or (registry.names(rule["family"]) if rule["family"] else None)
     summaries = registry.REGISTRY[rule["family"]].items() if rule["family"] else ()
     lines = [
         rule["help"],
         *(f"{name}: {member.summary}." for name, member in summaries),
-        rf"[dim]\[default: {_default(each)}][/dim]",
+        rf"[dim]\[default: {_default(setting)}][/dim]",
     ]
     option: dict[str, Any] = {"help": " ".join(lines), "rich_help_panel": rule["group"], "show_default": False}
     annotation: Any = kind
@@ -47,24 +47,24 @@ def _parameter(each: "Field[Any]") -> inspect.Parameter:
         option["metavar"] = "NAME" if rule["family"] else f"[{'|'.join(words)}]"
         option["autocompletion"] = lambda incomplete: [word for word in words if word.startswith(incomplete)]
     elif kind is tuple:
-        option |= {"metavar": "N,N,...", "parser": _numbers(each.name)}
-    annotated = Annotated[annotation | None, typer.Option(flag(each.name), **option)]
-    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
+        option |= {"metavar": "N,N,...", "parser": _numbers(setting.name)}
+    annotated = Annotated[annotation | None, typer.Option(flag(setting.name), **option)]
+    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
 
-def _default(each: "Field[Any]") -> str:
-    """The default as help shows it; where it depends on another setting, what it is for each."""
-    if each.default is not None:
-        return f"{each.default:g}" if isinstance(each.default, float) else str(each.default)
-    if each.name == "binarize":
+def _default(setting: "Field[Any]") -> str:
+    """The default as help shows it; one for each value of the setting that it depends on."""
+    if setting.default is not None:
+        return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    if setting.name == "binarize":
         return "; ".join(f"{name}: {member.binarize[0]}" for name, member in registry.REGISTRY["likelihood"].items())
-    if each.name == "label_fraction":
+    if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     owners = [
-        f"{name}: {shown(member.defaults[each.name])}"
+        f"{name}: {shown(member.defaults[setting.name])}"
         for members in registry.REGISTRY.values()
         for name, member in members.items()
-        if each.name in member.defaults
+        if setting.name in member.defaults
     ]
     return "; ".join(owners) if owners else "all"
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends the work in good order, and later ones change nothing of that."""
+"""Ctrl-C and SIGTERM: the first one ends the work in good order, later ones are ignored."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ _AGAIN = 0.05
 
 
 class Interruption:
-    """While it is entered, the first of these signals raises KeyboardInterrupt, but within `held` only at its end.
+    """A context in which the first of these signals raises KeyboardInterrupt; within `held` it does so at the end of that.
 
     Code that is imported can swallow an exception, so a signal that comes during an import waits for its end. Interruptions can
     be nested; a signal counts for all of them.
 
     Args:
-        while_importing: called instead, if no other Interruption is entered within this one; ends the process.
+        while_importing: called instead during an import, if no other Interruption is entered within this one; ends the process.
 
     Attributes:
         signal: the first one, or None.
@@ -53,7 +53,7 @@ class Interruption:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """What is done in here is done to its end."""
+        """A context that a signal does not interrupt: KeyboardInterrupt is raised at its end."""
         self.is_held = True
         try:
             yield
@@ -67,9 +67,9 @@ _entered: list[Interruption] = []
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if any(each.signal for each in _entered):
+    if any(entered.signal for entered in _entered):
         return
-    held = any(each.is_held for each in _entered)
+    held = any(entered.is_held for entered in _entered)
     innermost = _entered[-1]
     if not held and _imports(frame, innermost.caller):
         if innermost.while_importing:
@@ -78,8 +78,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         later.daemon = True
         later.start()
         return
-    for each in _entered:
-        each.signal = number
+    for entered in _entered:
+        entered.signal = number
     if not held:
         raise KeyboardInterrupt
 

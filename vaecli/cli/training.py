@@ -1,4 +1,4 @@
-"""Training as commands do it: with notes on stderr, a bar, and Ctrl-C at any moment."""
+"""Training for commands: with notes on stderr, a progress bar, and Ctrl-C at any moment."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def train_run(
     device: str,
     bar: Callable[[], AbstractContextManager[Show]] | None = None,
 ) -> dict[str, float]:
-    """Trains a run and keeps it; gives the results of its last epoch.
+    """Trains a run, writes it into its folder, and gives the results of its last epoch.
 
     Args:
         folder: the run's.
-        start: where a new run begins.
-        given: to go on with the run in the folder, if there is one: the settings that it must have; None to start anew.
-        device: the name of one.
-        bar: makes what shows the steps done, the epoch and all steps; a bar of its own if not given.
+        start: the state in which a new run begins.
+        given: the settings that a run in the folder must have to be continued; None to start anew.
+        device: its name.
+        bar: gives a function that shows the steps done, the epoch and all steps; a progress bar if not given.
 
     Raises:
         Interrupted: by Ctrl-C or SIGTERM; the message says where the run stands.
@@ -66,10 +66,10 @@ def train_run(
             return train_in(held, start, device, listen)
         except KeyboardInterrupt:
             if replaced is not None and _written(folder) == replaced:
-                said = f"no epoch is finished; {folder} keeps the run that was there"
+                state = f"no epoch is finished; {folder} keeps the run that was there"
             else:
-                said = f"{_standing(folder)}{_line_to_go_on(folder, start, device)}"
-            raise Interrupted(f"interrupted: {said}", interruption.signal or signal.SIGINT) from None
+                state = f"{_standing(folder)}{_line_to_go_on(folder, start, device)}"
+            raise Interrupted(f"interrupted: {state}", interruption.signal or signal.SIGINT) from None
 
 
 def _bar() -> AbstractContextManager[Show]:
@@ -77,18 +77,18 @@ def _bar() -> AbstractContextManager[Show]:
 
 
 def _written(folder: Path) -> int | None:
-    """When a run's state was written, in nanoseconds; None where there is no run."""
+    """The time at which a run's state was written, in nanoseconds; None if there is no run."""
     file = folder / TRAINING if (folder / TRAINING).exists() else folder / MODEL
     return file.stat().st_mtime_ns if file.exists() else None
 
 
 def _standing(folder: Path) -> str:
-    """How far a run that was interrupted is."""
+    """The state of an interrupted run, in words."""
     return f"{folder} keeps epoch {len(read_log(folder))}" if has_epochs(folder) else f"{folder}: no epoch is finished"
 
 
 def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
-    """The line that goes on with exactly this run; nothing where there is none to go on with."""
+    """The command that continues exactly this run; says that nothing was saved if there is none."""
     if not has_epochs(folder) and not (folder / CONFIG).exists():
         return ", nothing was saved"
     words = ["--name", folder.name, "--resume"]

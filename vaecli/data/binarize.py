@@ -11,7 +11,7 @@ def binarize(pixels: Tensor, how: str, noise: torch.Generator) -> Tensor:
         pixels: uint8.
         how: ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255 (Salakhutdinov &
             Murray 2008).
-        noise: what ``stochastic`` draws from.
+        noise: the generator that ``stochastic`` draws from.
     """
     if how == "threshold":
         return (pixels >> 7).float()

@@ -14,9 +14,9 @@ class Dataset:
     """A data set of 28 x 28 images in IDX files.
 
     Attributes:
-        class_names: what the labels 0, 1, ... stand for.
+        class_names: the names of the labels 0, 1, ...
         digests: `Images.digest` of its splits, ``train`` and ``test``.
-        read: gives a split, by name, from the data set's own place; raises DataError where it cannot.
+        read: gives a split, by name, from the data set's own place; raises DataError if it cannot.
         box: the side of the square, in pixels, that the drawing in each image fits.
         centred_by_mass: whether a drawing's centre of mass is the middle of its image; else the middle of its outline is.
     """

@@ -1,4 +1,4 @@
-"""Files from the network, within a time that a person waits."""
+"""Files from the network, with a short time limit."""
 
 import threading
 from concurrent.futures import Future
@@ -20,7 +20,7 @@ def download(url: str, limit: int) -> bytes:
     """The first `limit` bytes of a file on the network.
 
     Raises:
-        DataError: it does not come; the message is the reason alone.
+        DataError: it cannot be had; the message is the reason alone.
     """
     try:
         with _answer(url) as answer:
@@ -34,7 +34,7 @@ def download(url: str, limit: int) -> bytes:
 
 
 def _answer(url: str) -> Any:
-    """The open answer. In a thread, since the search for a name's address knows no time limit."""
+    """The open answer; from a thread, since looking up a name has no time limit."""
     answer: Future[Any] = Future()
 
     def ask() -> None:

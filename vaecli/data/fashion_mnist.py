@@ -16,7 +16,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""
 
 MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-"""Its makers' own. What comes from there has to have the digests of the published images."""
+"""The makers' own. Files from there must have the digests of the published images."""
 
 _LIMIT = 64 << 20
 """Bytes; the largest file has 47 million."""
@@ -39,7 +39,7 @@ def read(split: str) -> Images:
     """One split, from the first place that has it.
 
     The places are the folder ``fashion-mnist`` under VAECLI_DATA_DIR, which may hold any images; Debian's folder and the cache, if
-    they hold the published images; the network, from where it goes into the cache.
+    they hold the published images; the network, whose files go into the cache.
 
     Raises:
         DataError: none of them has it.
@@ -58,9 +58,9 @@ def read(split: str) -> Images:
 def _downloaded(folder: Path, split: str) -> Images:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for each in SPLITS:  # both, since the other may be wanted where there is no network
-            if FASHION_MNIST.published(folder, each) is None:
-                _fetch(folder, each)
+        for name in SPLITS:  # both, since the other may be needed later without a network
+            if FASHION_MNIST.published(folder, name) is None:
+                _fetch(folder, name)
     except (VaecliError, OSError) as error:
         raise DataError(
             f"fashion-mnist: found no whole copy on this machine, and cannot download one ({error}); "

@@ -1,4 +1,4 @@
-"""The one form in which images travel through vaecli: bytes."""
+"""Images as bytes, the one form in which vaecli passes them on."""
 
 import hashlib
 from dataclasses import dataclass, replace

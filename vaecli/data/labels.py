@@ -15,9 +15,9 @@ def one_hot(labels: Tensor) -> Tensor:
 
 
 def hide_labels(images: Images, fraction: float, seed: int) -> Images:
-    """The same images of which exactly ``round(fraction * N)`` keep their label.
+    """The same images; exactly ``round(fraction * N)`` of them keep their label.
 
-    Which ones is drawn without replacement, from the seed alone.
+    They are drawn without replacement, from the seed alone.
     """
     order = torch.randperm(len(images), generator=generator("cpu", "labels", seed))
     hidden = order[round(fraction * len(images)) :].to(images.labels.device)

@@ -34,8 +34,8 @@ def load_images(dataset: str, split: str, data_dir: str | Path | None = None, li
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
     if limit is not None and limit < 1:
         raise UsageError("{limit}: expected a whole number from 1", limit=limit)
-    known = registry.load("dataset", dataset)
-    images = known.read(split) if data_dir is None else read_folder(Path(data_dir), split, known.class_names)
+    registered = registry.load("dataset", dataset)
+    images = registered.read(split) if data_dir is None else read_folder(Path(data_dir), split, registered.class_names)
     if not len(images):
         raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
     return images if limit is None else images[:limit]
@@ -58,7 +58,7 @@ class Source:
 
     @cached_property
     def record(self) -> DataRecord:
-        """What a run writes down of these images.
+        """The record of these images that a run keeps.
 
         Raises:
             DataError: they cannot be read.
@@ -69,12 +69,12 @@ class Source:
     @property
     def own(self) -> bool:
         """Whether `folder` holds other images than the data set's."""
-        known = registry.load("dataset", self.dataset)
-        return self.folder is not None and (self.record.train, self.record.test) != (known.digests["train"], known.digests["test"])
+        digests = registry.load("dataset", self.dataset).digests
+        return self.folder is not None and (self.record.train, self.record.test) != (digests["train"], digests["test"])
 
 
 def expect(images: Images, split: str, digest: str, place: str, run: str) -> None:
-    """Refuses images that are not a run's.
+    """Refuses images that are not those of a run.
 
     Args:
         images: one split.

@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes & Burges), which travels inside the package: no network, no cache."""
+"""MNIST (LeCun, Cortes & Burges), from files inside the package: no network, no cache."""
 
 from pathlib import Path
 

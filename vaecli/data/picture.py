@@ -1,4 +1,4 @@
-"""A person's own picture, made into what MNIST's makers would have made of it."""
+"""A person's own picture, prepared as MNIST's makers prepared theirs."""
 
 import os
 import warnings
@@ -14,16 +14,16 @@ from vaecli.errors import DataError, reason
 from vaecli.reading import open_file
 
 MAX_PIXELS = 25_000_000
-"""As many as most cameras give; a larger picture is refused before it is unpacked."""
+"""Pixels of most cameras' pictures; a larger picture is refused before it is unpacked."""
 
 MAX_BYTES = 4 * MAX_PIXELS
-"""What so many pixels take unpacked; Pillow trusts a file's own word on how much of it to read."""
+"""Bytes of so many pixels unpacked; Pillow reads as much of a file as the file says."""
 
 LARGE = 1000
-"""Pixels a side that a larger picture is shrunk to before anything else is done with it."""
+"""Pixels a side to which a larger picture is shrunk first."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""What a picture may be; Pillow reads others by starting other programs."""
+"""Formats of pictures; Pillow reads some others by starting programs."""
 
 _FAINT = 0.1
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
@@ -31,14 +31,14 @@ _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 def read_picture(path: Path, dataset: Dataset) -> Tensor:
-    """Reads any picture that Pillow reads, white on black as the images of `dataset` are: uint8, shape (784,).
+    """The pixels of a picture, white on black as the images of `dataset` are: uint8, shape (784,).
 
     As MNIST's makers did (LeCun et al. 1998, section III.A): the drawing is scaled to fit 20 x 20 pixels with its aspect ratio
     kept, and placed by its centre of mass; other data sets have another box and another centre. A light background is turned
     dark, transparency counts as background. A picture that is 28 x 28 already is only turned white on black.
 
     Raises:
-        DataError: it is missing, no picture, too large, or blank.
+        DataError: it is missing, not a picture, too large, or blank.
     """
     grey = _ink(_open(path))
     drawn = grey > _FAINT
@@ -62,17 +62,17 @@ def read_picture(path: Path, dataset: Dataset) -> Tensor:
 
 
 def read_mask(path: Path) -> Tensor:
-    """Which pixels are white in a picture of any size, scaled to 28 x 28: boolean, shape (784,).
+    """The pixels that are white in a picture of any size, scaled to 28 x 28: boolean, shape (784,).
 
     Raises:
-        DataError: it is missing, no picture, or too large.
+        DataError: it is missing, not a picture, or too large.
     """
     picture = _open(path).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) > 127
 
 
 def _corner(mass: Tensor) -> int:
-    """Where a strip of pixels starts for its centre of mass to be the middle of the page."""
+    """The start of a strip of pixels that puts its centre of mass in the middle of the page."""
     centre = float((mass * (torch.arange(len(mass)) + 0.5)).sum() / mass.sum())
     return min(max(round(SIDE / 2 - centre), 0), SIDE - len(mass))
 
@@ -96,7 +96,7 @@ def _open(path: Path) -> Image.Image:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected a picture") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # Pillow's readers raise any error on a damaged file
         why = (
             (reason(error) if error.strerror else "not a picture")
             if isinstance(error, OSError)
@@ -106,7 +106,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def _ink(picture: Image.Image) -> Tensor:
-    """How much ink is where, in [0, 1]: 0 is the background, whether it was light or dark; shape (height, width)."""
+    """The ink of each pixel in [0, 1]; 0 is the background, whether that was light or dark; shape (height, width)."""
     if picture.mode in _DEEP:
         values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
         values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
@@ -128,7 +128,7 @@ def _ink(picture: Image.Image) -> Tensor:
         edge = 1 - edge
     if grey.shape == (SIDE, SIDE) and edge == 0:
         return grey
-    # paper is never quite even: what lies within a third of the way from it to the darkest ink counts as paper
+    # paper is uneven: pixels up to a third of the way from it to the darkest ink count as paper
     top = grey.max()
     floor = edge + (top - edge) / 3 if edge > 0 else edge
     return ((grey - floor) / (top - floor).clamp(min=1e-6)).clamp(0, 1) if top - edge > 0.1 else torch.zeros_like(grey)

@@ -1,4 +1,4 @@
-"""Numbers measured of a model, each with how sure it is."""
+"""Numbers measured of a model, each with its errors."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over images, in nats, and how sure it is.
+    """A mean over images, in nats, with its errors.
 
     Attributes:
         mean: over the images.
@@ -74,7 +74,7 @@ class Convergence:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a model on images, each number with how sure it is.
+    """What was measured of a model on images, each number with its errors.
 
     Attributes:
         images: how many images.
@@ -106,22 +106,22 @@ class Measured:
         single |= {} if self.exact is None else {"exact": self.exact}
 
         def values(name: str) -> dict[str, Any]:
-            found = {key: getattr(estimate, name) for key, estimate in single.items()}
+            means = {key: getattr(estimate, name) for key, estimate in single.items()}
             bounds = {str(k): getattr(estimate, name) for k, estimate in self.bounds.items()}
-            return _without_none(found) | {"L": _without_none(bounds)}
+            return _without_none(means) | {"L": _without_none(bounds)}
 
         def accuracies(name: str) -> dict[str, Any]:
             exact = {} if self.exact_accuracy is None else {"exact": getattr(self.exact_accuracy, name)}
             return exact | {"L": {str(k): getattr(accuracy, name) for k, accuracy in self.bound_accuracy.items()}}
 
-        made = {**values("mean"), "active_units": self.active_units, "images": self.images}
-        made |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
+        json = {**values("mean"), "active_units": self.active_units, "images": self.images}
+        json |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
         if self.convergence:
-            made["convergence"] = asdict(self.convergence)
+            json["convergence"] = asdict(self.convergence)
         if self.bound_accuracy or self.exact_accuracy:
-            made["accuracy"] = accuracies("share")
-            made["standard_error"]["accuracy"] = accuracies("standard_error")
-        return made
+            json["accuracy"] = accuracies("share")
+            json["standard_error"]["accuracy"] = accuracies("standard_error")
+        return json
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A regular grid over a latent space of one or two dimensions, and what a model makes of images at latents that they share."""
+"""A regular grid over a latent space of one or two dimensions, and the likelihoods of images at latents that they share."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Grid:
     Attributes:
         size: dimensions.
         side: points a side.
-        reach: how far it goes.
+        reach: half the length of an edge of the grid.
     """
 
     size: int
@@ -36,7 +36,7 @@ class Grid:
         return 2 * self.reach / self.side
 
     def points(self, device: torch.device) -> Tensor:
-        """All of it, shape (side^size, size)."""
+        """All points, shape (side^size, size)."""
         axis = ((torch.arange(self.side, dtype=torch.float64) + 0.5) * self.cell - self.reach).float().to(device)
         return torch.cartesian_prod(*[axis] * self.size).view(-1, self.size)
 
@@ -50,7 +50,7 @@ def log_likelihoods(
 ) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:
     """The log p(x | z, y) of N images at each of G latents, a chunk of latents at a time.
 
-    Images with the same label share what the decoder makes of the latents.
+    Images with the same label share the decoder's outputs for the latents.
 
     Args:
         model: on the same device as the images.
@@ -74,26 +74,27 @@ def log_likelihoods(
             y = None if label is None else model.condition(labels.new_full((len(z),), label))
             likelihood = model.likelihood(z, y)
             of_parts = [likelihood.marginal(part) for part in parts]
-            for some in members.split(block or len(members)):
-                filled = some if block is None else some[torch.arange(block, device=x.device).clamp(max=len(some) - 1)]
+            for positions in members.split(block or len(members)):
+                last = len(positions) - 1
+                filled = positions if block is None else positions[torch.arange(block, device=x.device).clamp(max=last)]
                 images = x[filled]
                 if of_parts:
-                    each = zip(of_parts, parts, strict=True)
-                    value = torch.stack([marginal.pairwise_log_prob(images[:, part]) for marginal, part in each])
+                    marginals = zip(of_parts, parts, strict=True)
+                    value = torch.stack([marginal.pairwise_log_prob(images[:, part]) for marginal, part in marginals])
                 else:
                     value = likelihood.pairwise_log_prob(images)
-                yield some, slice(start, start + len(z)), z, value[..., : len(some)]
+                yield positions, slice(start, start + len(z)), z, value[..., : len(positions)]
 
 
 def reach_of(q: DiagonalNormal) -> float:
-    """How far a grid has to go for these posteriors and for the prior."""
+    """The reach of a grid that covers these posteriors and the prior."""
     return max(REACH, float((q.loc.abs() + REACH * q.stddev).max()))
 
 
 def reaches_of(q: DiagonalNormal) -> Tensor:
-    """How far a grid has to go for each of these posteriors and for the prior, shape (N,), float64 on the CPU.
+    """The reach of a grid that covers a posterior and the prior, for each posterior: shape (N,), float64 on the CPU.
 
     In steps of a quarter, so that many images share a grid, and which one does not depend on the other images.
     """
-    wanted = (q.loc.abs() + REACH * q.stddev).amax(-1).double().cpu() / REACH
-    return REACH * 1.25 ** (wanted.clamp(min=1).log() / math.log(1.25)).ceil()
+    factor = (q.loc.abs() + REACH * q.stddev).amax(-1).double().cpu() / REACH
+    return REACH * 1.25 ** (factor.clamp(min=1).log() / math.log(1.25)).ceil()

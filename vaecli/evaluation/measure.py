@@ -1,4 +1,4 @@
-"""Everything that `vaecli compare` measures of one model, with how sure each number is."""
+"""Everything that `vaecli compare` measures of one model, each number with its errors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
 from vaecli.model import VAE
 
 DRAWS = 5
-"""Draws of the single particle of the ELBO and of L_1, from whose spread comes their Monte Carlo error."""
+"""Draws of the single particle of the ELBO and of L_1; the Monte Carlo error comes from their spread."""
 
 
 def check_measurable(model: VAE, *, exact: bool = False, marginal_labels: bool = False) -> None:
-    """Refuses a model of which this cannot be measured, before any work.
+    """Refuses a model that cannot be measured so, before any work.
 
     Raises:
         UsageError: labels are to be summed out of a model without any, or a grid is asked for of more than two latents.
@@ -109,7 +109,7 @@ def _bound(
     count = len(every[0])
     values, by_label = [], torch.zeros(len(every), count, dtype=torch.float64)
     for repeat in range(repeats):
-        bounds = [importance_bound(model, some, k, proposal, repeat, lambda done: on_share(done / count)) for some in every]
+        bounds = [importance_bound(model, labelled, k, proposal, repeat, lambda done: on_share(done / count)) for labelled in every]
         estimates = torch.stack([bound.value for bound in bounds])
         values.append(_over_labels(estimates))
         by_label += estimates / repeats
@@ -123,12 +123,12 @@ def _bound(
 
 def _exact(model: VAE, every: Sequence[Images], on_share: Callable[[float, str], None]) -> tuple[Estimate, Convergence, Tensor]:
     """The log p(x) of the images, as `_bound` has L_k; how far it converged; and its values by label."""
-    parts = [exact_log_prob(model, some, lambda side, share: on_share(share, f"grid of {side}")) for some in every]
+    parts = [exact_log_prob(model, labelled, lambda side, share: on_share(share, f"grid of {side}")) for labelled in every]
     by_label = torch.stack([part.log_prob for part in parts])
     shares = by_label.softmax(0)
     # a label of a smaller share may be wrong by its whole share and moves the image by less than quadrature's tolerance
     unconverged = (torch.stack([part.unconverged for part in parts]) & (shares > TOLERANCE)).any(0)
-    error = (shares * torch.stack([part.moved for part in parts])).sum(0)
+    error = (shares * torch.stack([part.refinement_error for part in parts])).sum(0)
     convergence = Convergence(max(part.side for part in parts), float(error.mean()), int(unconverged.sum()))
     return Estimate.of(_over_labels(by_label)), convergence, by_label
 

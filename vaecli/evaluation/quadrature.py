@@ -1,4 +1,4 @@
-"""Exact log p(x) of models with one or two latent dimensions, by quadrature: the ground truth that bounds are held against."""
+"""Exact log p(x) of models with one or two latent dimensions, by quadrature: the truth that bounds are compared with."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,23 +26,23 @@ TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
 
 BLOCK = 32
-"""Images at a time where an image's numbers must not depend on how many there are."""
+"""Images at a time if an image's numbers must not depend on how many there are."""
 
 
 @dataclass(frozen=True)
 class Quadrature:
-    """log p(x) of N images, and how sure it is.
+    """log p(x) of N images, with its errors.
 
     Attributes:
         log_prob: nats, float64 on the CPU, shape (N,); of parts (3, N).
-        moved: by how much the last halving of each image's grid moved it, shape (N,).
+        refinement_error: by how much the last halving of each image's grid moved it, shape (N,).
         side: points a side of the finest grid that any image needed.
         unconverged: which images still moved by more than TOLERANCE, or had a posterior narrower than the grid, on the finest grid
             allowed, shape (N,).
     """
 
     log_prob: Tensor
-    moved: Tensor
+    refinement_error: Tensor
     side: int
     unconverged: Tensor
 
@@ -67,8 +67,8 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
-    found = _resolve(model, x, images.labels, [encode(model, images)], None, on_share)
-    return Quadrature(found.log_prob[0], found.moved, found.side, found.unconverged)
+    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share)
+    return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
 
 @torch.inference_mode()
@@ -89,7 +89,7 @@ def exact_log_prob_of_parts(model: VAE, x: Tensor, labels: Tensor, seen: Tensor,
     """
     check_size(model)
     model.eval()
-    encoded = [model.posterior(each[None], model.condition(label[None])) for each, label in zip(x, labels, strict=True)]
+    encoded = [model.posterior(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
     whole = DiagonalNormal(torch.cat([q.loc for q in encoded]), torch.cat([q.log_scale for q in encoded]))
     return _resolve(model, x, labels, [posterior, whole], seen, None)
 
@@ -131,8 +131,8 @@ def _resolve(
         side = START[size]
         while len(active) and side <= MOST[size]:
             grid = Grid(size, side, reach)
-            some = active.to(x.device)
-            finer = _integrate(model, x[some], labels[some], grid, seen, on_share)
+            positions = active.to(x.device)
+            finer = _integrate(model, x[positions], labels[positions], grid, seen, on_share)
             moved[active] = (finer - value[:, active]).abs().amax(0)
             value[:, active] = finer
             active = active[~(moved[active] <= TOLERANCE) | (narrowest[active] < grid.cell)]
@@ -148,10 +148,10 @@ def _integrate(
     wide = accumulator(x.device)
     total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
-    for members, where, z, found in log_likelihoods(model, grid.points(x.device), x, labels, parts, block):
-        log_likelihood = torch.cat((found, found.sum(0, keepdim=True))) if parts else found
+    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block):
+        log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
         log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
         total[:, members] = torch.logaddexp(total[:, members], log_joint.logsumexp(-2).to(wide))
         if on_share:
-            on_share(grid.side, where.stop / grid.side**grid.size)
+            on_share(grid.side, latents.stop / grid.side**grid.size)
     return (total + grid.size * math.log(grid.cell)).cpu().double()

@@ -2,5 +2,5 @@
 
 import logging
 
-# where no font cache can be kept, that is no news to who asked for a picture
+# matplotlib warns if it cannot keep its font cache, which does not matter to a picture
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Pictures of images that models make: reconstructions, samples, fills, a decoder over the plane."""
+"""Pictures of images that models decode: reconstructions, samples, fills, a decoder over the plane."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ MISSING = 0.35
 
 
 def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
-    """The originals, and beside them what each run makes of them: means and draws.
+    """Images, and beside them their reconstructions by each run: means and draws.
 
-    Originals stand there again where the next run is of others, or sees them otherwise.
+    The images are shown again before a run of another data set, binarisation or likelihood.
 
     Raises:
         VaecliError: the file cannot be written.
@@ -41,7 +41,7 @@ def save_samples(path: Path, runs: Sequence[Shown]) -> None:
 
 
 def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
-    """What decoders make of the plane, for runs with their names.
+    """The decoder over the plane, for runs with their names.
 
     Raises:
         VaecliError: the file cannot be written.

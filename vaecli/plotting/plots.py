@@ -1,4 +1,4 @@
-"""Plots with axes. Names of runs and classes are shown letter by letter: matplotlib would read a $ in them as TeX."""
+"""Plots with axes. Names of runs and classes are shown unchanged, although matplotlib reads a $ as TeX."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ def save_clouds(
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        runs: for each its name and its cloud, which gets axes of its own; three coordinates are drawn in perspective, a single one
-            above its label.
-        split: what the images are called in the titles.
+        runs: the name and the cloud of each run, which gets axes of its own; three coordinates are drawn in perspective, a single
+            one against its label.
+        split: the name of the images in the titles.
         view: azimuth and elevation in degrees, of three coordinates.
 
     Raises:
@@ -74,7 +74,7 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        runs: for each its name and its variances.
+        runs: the name and the variances of each run.
 
     Raises:
         VaecliError: the file cannot be written.
@@ -120,10 +120,10 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
         style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": curve.name}
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.test_losses, **style)
-    for axes, title, what in ((left, "training", "loss (nats per image)"), (right, "test images", "-ELBO (nats per image)")):
+    for axes, title, caption in ((left, "training", "loss (nats per image)"), (right, "test images", "-ELBO (nats per image)")):
         _title(axes, title)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
+        axes.set_ylabel(caption)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     _legend(right)
@@ -140,9 +140,9 @@ def _short(name: str) -> str:
 
 
 def _legend(axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False) -> None:
-    """A legend beside the axes of all that is drawn, also where its label begins with an underscore."""
+    """A legend beside the axes, also of labels that begin with an underscore, which matplotlib leaves out by itself."""
     drawn = [*axes.lines, *axes.collections]
-    labels = [_short(printable(str(each.get_label()))) for each in drawn]
+    labels = [_short(printable(str(artist.get_label()))) for artist in drawn]
     legend = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
     for text in legend.get_texts():
         text.set_parse_math(formulas)

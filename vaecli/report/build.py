@@ -30,12 +30,12 @@ from vaecli.runs.run import Run, read_run
 from vaecli.runs.train import train as train_run
 
 QUICK: Settings = {"limit": 2000, "epochs": 1}
-"""What a quick pass changes of all runs."""
+"""The settings that a quick pass changes in all runs."""
 
 STATE, PAGE = "report.json", "index.html"
 
 Train = Callable[[Config, Path, OnStep], object]
-"""Trains a run with these settings in this folder; what it calls with its steps is the third argument."""
+"""Trains a run with these settings in this folder, and calls the third argument with its steps."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Report:
 
     Attributes:
         page: the file.
-        state: the file that says what the page was made from.
+        state: the file that records what the page was made from.
         runs: the folders of its runs.
-        figures: of each by number, what `State` keeps.
-        drawn: the numbers of those that were not up to date.
-        written: whether the page was not.
-        missing: which figures could not be drawn, and why.
+        figures: what `State` keeps of each figure, by number.
+        drawn: the numbers of the figures that were drawn anew.
+        written: whether the page was written anew.
+        missing: sentences on figures that could not be drawn, and why.
     """
 
     page: Path
@@ -74,7 +74,7 @@ class Report:
 
 @dataclass
 class _Work:
-    """What all figures are made with."""
+    """The runs, settings and state that all figures are made with."""
 
     out: Path
     state: State
@@ -89,14 +89,14 @@ class _Work:
         return self.folders[config_of(settings, self.change)]
 
     def run(self, settings: Settings) -> Run:
-        """A run, which is loaded once."""
+        """The run with these settings; loaded once."""
         folder = self.folder(settings)
         if folder not in self._loaded:
             self._loaded[folder] = read_run(folder)
         return self._loaded[folder]
 
     def digest(self, settings: Settings) -> str:
-        """Of a run's weights and settings."""
+        """The digest of a run's weights and settings; computed once."""
         folder = self.folder(settings)
         if folder not in self._digests:
             self._digests[folder] = digest_of(folder / MODEL)
@@ -119,19 +119,19 @@ def build(
     quick: bool = False,
     device: str = "auto",
     train: Train | None = None,
-    on_part: OnPart = lambda done, what: None,
+    on_part: OnPart = lambda done, description: None,
 ) -> Report:
     """Brings a report up to date: runs under ``checkpoints/``, pictures and the page in a folder.
 
     Args:
         out: the folder of the page.
-        figures: those that it has.
-        change: settings that all runs have instead of their own; of a quick pass QUICK.
+        figures: the figures of the page.
+        change: settings that all runs have instead of their own; QUICK for a quick pass if not given.
         explorer: whether the page has the explorer of latent spaces, whose runs are then trained too.
-        quick: draw and measure on a small part of the data, and judge nothing.
+        quick: draw and measure on a small part of the data, and give no verdicts.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         train: trains a run; `vaecli.train` if not given.
-        on_part: called with how much of all work is done, of `vaecli.report.progress.PARTS`.
+        on_part: called with the parts of all work that are done, out of `vaecli.report.progress.PARTS`.
 
     Raises:
         VaecliError: settings, data or files are at fault, or training diverged. What was trained and drawn is kept.
@@ -178,13 +178,13 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     folder = work.out / figure.folder
     if figure.draws:
         make_folder(folder)
-    runs, also = ([work.run(settings) for settings in some] for some in (figure.trains, figure.also))
+    runs, also = ([work.run(settings) for settings in group] for group in (figure.trains, figure.also))
     drawn = draw(figure, runs, folder, resolve_device(work.device), work.quick)
-    found = findings.finding(figure, evidence(runs, also, drawn.measured), judged=not work.quick)
+    finding = findings.finding(figure, evidence(runs, also, drawn.measured), judged=not work.quick)
     work.state.figures[str(figure.number)] = {
         "key": key,
-        "finding": asdict(found),
-        "pictures": [_picture(path, what, work.out) for what, path in drawn.pictures.items()],
+        "finding": asdict(finding),
+        "pictures": [_picture(path, kind, work.out) for kind, path in drawn.pictures.items()],
         "text": drawn.text,
         "device": work.device,
         "seconds": round(time.perf_counter() - start, 1),
@@ -193,9 +193,9 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     work.state.keep()
 
 
-def _picture(path: Path, what: str, out: Path) -> dict[str, Any]:
+def _picture(path: Path, kind: str, out: Path) -> dict[str, Any]:
     with Image.open(path) as picture:
-        return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": what}
+        return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": kind}
 
 
 def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> bool:
@@ -209,7 +209,7 @@ def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> b
     if work.state.page == key and page.is_file():
         return False
     explorer = payload([work.run(settings) for settings in explored], load_images("mnist", "test")) if explored else None
-    entries = [entry(*each) for each in zip(figures, kept, lines, strict=True)]
+    entries = [entry(figure, state, line) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
     html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)
     write_file(page, html.encode())

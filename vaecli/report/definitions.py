@@ -1,4 +1,4 @@
-"""The figures of the report: what each needs trained, how it is drawn and what the report says of it. No torch.
+"""The figures of the report: the runs of each, the command that draws it, and what the report says of it. No torch.
 
 The report is "Variational AutoEncoder++", Feng Chen and Fanxuan Guo, University of Toronto, 2021.
 """
@@ -27,7 +27,7 @@ BETA: Settings = {"likelihood": "beta"}
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure.
+    """A figure of the report.
 
     Attributes:
         number: the report's.
@@ -36,10 +36,10 @@ class Figure:
         trains: the settings of the runs that it shows.
         command: the command that draws it.
         options: that command's options, as in Python.
-        quick: those of a quick pass, which replace them.
-        also: settings of runs that are measured beside it but not drawn.
-        shows: which of several pictures that ``compare`` draws.
-        measures: whether the numbers that ``compare`` measures are needed to judge it.
+        quick: the options that replace these in a quick pass.
+        also: settings of runs that are measured for comparison but not drawn.
+        shows: the pictures that are kept of those that ``compare`` draws.
+        measures: whether its verdict needs the numbers that ``compare`` measures.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Figure:
 
     @cached_property
     def folder(self) -> str:
-        """What its pictures are kept under."""
+        """The folder of its pictures, beside the page."""
         return f"figure{self.number}"
 
     @property

@@ -1,4 +1,4 @@
-"""Differences of means with their standard errors: what verdicts are decided by."""
+"""Differences of means with their standard errors, which decide the verdicts."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 CERTAIN = 2
-"""Standard errors that a difference has to be away from a value to count as another."""
+"""A difference counts as another than a value if it is more than this many standard errors away."""
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ def paired(values: Tensor, others: Tensor) -> Difference:
 
 def unpaired(values: Tensor, others: Tensor) -> Difference:
     """The mean of values, shape (N,), minus that of others, shape (M,), drawn independently."""
-    variance = sum(float(each.double().var()) / len(each) for each in (values, others))
+    variance = sum(float(sample.double().var()) / len(sample) for sample in (values, others))
     return Difference(float(values.double().mean() - others.double().mean()), math.sqrt(variance))

@@ -1,4 +1,4 @@
-"""A figure's pictures and numbers: what its command draws and measures, no more than the page shows."""
+"""The pictures and numbers of a figure: what its command draws and measures, no more than the page shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from vaecli.runs.run import Run, names_of
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came out for a figure.
+    """The pictures and numbers of a figure.
 
     Attributes:
-        pictures: the files, by what they show of the figure, where there are several; else under an empty text.
+        pictures: the files by what they show of the figure; a single one under an empty text.
         measured: numbers, as its command prints them as JSON.
-        text: what stands in place of a picture.
+        text: shown instead of a picture.
     """
 
     pictures: dict[str, Path] = field(default_factory=dict)
@@ -69,12 +69,15 @@ def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device
 
 def _compare(figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
     names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
-    pictures = {what: folder / f"compare-{what}.png" for what in figure.shows}
+    pictures = {kind: folder / f"compare-{kind}.png" for kind in figure.shows}
     images = [run.images("test") for run in runs]
     if "losses" in pictures:
         plots.save_curves(pictures["losses"], [loss_curve(run, name) for run, name in zip(runs, names, strict=True)])
     if pictures.keys() & {"reconstructions", "samples"}:
-        shown = [show_run(*each, count) for each in zip(runs, names, (some[:count].to(device) for some in images), strict=True)]
+        shown = [
+            show_run(run, name, originals[:count].to(device), count)
+            for run, name, originals in zip(runs, names, images, strict=True)
+        ]
         if "reconstructions" in pictures:
             panels.save_reconstructions(pictures["reconstructions"], shown)
         if "samples" in pictures:
@@ -83,8 +86,8 @@ def _compare(figure: Figure, runs: Sequence[Run], options: dict[str, Any], folde
         return Drawn(pictures)
     k = [particles for particles in options["k"] if particles]
     rows = [
-        Row(run, name, measure(run.model, some[: options.get("limit")].to(device), k=k))
-        for run, name, some in zip(runs, names, images, strict=True)
+        Row(run, name, measure(run.model, test[: options.get("limit")].to(device), k=k))
+        for run, name, test in zip(runs, names, images, strict=True)
     ]
     return Drawn(pictures, {"table": [row.to_json() for row in rows]})
 
@@ -108,14 +111,12 @@ def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.d
     steps = {name: value for name, value in options.items() if name == "steps"}
     filled = inpaint(run.model, images, run.images("train"), **steps)
     panels.save_inpainting(path, filled)
-    numbers = {name: values.tolist() for name, values in filled.numbers().items()}
-    rows = [dict(zip(numbers, row, strict=True)) for row in zip(*numbers.values(), strict=True)]
-    return Drawn({"": path}, {"images": rows})
+    return Drawn({"": path}, {"images": filled.rows()})
 
 
 def _layers(options: dict[str, Any]) -> Drawn:
-    made = architecture(Config(**{name: value for name, value in options.items() if name != "dry_run"}))
-    rows = [HEADINGS, *made.cells()]
+    layers = architecture(Config(**{name: value for name, value in options.items() if name != "dry_run"}))
+    rows = [HEADINGS, *layers.cells()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -124,4 +125,4 @@ def _layers(options: dict[str, Any]) -> Drawn:
         )
         for row in rows
     ]
-    return Drawn(measured=made.to_json(), text="\n".join(lines) + "\n")
+    return Drawn(measured=layers.to_json(), text="\n".join(lines) + "\n")

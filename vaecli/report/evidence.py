@@ -1,4 +1,4 @@
-"""What figures are judged by: runs, images, and what is measured of them."""
+"""The evidence on figures: runs, images, and what is measured of them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ SAMPLES = 1000
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a figure is judged by.
+    """The runs, numbers and images by which a figure is judged.
 
     Attributes:
         trained: the runs that it shows.
@@ -39,13 +39,13 @@ class Evidence:
 
 
 def evidence(trained: Sequence[Run], also: Sequence[Run], measured: dict[str, Any]) -> Evidence:
-    """Gathers what `finding` needs."""
+    """The evidence on a figure of these runs."""
     dataset = trained[0].config.dataset if trained else "mnist"
     return Evidence(trained, also, measured, load_images(dataset, "test"), lambda: load_images(dataset, "train"))
 
 
 def agreement(points: Tensor, labels: Tensor) -> Tensor:
-    """Whether most of each point's 10 nearest neighbours have its own label: of points (N, D) with labels (N,), booleans (N,)."""
+    """Whether most of a point's 10 nearest neighbours have its own label, for points (N, D) with labels (N,): booleans (N,)."""
     agreed = []
     for rows in torch.arange(len(points)).split(1000):
         nearest = torch.cdist(points[rows], points).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
@@ -54,7 +54,7 @@ def agreement(points: Tensor, labels: Tensor) -> Tensor:
 
 
 def entropies(p: Tensor) -> Tensor:
-    """Nats of images of independent black or white pixels, white with probability p, shape (N, 784): shape (N,)."""
+    """The entropy in nats of independent pixels that are white with probability p, shape (N, 784): shape (N,)."""
     p = p.double().clamp(1e-12, 1 - 1e-12)
     return -(p * p.log() + (1 - p) * (1 - p).log()).sum(-1)
 
@@ -70,16 +70,16 @@ def reconstructed(model: VAE, images: Images) -> Tensor:
     return model.likelihood(model.posterior(x, model.condition(images.labels)).loc, model.condition(images.labels)).mean
 
 
-def agreements(seen: Evidence, *runs: Run) -> list[Tensor]:
+def agreements(evidence: Evidence, *runs: Run) -> list[Tensor]:
     """The `agreement` of the test images' posterior means with their labels, for each run."""
-    return [agreement(encode(run.model, seen.test).loc, seen.test.labels) for run in runs]
+    return [agreement(encode(run.model, evidence.test).loc, evidence.test.labels) for run in runs]
 
 
-def table(seen: Evidence, name: str) -> tuple[float, float, Difference]:
+def table(evidence: Evidence, name: str) -> tuple[float, float, Difference]:
     """A column's values of two runs, and the second minus the first.
 
-    The error is that of means over different images; these are of the same, which makes the true one smaller.
+    The error is that of means over different images; these are means over the same ones, so the true error is smaller.
     """
-    first, second = seen.measured["table"]
+    first, second = evidence.measured["table"]
     error = math.hypot(*(row["standard_error"].get(name, math.inf) for row in (first, second)))
     return first[name], second[name], Difference(second[name] - first[name], error)

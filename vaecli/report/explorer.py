@@ -1,4 +1,4 @@
-"""What the page needs to decode latents by itself: a decoder's weights, the test images and where they lie."""
+"""The data with which the page decodes latents by itself: decoders' weights, the test images and their latents."""
 
 import base64
 from typing import Any
@@ -42,8 +42,8 @@ def _space(run: Run, images: Images) -> dict[str, Any]:
         "reach": float(means.abs().quantile(0.999)),
         "points": _base64(means.half()),
         "layers": [
-            {"inputs": each.in_features, "outputs": each.out_features, "weight": _half(each.weight), "bias": _half(each.bias)}
-            for each in layers
+            {"inputs": layer.in_features, "outputs": layer.out_features, "weight": _half(layer.weight), "bias": _half(layer.bias)}
+            for layer in layers
         ],
     }
 

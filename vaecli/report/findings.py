@@ -1,11 +1,10 @@
-"""What is measured of each figure, and whether the numbers bear out what the report says.
+"""The finding of each figure: what is measured of it, and whether the numbers bear out what the report says.
 
 Every verdict is a comparison of a difference with its standard error, by `decided`; where no number can decide, none is given.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
@@ -14,46 +13,23 @@ from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.report.definitions import Figure
 from vaecli.report.differences import Difference, paired, unpaired
 from vaecli.report.evidence import SAMPLES, Evidence, agreements, entropies, reconstructed, sampled, table
+from vaecli.report.verdicts import UNCLAIMED, UNDECIDED, Finding, decided
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
 
 CLAIMED_GAP = 11
 """Nats by which the report's k = 10 is ahead of its k = 5."""
 
-UNCLAIMED, UNDECIDED = "Nothing is claimed", "Not decided here"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What came out.
-
-    Attributes:
-        text: the numbers, in one or two sentences.
-        holds: whether the report's claim does; None where the numbers do not decide it.
-        words: the verdict in words where `holds` is None; empty where no verdict is to be given at all.
-        reading: what the numbers say, a sentence chosen by them, or nothing.
-    """
-
-    text: str
-    holds: bool | None
-    words: str = ""
-    reading: str = ""
-
 
 @torch.inference_mode()
-def finding(figure: Figure, seen: Evidence, judged: bool = True) -> Finding:
+def finding(figure: Figure, evidence: Evidence, judged: bool = True) -> Finding:
     """The finding of a figure; its numbers alone where it is not to be `judged`."""
-    found = _FINDINGS[figure.number](seen)
-    return found if judged else Finding(found.text, None)
+    judgement = _FINDINGS[figure.number](evidence)
+    return judgement if judged else Finding(judgement.text, None)
 
 
-def decided(less: Difference) -> tuple[bool | None, str]:
-    """The verdict on a claim that a difference is below 0, and its words where the error leaves it open."""
-    return (True, "") if less.below() else (False, "") if less.above() else (None, UNDECIDED)
-
-
-def _latent_spaces(seen: Evidence) -> Finding:
-    three, two = (each.double() for each in agreements(seen, *seen.trained))
+def _latent_spaces(evidence: Evidence) -> Finding:
+    three, two = (agreed.double() for agreed in agreements(evidence, *evidence.trained))
     apart = paired(two, three)
     return Finding(
         f"The 10 nearest neighbours of a test digit's mean agree on its label for {three.mean():.1%} of the digits in 3-D and for "
@@ -62,8 +38,8 @@ def _latent_spaces(seen: Evidence) -> Finding:
     )
 
 
-def _samples(seen: Evidence) -> Finding:
-    two, three = (entropies(sampled(run.model)) for run in seen.trained)
+def _samples(evidence: Evidence) -> Finding:
+    two, three = (entropies(sampled(run.model)) for run in evidence.trained)
     return Finding(
         f"The pixels of a sample have {three.mean():.1f} nats of entropy in 3-D and {two.mean():.1f} in 2-D.",
         *decided(unpaired(three, two)),
@@ -71,18 +47,18 @@ def _samples(seen: Evidence) -> Finding:
     )
 
 
-def _losses(seen: Evidence) -> Finding:
-    two, three, gained = table(seen, "elbo")
+def _losses(evidence: Evidence) -> Finding:
+    two, three, gained = table(evidence, "elbo")
     return Finding(
         f"Test -ELBO {-three:.2f} nats in 3-D and {-two:.2f} in 2-D; the report's own models have 167.6 and 176.1.",
         *decided(Difference(-gained.value, gained.error)),
     )
 
 
-def _variances(seen: Evidence) -> Finding:
-    images = seen.test[: seen.measured["variance"][0]["images"]]
-    two, three = (encode(run.model, images).variance.mean(1) for run in seen.trained)
-    spreads = [value for each in seen.measured["variance"] for value in each["variance_of_means"]]
+def _variances(evidence: Evidence) -> Finding:
+    images = evidence.test[: evidence.measured["variance"][0]["images"]]
+    two, three = (encode(run.model, images).variance.mean(1) for run in evidence.trained)
+    spreads = [value for run in evidence.measured["variance"] for value in run["variance_of_means"]]
     return Finding(
         f"The posterior's variance is {two.mean():.4f} a dimension in 2-D and {three.mean():.4f} in 3-D; the variance of the posterior "
         f"means over images is {min(spreads):.2f} to {max(spreads):.2f}.",
@@ -90,18 +66,19 @@ def _variances(seen: Evidence) -> Finding:
     )
 
 
-def _architecture(seen: Evidence) -> Finding:
-    by_label = sum(each["label_parameters"] for each in seen.measured["layers"])
-    fed = [f"{each['name']} takes {each['labels']} inputs more" for each in seen.measured["layers"] if each["labels"]]
+def _architecture(evidence: Evidence) -> Finding:
+    layers = evidence.measured["layers"]
+    by_label = sum(layer["label_parameters"] for layer in layers)
+    fed = [f"{layer['name']} takes {layer['labels']} inputs more" for layer in layers if layer["labels"]]
     return Finding(
-        f"{' and '.join(fed) or 'No layer takes the label'}: {by_label:,} of {seen.measured['parameters']:,} parameters.",
+        f"{' and '.join(fed) or 'No layer takes the label'}: {by_label:,} of {evidence.measured['parameters']:,} parameters.",
         None,
         UNCLAIMED,
     )
 
 
-def _given_labels(seen: Evidence) -> Finding:
-    given, without = (each.double() for each in agreements(seen, seen.trained[0], seen.also[0]))
+def _given_labels(evidence: Evidence) -> Finding:
+    given, without = (agreed.double() for agreed in agreements(evidence, evidence.trained[0], evidence.also[0]))
     apart = paired(given, without)
     if apart.below():
         reading = "Given the label, the latents say less of it."
@@ -115,16 +92,16 @@ def _given_labels(seen: Evidence) -> Finding:
     )  # fmt: skip
 
 
-def _complete(seen: Evidence) -> Finding:
-    full, partial, gained = table(seen, "elbo")
+def _complete(evidence: Evidence) -> Finding:
+    full, partial, gained = table(evidence, "elbo")
     return Finding(f"Test -ELBO {-full:.2f} nats with all labels and {-partial:.2f} with half of them.", *decided(gained))
 
 
-def _fashion(seen: Evidence) -> Finding:
-    (run,), (row,) = seen.trained, seen.measured["table"]
-    average = run.model.pixel_likelihood(run.model.pixel_likelihood.output_for(run.model.mean_image(seen.train())))
-    blind = -float(average.log_prob(run.model.observe(seen.test.pixels, generator("cpu", "report"))).mean())
-    (agreed,) = agreements(seen, run)
+def _fashion(evidence: Evidence) -> Finding:
+    (run,), (row,) = evidence.trained, evidence.measured["table"]
+    average = run.model.pixel_likelihood(run.model.pixel_likelihood.output_for(run.model.mean_image(evidence.train())))
+    blind = -float(average.log_prob(run.model.observe(evidence.test.pixels, generator("cpu", "report"))).mean())
+    (agreed,) = agreements(evidence, run)
     most = paired(torch.full((len(agreed),), 0.5), agreed)
     return Finding(
         f"Test -ELBO {-row['elbo']:.2f} nats, against {blind:.2f} of the mean image alone; neighbours in the latent space agree on the type "
@@ -134,12 +111,12 @@ def _fashion(seen: Evidence) -> Finding:
     )
 
 
-def _jensen_shannon(seen: Evidence) -> Finding:
-    ours, theirs = _evaluations(seen, seen.trained[0], seen.also[0])
+def _jensen_shannon(evidence: Evidence) -> Finding:
+    ours, theirs = _evaluations(evidence, evidence.trained[0], evidence.also[0])
     lost, further = paired(theirs.reconstruction, ours.reconstruction), paired(ours.kl, theirs.kl)
     if further.above():
         reading = (
-            "The posterior is further from the prior than with KL, and so are the latents of samples from those of digits seen."
+            "The posterior is further from the prior than with KL, and so are the latents of samples from those of digits evidence."
         )
     else:
         reading = "The posterior is no further from the prior than with KL."
@@ -152,12 +129,12 @@ def _jensen_shannon(seen: Evidence) -> Finding:
     )
 
 
-def _evaluations(seen: Evidence, *runs: Run) -> list[Evaluation]:
-    return [evaluate(run.model, seen.test) for run in runs]
+def _evaluations(evidence: Evidence, *runs: Run) -> list[Evaluation]:
+    return [evaluate(run.model, evidence.test) for run in runs]
 
 
-def _iwae(seen: Evidence) -> Finding:
-    rows = seen.measured["table"]
+def _iwae(evidence: Evidence) -> Finding:
+    rows = evidence.measured["table"]
     k = max(rows[0]["L"], key=int)
     five, ten = (-row["L"][k] for row in rows)
     gap = Difference(five - ten, math.hypot(*(row["standard_error"]["L"].get(k, math.inf) for row in rows)))
@@ -176,8 +153,8 @@ def _iwae(seen: Evidence) -> Finding:
     )
 
 
-def _clearer(seen: Evidence) -> Finding:
-    five, ten = (reconstructed(run.model, seen.test[:SAMPLES]) for run in seen.trained)
+def _clearer(evidence: Evidence) -> Finding:
+    five, ten = (reconstructed(run.model, evidence.test[:SAMPLES]) for run in evidence.trained)
     return Finding(
         f"Pixels of the two reconstructions differ by {(five - ten).abs().mean():.3f} on average. A reconstruction has "
         f"{entropies(five).mean():.1f} nats of entropy with k = 5 and {entropies(ten).mean():.1f} with k = 10.",
@@ -186,10 +163,10 @@ def _clearer(seen: Evidence) -> Finding:
     )
 
 
-def _beta(seen: Evidence) -> Finding:
-    some = seen.test[:SAMPLES]
+def _beta(evidence: Evidence) -> Finding:
+    images = evidence.test[:SAMPLES]
     ours, theirs = (
-        (reconstructed(run.model, some) - some.pixels / 255).square().mean(1) for run in (seen.trained[0], seen.also[0])
+        (reconstructed(run.model, images) - images.pixels / 255).square().mean(1) for run in (evidence.trained[0], evidence.also[0])
     )
     return Finding(
         f"The mean squared error of a grey pixel is {ours.mean():.4f}; the baseline, which sees black and white only, has {theirs.mean():.4f}.",
@@ -197,9 +174,9 @@ def _beta(seen: Evidence) -> Finding:
     )
 
 
-def _inpainting(seen: Evidence) -> Finding:
+def _inpainting(evidence: Evidence) -> Finding:
     names = ("log_p_missing_given_seen", "log_p_missing", "mean_image", "mean_image_of_label")
-    given, alone, of_all, of_label = (torch.tensor([image[name] for image in seen.measured["images"]]) for name in names)
+    given, alone, of_all, of_label = (torch.tensor([image[name] for image in evidence.measured["images"]]) for name in names)
     # a bottom that follows the top is likelier once the top is seen
     gain, lead = paired(given, alone), paired(given, of_label)
     if lead.above():
@@ -217,18 +194,18 @@ def _inpainting(seen: Evidence) -> Finding:
     )
 
 
-def _convolutions(seen: Evidence) -> Finding:
-    dense, conv, gained = table(seen, "reconstruction")
-    elbos = [-row["elbo"] for row in seen.measured["table"]]
+def _convolutions(evidence: Evidence) -> Finding:
+    dense, conv, gained = table(evidence, "reconstruction")
+    elbos = [-row["elbo"] for row in evidence.measured["table"]]
     return Finding(
         f"log p(x|z) of the test images is {conv:.2f} nats with convolutions and {dense:.2f} without, test -ELBO {elbos[1]:.2f} and "
-        f"{elbos[0]:.2f}, after {_epochs(seen)}.",
+        f"{elbos[0]:.2f}, after {_epochs(evidence)}.",
         *decided(Difference(-gained.value, gained.error)),
     )
 
 
-def _epochs(seen: Evidence) -> str:
-    counts = [row["epochs"] for row in seen.measured["table"]]
+def _epochs(evidence: Evidence) -> str:
+    counts = [row["epochs"] for row in evidence.measured["table"]]
     if len(set(counts)) > 1:
         return f"{' and '.join(map(str, reversed(counts)))} epochs"
     return "one epoch each" if counts[0] == 1 else f"{counts[0]} epochs each"

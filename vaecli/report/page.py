@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nobody for anything but the pictures beside it."""
+"""The page: one HTML file that loads nothing but the pictures beside it."""
 
 import json
 import platform
@@ -34,7 +34,7 @@ class Picture:
         path: relative to the page.
         width: pixels.
         height: pixels.
-        what: what it shows of its figure, where there are several.
+        what: what it shows of its figure; empty for a single picture.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Entry:
         finding: what was measured.
         verdict: a class name, and words; no words where no verdict is given.
         pictures: of it.
-        text: printed by its command, where that draws nothing.
+        text: printed by its command, if that draws nothing.
         command: the line that drew it.
     """
 
@@ -70,13 +70,13 @@ class Entry:
 
 def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str]) -> Entry:
     """A figure on the page, from what `vaecli.report.state.State` keeps of it and the words of the line that draws it."""
-    found = kept["finding"]
+    finding = kept["finding"]
     return Entry(
         figure.number,
         figure.title,
         figure.claim,
-        " ".join(filter(None, (found["text"], found["reading"]))),
-        VERDICTS.get(found["holds"], ("part", found["words"])),
+        " ".join(filter(None, (finding["text"], finding["reading"]))),
+        VERDICTS.get(finding["holds"], ("part", finding["words"])),
         [Picture(**picture) for picture in kept["pictures"]],
         kept["text"],
         printable(shlex.join(["vaecli", *line])),
@@ -120,15 +120,15 @@ def render(
     Args:
         figures: in their order.
         runs: the rows of the table of runs.
-        explorer: what `vaecli.report.explorer.payload` gave, or None for a page without it.
-        missing: what could not be drawn, and how to mend it.
+        explorer: the value of `vaecli.report.explorer.payload`; None for a page without it.
+        missing: sentences on what could not be drawn, and how to mend it.
         seconds: that drawing and measuring took.
         quick: whether only a part of the data was used.
     """
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     files = assets()
     data = json.dumps(explorer).replace("<", "\\u003c")
-    return made.from_string(files["page.html.j2"]).render(
+    return environment.from_string(files["page.html.j2"]).render(
         figures=figures, runs=runs, explorer=explorer, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
         colours=COLOURS, data=Markup(data), css=Markup(files["page.css"]), script=Markup(files["explorer.js"]),
     )  # fmt: skip

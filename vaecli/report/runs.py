@@ -1,4 +1,4 @@
-"""The runs that figures need: which there are, where the others go, and how long they take."""
+"""The runs that figures need: those on disk, the folders of the others, and how long they train."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -15,7 +15,7 @@ EXPLORED = (Z2, IWAE10)
 
 
 def config_of(settings: Settings, change: Settings) -> Config:
-    """A run's settings, some of them changed for all runs."""
+    """The settings of a run, with those in `change` instead of its own."""
     return Config(**{**settings, **change})
 
 
@@ -26,7 +26,7 @@ def configs_of(figures: Sequence[Figure], change: Settings, explorer: bool) -> l
 
 
 def finished(configs: Sequence[Config], root: Path = RUNS) -> dict[Config, Path]:
-    """The folders of those runs that are trained already, by whatever name."""
+    """The folders of the runs that are trained already, under any name."""
     folders: dict[Config, Path] = {}
     for folder in sorted(runs_in(root)):
         config = _config_in(folder, configs)
@@ -36,7 +36,7 @@ def finished(configs: Sequence[Config], root: Path = RUNS) -> dict[Config, Path]
 
 
 def folder_for(config: Config, root: Path = RUNS) -> Path:
-    """Where to train a run: under the name of its settings, or that with a number where another run is."""
+    """The folder to train a run in: the name of its settings, with a number if another run is there."""
     folder, number = root / config.run_name, 2
     while any((folder / name).exists() for name in FILES) and _config_in(folder, [config]) is None:
         folder = root / f"{config.run_name}-{number}"
@@ -45,7 +45,7 @@ def folder_for(config: Config, root: Path = RUNS) -> Path:
 
 
 def epochs_of(config: Config) -> float:
-    """About how long a run trains, in epochs of the baseline."""
+    """The time that a run trains, roughly, in epochs of the baseline."""
     return config.epochs * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
 
 
@@ -55,7 +55,7 @@ def needs_fashion(figure: Figure) -> bool:
 
 
 def missing_data(figures: Sequence[Figure]) -> list[str]:
-    """Which figures cannot be drawn since Fashion-MNIST is not there, and how to get it."""
+    """A sentence on the figures that need Fashion-MNIST if it is not there, and how to get it; else nothing."""
     numbers = [str(figure.number) for figure in figures if needs_fashion(figure)]
     if not numbers:
         return []
@@ -69,9 +69,9 @@ def missing_data(figures: Sequence[Figure]) -> list[str]:
 def _config_in(folder: Path, configs: Sequence[Config]) -> Config | None:
     """The settings of the run in a folder, if it is one of these, and of the data set's own images."""
     try:
-        settings, made = read_config(folder / CONFIG)
+        settings, provenance = read_config(folder / CONFIG)
         config = Config(**settings)
-        own = config in configs and (made is None or made.data.test == _test_digest(config.dataset))
+        own = config in configs and (provenance is None or provenance.data.test == _test_digest(config.dataset))
     except VaecliError:
         return None
     return config if own else None

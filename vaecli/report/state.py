@@ -1,4 +1,4 @@
-"""What a report was drawn from before, so that only what has changed is drawn anew. No torch."""
+"""The state of a report: what it was drawn from, so that only what has changed is drawn anew. No torch."""
 
 import json
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _MAX_NUMBER = 1e9
 
 
 class State:
-    """The figures and the page that are there.
+    """The figures and the page that are up to date.
 
     Args:
         path: the file that it is kept in.
-        figures: by number, what each was drawn from (`key`) and what came out.
-        page: what the page was made from.
+        figures: by number, a digest of what the figure was drawn from (`key`), its pictures and its finding.
+        page: a digest of what the page was made from.
 
     Attributes:
         drawn: numbers of the figures that this process drew.
@@ -36,10 +36,10 @@ class State:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The state that is kept there; an empty one, from which all is drawn anew, where there is none or it is not ours."""
+        """The state in a file; an empty one, which has everything drawn anew, if there is none or it is damaged."""
         try:
             kept = json.loads(read_file(path, MAX_STATE))
-            json.dumps(kept, ensure_ascii=False).encode()  # fails where a text holds what no file can
+            json.dumps(kept, ensure_ascii=False).encode()  # fails if a text cannot be written to a file
         except (OSError, ValueError, RecursionError):
             return cls(path, {}, "")
         if not _fits(kept, {"figures": dict, "page": str}) or not all(map(_is_figure, kept["figures"].values())):
@@ -47,16 +47,16 @@ class State:
         return cls(path, kept["figures"], kept["page"])
 
     def keep(self) -> None:
-        """Writes it, whole or not at all."""
+        """Writes the state, whole or not at all."""
         write_file(self.path, json.dumps({"figures": self.figures, "page": self.page}, indent=1).encode())
 
 
 def _is_figure(value: object) -> bool:
-    return (
-        _fits(value, FIGURE)
-        and _fits(value["finding"], FINDING)
-        and all(_fits(each, PICTURE) and each.keys() == PICTURE.keys() and _is_inside(each["path"]) for each in value["pictures"])
-    )
+    return _fits(value, FIGURE) and _fits(value["finding"], FINDING) and all(map(_is_picture, value["pictures"]))
+
+
+def _is_picture(value: object) -> bool:
+    return _fits(value, PICTURE) and value.keys() == PICTURE.keys() and _is_inside(value["path"])
 
 
 def _is_inside(path: str) -> bool:
@@ -68,5 +68,7 @@ def _fits(value: object, kinds: Mapping[str, Any]) -> TypeGuard[dict[str, Any]]:
     """Whether a value is a JSON object with these entries, of these types, and only sensible numbers among them."""
     if not isinstance(value, dict) or not value.keys() >= kinds.keys():
         return False
-    found = [(value[name], kind) for name, kind in kinds.items()]
-    return all(isinstance(each, kind) and (not isinstance(each, int | float) or abs(each) < _MAX_NUMBER) for each, kind in found)
+    entries = [(value[name], kind) for name, kind in kinds.items()]
+    return all(
+        isinstance(entry, kind) and (not isinstance(entry, int | float) or abs(entry) < _MAX_NUMBER) for entry, kind in entries
+    )

@@ -16,7 +16,7 @@ MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "co
 FILES = (MODEL, TRAINING, CONFIG, LOSS)
 
 SHOWN = 5
-"""How many names of runs an error has."""
+"""The most names of runs in an error message."""
 
 RUNS = Path("checkpoints")
 """The folder that runs are kept in."""
@@ -54,7 +54,7 @@ def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
     """The rows of a loss log, one for each epoch from 1, by column; every value is the text of a finite number.
 
     Raises:
-        CheckpointError: it is no such log; the message names `file`.
+        CheckpointError: it is not such a log; the message names `file`.
     """
     damaged = CheckpointError(f"{file}: found no table of numbers, expected the log that train wrote")
     lines = text.split(b"\n") if text.count(b"\n") <= 1 + MAX_EPOCHS else []
@@ -76,7 +76,7 @@ def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
 
 
 def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
-    """The checkpoint that a person means.
+    """The checkpoint file of the run that a person named.
 
     Args:
         run: a run's folder, a checkpoint file, or the name of a run under `root`; None for the newest run there.
@@ -86,7 +86,7 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
         The path of the ``model.safetensors``, and whether it was chosen because it is the newest.
 
     Raises:
-        CheckpointError: there is none; the message has the runs whose names are nearest, or a line that makes a first one.
+        CheckpointError: there is none; the message has the nearest names of runs, or a command that makes a first one.
     """
     runs = runs_in(root)
     if run is None:
@@ -131,15 +131,15 @@ def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
     """The settings in a ``config.json``, unchecked against each other (options on the command line may change them).
 
     Returns:
-        The settings; and where the run's numbers come from, if the file says it.
+        The settings; and the run's provenance, if the file has it.
 
     Raises:
         UsageError: it cannot be read or is not such a file.
     """
     try:
         values = json.loads(read_file(path, MAX_CONFIG))
-        made = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
-        return Config.from_json(values).to_json(), None if made is None else Provenance.from_json(made)
+        record = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
+        return Config.from_json(values).to_json(), None if record is None else Provenance.from_json(record)
     except OSError as error:
         raise UsageError(f"{{config}}: {reason(error)}; expected the config.json of a run", config=path) from None
     except (ValueError, RecursionError):

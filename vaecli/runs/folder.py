@@ -11,14 +11,14 @@ from vaecli.files import PART, make_folder, write_file
 
 
 class RunFolder:
-    """An open folder that files are written into, and into no other that takes its path later.
+    """An open folder to write files into; never into another folder that takes its path later.
 
     Args:
         path: the folder.
-        lock: whether to keep other processes from doing the same; the lock ends with the process, however that ends.
+        lock: whether to keep other processes out; the lock ends with the process, even if that is killed.
 
     Attributes:
-        locked: whether the lock is held: some file systems have none.
+        locked: whether the lock is held; some file systems have no locks.
 
     Raises:
         VaecliError: another process holds it, or it cannot be opened.
@@ -57,25 +57,25 @@ class RunFolder:
         write_file(self.path / name, data)
 
     def close(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         if self._handle is not None:
             os.close(self._handle)
 
 
 @contextmanager
 def locked_folder(path: Path, names: Sequence[str]) -> Iterator[RunFolder]:
-    """A folder that nobody else writes a run into, made where there is none.
+    """A locked folder to write a run into, made if there is none.
 
-    One that was made here is removed again if nothing came into it.
+    A folder that was made here is removed again if it is still empty.
 
     Args:
         path: the folder.
-        names: of the files that are written there; what a killed process left beside them is removed.
+        names: of the files that are written there; leftovers of killed processes beside them are removed.
 
     Raises:
         VaecliError: another process holds it, or it cannot be made.
     """
-    made = not path.exists()
+    new = not path.exists()
     make_folder(path)
     folder = RunFolder(path, lock=True)
     try:
@@ -85,21 +85,21 @@ def locked_folder(path: Path, names: Sequence[str]) -> Iterator[RunFolder]:
         try:
             yield folder
         finally:
-            if made:
+            if new:
                 with suppress(OSError):
-                    path.rmdir()  # which takes an empty one only
+                    path.rmdir()  # removes an empty folder only
     finally:
         folder.close()
 
 
 def _identity(folder: Path | int) -> tuple[int, int]:
-    """What tells a folder, by its path or its handle, from any other that takes its path."""
+    """The device and inode of a folder, by its path or its handle: no other folder has both."""
     status = os.fstat(folder) if isinstance(folder, int) else folder.stat()
     return status.st_dev, status.st_ino
 
 
 def _open(path: Path) -> int:
-    """What the lock of a folder is on: the folder; on Windows, which opens none, a file in it that goes when it is closed."""
+    """A handle to lock: that of the folder; on Windows, which opens no folders, of a file in it that vanishes when closed."""
     if sys.platform == "win32":
         return os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)
     return os.open(path, os.O_RDONLY)

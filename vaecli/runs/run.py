@@ -16,13 +16,13 @@ from vaecli.runs.format import unpack
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with where it came from.
+    """A trained model with its settings, results and provenance.
 
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
         results: of its last epoch: ``epoch`` and bounds in nats.
-        provenance: where its numbers come from; None for a run of a vaecli that did not write it down.
+        provenance: its data and computation; None for a run of a vaecli that did not record them.
         path: the run's folder.
     """
 
@@ -49,14 +49,14 @@ class Run:
     def images(self, split: str, data_dir: Path | None = None) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on.
 
-        They are looked for where the run found them.
+        They are read from the place that the run read them from.
 
         Args:
             split: ``train`` or ``test``.
-            data_dir: where the folder of its IDX files is now.
+            data_dir: the folder that holds its IDX files now.
 
         Raises:
-            DataError: they cannot be read, or are others.
+            DataError: they cannot be read, or are not the run's.
         """
         if self.provenance is None:
             return load_images(self.config.dataset, split, data_dir)
@@ -92,7 +92,7 @@ def load(run: str | Path | None = None, root: Path = RUNS) -> Run:
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """Printable names of the runs; the folders of runs that share a name."""
+    """Distinct printable names of runs: their own, or their folders if several share a name."""
     names = [run.name for run in runs]
     return [printable(name if names.count(name) == 1 else str(run.path)) for name, run in zip(names, runs, strict=True)]
 

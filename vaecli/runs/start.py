@@ -94,13 +94,13 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
     if not has_epochs(path):
         if not (path / CONFIG).exists():
             return start
-        settings, made = read_config(path / CONFIG)
+        settings, provenance = read_config(path / CONFIG)
         listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
-        return Start(_agreed(path, Config(**settings), made, given), start.data_dir, made)
+        return Start(_agreed(path, Config(**settings), provenance, given), start.data_dir, provenance)
     training = load_training(path)
     save_again(folder, training)
-    run, made = training.config, training.provenance
-    chosen = _agreed(path, run, made, given)
+    run, provenance = training.config, training.provenance
+    chosen = _agreed(path, run, provenance, given)
     if "diverged_epoch" in training.results:
         raise CheckpointError(
             f"{path}: the run diverged in epoch {training.results['diverged_epoch']} and would again; "
@@ -110,10 +110,10 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
         listen.note(
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
-    return Start(chosen, start.data_dir, made, training=replace(training, config=chosen))
+    return Start(chosen, start.data_dir, provenance, training=replace(training, config=chosen))
 
 
-def _agreed(folder: Path, run: Config, made: Provenance | None, given: Mapping[str, Any]) -> Config:
+def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:
     """The run's settings, with the epochs in `given`.
 
     Raises:
@@ -121,11 +121,11 @@ def _agreed(folder: Path, run: Config, made: Provenance | None, given: Mapping[s
     """
     chosen = Config(**merge(run.to_json(), given))
     for name in given:
-        here, wanted = getattr(run, name), getattr(chosen, name)
-        same = here == wanted or (name == "precision" and made is not None and here == "auto" and wanted == made.precision)
+        old, new = getattr(run, name), getattr(chosen, name)
+        same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)
         if name != "epochs" and not same:
             raise UsageError(
-                f"{{resume=}} with {{{name}}}: {folder} has {shown(here)}; leave {{{name}=}} out to go on, or train another run "
-                "with {name=NAME}", **{name: wanted},
+                f"{{resume=}} with {{{name}}}: {folder} has {shown(old)}; leave {{{name}=}} out to go on, or train another run "
+                "with {name=NAME}", **{name: new},
             )  # fmt: skip
     return replace(run, epochs=chosen.epochs)
