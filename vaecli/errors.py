@@ -22,7 +22,7 @@ def reason(error: OSError) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the processor's or a GPU's; torch has a class of its own for some cases only."""
+    """Whether memory ran out, the processor's or a GPU's; torch has an error class for some cases only."""
     signs = ("allocate memory", "not enough memory", "out of memory", "alloc_failed")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError | ImportError) and any(sign in str(error).lower() for sign in signs)

@@ -36,7 +36,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def bytes_on_disk(file: os.stat_result) -> int:
-    """How many bytes a file takes on the disk: fewer than its length if it has holes."""
+    """The bytes that a file takes on the disk: fewer than its length if it has holes."""
     return min(file.st_size, 512 * getattr(file, "st_blocks", 0) or file.st_size)
 
 

@@ -1,1 +1,1 @@
-"""What a trained model shows: samples, reconstructions, latents, inpainting and comparisons."""
+"""Analyses of trained models: samples, reconstructions, latents, inpainting and comparisons."""

@@ -1,4 +1,4 @@
-"""Runs beside each other: what is measured of each, and what each makes of the same images."""
+"""Runs side by side: their measurements, reconstructions, samples and losses."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from vaecli.seeding import generator
 
 @dataclass(frozen=True)
 class Row:
-    """What is measured of a run: a row of the table.
+    """The measurements of a run: a row of the table.
 
     Attributes:
         run: the run.
@@ -31,12 +31,12 @@ class Row:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model has."""
+        """The number of weights and biases of the model."""
         return sum(weights.numel() for weights in self.run.model.parameters())
 
     @property
     def seconds(self) -> float | None:
-        """How long it trained; None without its loss log."""
+        """The seconds of training; None without its loss log."""
         try:
             return round(sum(row["seconds"] for row in self.run.log), 1)
         except CheckpointError:
@@ -77,7 +77,7 @@ def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a decoder makes of N latents.
+    """Images decoded from N latents.
 
     Attributes:
         mean: the means of p(x | z, y), shape (N, 784).
@@ -90,13 +90,13 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Shown:
-    """Images that a run makes, to stand beside those of others.
+    """Images of a run, to stand beside those of others.
 
     Attributes:
         run: the run.
         name: its name, distinct from those of the other runs.
         x: the images as the likelihood sees them, shape (N, 784).
-        reconstructions: of them.
+        reconstructions: of `x`.
         samples: from the prior; those of a conditional model have the labels 0, 1, ... in turn.
     """
 
@@ -109,12 +109,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Curve:
-    """How a run's loss went, by epoch; in nats per image.
+    """The losses of a run by epoch, in nats per image.
 
     Attributes:
         name: the run's.
         epochs: 1, 2, ...
-        losses: what training minimised.
+        losses: the training loss of each epoch.
         test_losses: -ELBO of the test images after each epoch.
     """
 
@@ -132,7 +132,7 @@ def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed
 
     Args:
         run: its model on the same device as `images`.
-        name: what to call it.
+        name: of the run.
         images: the first `n` of them are reconstructed.
         n: how many samples.
         seed: of the latents and of the draws from the pixels.
@@ -152,7 +152,7 @@ def _decoded(likelihood: PixelLikelihood, noise: torch.Generator) -> Decoded:
 
 
 def loss_curve(run: Run, name: str) -> Curve:
-    """How a run's loss went.
+    """The losses of a run, from its loss log.
 
     Raises:
         CheckpointError: its loss log is missing or damaged.

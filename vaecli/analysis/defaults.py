@@ -1,7 +1,7 @@
-"""How many images are shown where a caller names no number. No torch, so that ``--help`` can say them."""
+"""Default numbers of images. No torch, so that ``--help`` can print them."""
 
 CLOUD_IMAGES = 5000
-"""Points of a cloud."""
+"""Images of a cloud."""
 
 VARIANCE_IMAGES = 200
 """Images whose posterior variances are shown."""

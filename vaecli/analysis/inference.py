@@ -1,4 +1,4 @@
-"""The latents of images of which a part is seen, by stochastic variational inference."""
+"""The latents of partly seen images, by stochastic variational inference."""
 
 import math
 from collections.abc import Callable
@@ -40,7 +40,7 @@ _BEHIND = 1e9
 
 @dataclass(frozen=True)
 class Inference:
-    """What was inferred of the latents of N images of which a part is seen.
+    """The inferred latents of N partly seen images.
 
     Attributes:
         posterior: q(z | seen part), shape (N, latent_dim): for each image the best of several starts.

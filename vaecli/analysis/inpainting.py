@@ -1,4 +1,4 @@
-"""The missing part of images from the part that is seen."""
+"""Inpainting: fills and scores of the missing part of images, given the part that is seen."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class ExactParts:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """N images of which a part is seen, their missing part as the model fills it, and its scores in nats, each of shape (N,).
+    """N partly seen images, the fills of their missing part, and its scores in nats, each of shape (N,).
 
     Attributes:
         x: the images as the likelihood sees them, shape (N, 784).
@@ -93,7 +93,7 @@ class Inpainting:
 
     @property
     def unconverged(self) -> int | None:
-        """How many images' exact values still moved on the finest grid; None without exact values."""
+        """The number of images whose exact values still moved on the finest grid; None without exact values."""
         return None if self.exact is None else int(self.exact.unconverged.sum())
 
 
@@ -123,7 +123,7 @@ def inpaint(
         draws: fills of each image.
         kind: fill with the pixels' means given a latent, or with pixels drawn by them.
         starts: from the best of 1,000 prior draws, beside one at the encoder's mean.
-        steps: gradient steps for each image at the most.
+        steps: at most this many gradient steps for each image.
         seed: of all that is drawn at random.
         on_image: called with the number of images that are done.
 

@@ -1,4 +1,4 @@
-"""Where images lie in a latent space, how wide their posteriors are, and what a decoder makes of the plane."""
+"""The latent space of a model: posterior means and variances of images, and the decoder over the plane."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Cloud:
     Attributes:
         points: shape (N, D), D from 1 to 3, on the CPU.
         labels: shape (N,).
-        class_names: what the labels mean.
+        class_names: the names of the labels.
         columns: the D coordinates' names: ``z1``, ``z2``, or ``pc1``, ``pc2`` for principal components.
         shares: each principal component's share of the variance; None for latents themselves.
     """
@@ -43,7 +43,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Variances:
-    """How wide the posteriors of N images are.
+    """The posterior means and variances of N images.
 
     Attributes:
         loc: the posterior means mu_d, shape (N, latent_dim).
@@ -88,7 +88,7 @@ class Variances:
 
 @dataclass(frozen=True)
 class Manifold:
-    """What a decoder makes of a grid over a 2-D latent space, each of whose cells has the same prior probability.
+    """Images decoded from a grid over a 2-D latent space whose cells have equal prior probability.
 
     Attributes:
         z: the latents, shape (side * side, 2), the top row first.
@@ -102,7 +102,7 @@ class Manifold:
 
 
 def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int = 0) -> Cloud:
-    """Where images lie in the latent space.
+    """The posterior means of images, or their principal components.
 
     Args:
         model: on the same device as `images`.
@@ -120,7 +120,7 @@ def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int =
 
 
 def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
-    """How wide the posteriors of images are.
+    """The posterior variances of images.
 
     Args:
         model: on the same device as `images`.
@@ -133,7 +133,7 @@ def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
 
 @torch.inference_mode()
 def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
-    """What a run's decoder makes of the plane.
+    """Images that a run's decoder makes of a grid over a 2-D latent space.
 
     Args:
         run: of two latents.

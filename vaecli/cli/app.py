@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 the work could not be done, 2 wrong usage, 130 and 143 interrupted by Ctrl-C or SIGTERM, 141
-        nobody reads the output any more.
+        stdout is closed.
     """
     console.prepare()
     with Interruption(_leave) as interruption:
@@ -93,10 +93,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         console.close_output(sys.stdout)  # rich and typer turn BrokenPipeError into SystemExit
         return CLOSED
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        message = _system_error(error)
-        if message is None:
+        refusal = _system_error(error)
+        if refusal is None:
             raise
-        console.error(message)
+        console.error(refusal)
         return 1
 
 

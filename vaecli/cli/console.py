@@ -112,7 +112,7 @@ def note(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Prints the one line of an error on stderr, whatever `quiet` says."""
+    """Prints the one line of an error on stderr, also under ``--quiet``."""
     try:
         _console(stderr=True).print(f"vaecli: {printable(text)}")
     except OSError:  # stderr is closed too

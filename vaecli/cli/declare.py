@@ -1,4 +1,4 @@
-"""How a command declares its options and its help."""
+"""Declarations of options, and of the example in a command's help."""
 
 from typing import Any
 

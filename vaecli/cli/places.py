@@ -1,4 +1,4 @@
-"""Where ``--out`` lets a command write its files."""
+"""The places that ``--out`` names: their checks, and the paths of pictures there."""
 
 from pathlib import Path
 

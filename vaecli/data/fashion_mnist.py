@@ -13,7 +13,7 @@ from vaecli.errors import DataError, VaecliError
 from vaecli.files import write_file
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts it."""
+"""The folder of Debian's package dataset-fashion-mnist."""
 
 MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 """The makers' own. Files from there must have the digests of the published images."""

@@ -11,7 +11,7 @@ SIDE = 28
 """Height and width of every image, in pixels."""
 
 CLASSES = 10
-"""How many labels each data set has."""
+"""The number of labels of each data set."""
 
 UNKNOWN = -1
 """The label of an image whose label is not known."""
@@ -24,7 +24,7 @@ class Images:
     Attributes:
         pixels: uint8, shape (N, 784), 0 black to 255 white, row by row from the top left.
         labels: int64, shape (N,), each an index into `class_names`, or UNKNOWN.
-        class_names: what the labels mean.
+        class_names: the names of the labels.
     """
 
     pixels: Tensor

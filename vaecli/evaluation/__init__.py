@@ -1,1 +1,1 @@
-"""How good a model is: bounds on log p(x), log p(x) itself, and all that `vaecli compare` measures."""
+"""Measurements of a model: bounds on log p(x), log p(x) itself, and everything that `vaecli compare` measures."""

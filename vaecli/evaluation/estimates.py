@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the most probable label is the true one.
+    """The share of images whose most probable label is the true one.
 
     Attributes:
         share: of the images.
@@ -58,7 +58,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How far the exact values of N images have converged.
+    """The convergence of the exact values of N images.
 
     Attributes:
         side: points a side of the finest grid that any image needed.
@@ -74,7 +74,7 @@ class Convergence:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a model on images, each number with its errors.
+    """The measurements of a model on images, each with its errors.
 
     Attributes:
         images: how many images.

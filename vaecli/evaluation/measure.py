@@ -144,5 +144,5 @@ def _over_labels(log_prob: Tensor) -> Tensor:
 
 
 def _accuracy(log_prob: Tensor, images: Images) -> Accuracy:
-    """How often the highest log p(x|y), of shape (Y, N), is that of the image's label."""
+    """The share of images whose own label has the highest log p(x|y), of shape (Y, N)."""
     return Accuracy(float((log_prob.argmax(0) == images.labels.cpu()).double().mean()), len(images))

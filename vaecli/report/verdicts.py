@@ -9,7 +9,7 @@ UNCLAIMED, UNDECIDED = "Nothing is claimed", "Not decided here"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured of a figure, and the verdict on the report's claim.
+    """The measurements of a figure, in words, and the verdict on the report's claim.
 
     Attributes:
         text: the numbers, in one or two sentences.
