@@ -11,7 +11,7 @@ from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_pictures, compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, without_effect
-from vaecli.cli.places import check_folder_out, picture_path
+from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import UsageError
 

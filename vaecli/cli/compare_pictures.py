@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaecli.cli import console
-from vaecli.cli.places import picture_path
+from vaecli.cli.output_paths import picture_path
 from vaecli.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from vaecli.cli import console
 from vaecli.cli.declare import example, label_option, optional
 from vaecli.cli.inpaint_table import table
 from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
-from vaecli.cli.places import picture_path
+from vaecli.cli.output_paths import picture_path
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli inpaint --digit 0 --observed top")

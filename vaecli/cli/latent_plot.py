@@ -10,7 +10,7 @@ from vaecli.analysis.defaults import CLOUD_IMAGES, VARIANCE_IMAGES
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Seed, Split, comma_list, without_effect
-from vaecli.cli.places import picture_path
+from vaecli.cli.output_paths import picture_path
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import UsageError
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 import typer
 
 from vaecli.cli.declare import COMPUTING, DATA, OUTPUT, flag_option, optional
-from vaecli.cli.places import check_picture_out
+from vaecli.cli.output_paths import check_picture_out
 from vaecli.errors import UsageError
 from vaecli.runs.find import RUNS, runs_in
 

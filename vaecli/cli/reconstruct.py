@@ -7,7 +7,7 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, example, flag_option, label_option
 from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
-from vaecli.cli.places import picture_path
+from vaecli.cli.output_paths import picture_path
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli reconstruct --digit 4 --n 5")

@@ -11,7 +11,7 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.declare import OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, Device, Quiet, comma_list, without_effect
-from vaecli.cli.places import check_folder_out
+from vaecli.cli.output_paths import check_folder_out
 from vaecli.cli.runs import resolve_device
 from vaecli.cli.training import train_run
 from vaecli.errors import Interrupted, UsageError, VaecliError

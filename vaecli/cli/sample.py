@@ -7,7 +7,7 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.declare import example, label_option
 from vaecli.cli.options import AsJson, Device, Out, Quiet, RunName, Seed
-from vaecli.cli.places import picture_path
+from vaecli.cli.output_paths import picture_path
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 from vaecli.errors import UsageError
 

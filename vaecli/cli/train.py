@@ -9,8 +9,8 @@ import typer
 from vaecli.cli import console, layer_table
 from vaecli.cli.declare import OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.places import check_not_stdout
-from vaecli.cli.settings import settings_as_options
+from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError, printable
