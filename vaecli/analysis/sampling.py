@@ -70,7 +70,7 @@ def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int =
         raise UsageError(f"{{labels}}: expected each from 0 to {model.labels - 1}", labels=labels)
     device = model.prior.loc.device
     noise = generator(device, "sample", seed)
-    # every column is the same z, so that only the label changes within it
+    # the images of a column share their z, so that only the label changes
     z = model.prior.rsample((n,), noise).repeat(max(1, len(chosen)), 1)
     y = model.condition(torch.tensor(chosen, device=device).repeat_interleave(n)) if chosen else None
     likelihood = model.likelihood(z, y)

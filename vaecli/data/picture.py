@@ -115,7 +115,7 @@ def _ink(picture: Image.Image) -> Tensor:
         alpha = picture.getchannel("A")
         light = picture.convert("L")
         if min(alpha.tobytes()) < 255:
-            # transparent means background: whichever of black and white the drawing itself is not
+            # transparent pixels are background: white if the drawing is dark, else black
             marks = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8)[
                 torch.frombuffer(bytearray(alpha.tobytes()), dtype=torch.uint8) > 127
             ]

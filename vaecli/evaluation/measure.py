@@ -23,7 +23,7 @@ def check_measurable(model: VAE, *, exact: bool = False, marginal_labels: bool =
     """Refuses a model that cannot be measured so, before any work.
 
     Raises:
-        UsageError: labels are to be summed out of a model without any, or a grid is asked for of more than two latents.
+        UsageError: labels are to be summed out of a model without labels, or exact values are asked for with more than two latents.
     """
     if marginal_labels and not model.conditional:
         raise UsageError("{marginal_labels=}: the run was trained without labels, expected a conditional one ({labels=full})")
@@ -42,22 +42,22 @@ def measure(
     marginal_labels: bool = False,
     on_share: Callable[[float, str], None] | None = None,
 ) -> Measured:
-    """The ELBO of a model on images, and on demand L_k and log p(x), each with its errors.
+    """The ELBO of a model on images and, if asked for, L_k and log p(x), each with its errors.
 
     Args:
         model: on the same device as `images`.
         images: with their labels, which a conditional model is given unless they are to be summed out.
         k: particles of each importance-weighted bound L_k; empty for none.
         exact: also integrate log p(x) over a grid (one or two latent dimensions).
-        proposal: what the particles are drawn from: ``posterior``, or ``mixture``, half of them from the prior.
+        proposal: the source of the particles: ``posterior``, or ``mixture``, half of them from the prior.
         repeats: how often each L_k is estimated, with other particles; L_1 at least DRAWS times.
-        marginal_labels: sum the label out of a conditional model: log p(x) instead of log p(x|y), and which label each image would
-            be given.
-        on_share: called with the share of one part that is done, and which part.
+        marginal_labels: sum the label out of a conditional model: log p(x) instead of log p(x|y), and the accuracy of the most
+            probable label.
+        on_share: called with the share of a part that is done, and the name of the part.
 
     Raises:
-        UsageError: an argument is out of bounds, labels are to be summed out of a model without any, or a grid is asked for of more
-            than two latents.
+        UsageError: an argument is out of bounds, labels are to be summed out of a model without labels, or exact values are asked
+            for with more than two latents.
 
     Example:
         >>> measured = vaecli.measure(vaecli.load("baseline").model, vaecli.load_images("mnist", "test", limit=100), k=(5, 50))
@@ -72,20 +72,20 @@ def measure(
         raise UsageError("{k} with {repeats}: expected whole numbers from 1", k=tuple(k), repeats=repeats)
     check_measurable(model, exact=exact, marginal_labels=marginal_labels)
 
-    def say(share: float, what: str) -> None:
+    def report(share: float, part: str) -> None:
         if on_share:
-            on_share(share, what)
+            on_share(share, part)
 
     value = evaluate(model, images, DRAWS)
     bounds, bound_accuracy = {}, {}
     every = _with_each_label(images) if marginal_labels else [images]
     for count in k:
-        bounds[count], by_label = _bound(model, every, count, proposal, repeats, partial(say, what=f"L_{count}"))
+        bounds[count], by_label = _bound(model, every, count, proposal, repeats, partial(report, part=f"L_{count}"))
         if marginal_labels:
             bound_accuracy[count] = _accuracy(by_label, images)
     exact_value, convergence, exact_accuracy = None, None, None
     if exact:
-        exact_value, convergence, by_label = _exact(model, every, say)
+        exact_value, convergence, by_label = _exact(model, every, report)
         exact_accuracy = _accuracy(by_label, images) if marginal_labels else None
     return Measured(
         len(images),
@@ -126,7 +126,7 @@ def _exact(model: VAE, every: Sequence[Images], on_share: Callable[[float, str],
     parts = [exact_log_prob(model, labelled, lambda side, share: on_share(share, f"grid of {side}")) for labelled in every]
     by_label = torch.stack([part.log_prob for part in parts])
     shares = by_label.softmax(0)
-    # a label of a smaller share may be wrong by its whole share and moves the image by less than quadrature's tolerance
+    # a label with a smaller share moves the image by less than quadrature's tolerance, even if its whole share is wrong
     unconverged = (torch.stack([part.unconverged for part in parts]) & (shares > TOLERANCE)).any(0)
     error = (shares * torch.stack([part.refinement_error for part in parts])).sum(0)
     convergence = Convergence(max(part.side for part in parts), float(error.mean()), int(unconverged.sum()))

@@ -153,7 +153,7 @@ FIGURES = (
     ),
     Figure(
         9,
-        "The Jensen-Shannon divergence in the place of KL",
+        "The Jensen-Shannon divergence instead of KL",
         "Reconstructed digits are similar to those of the baseline, which has KL.",
         (JSD,),
         "compare",

@@ -177,7 +177,7 @@ def _beta(evidence: Evidence) -> Finding:
 def _inpainting(evidence: Evidence) -> Finding:
     names = ("log_p_missing_given_seen", "log_p_missing", "mean_image", "mean_image_of_label")
     given, alone, of_all, of_label = (torch.tensor([image[name] for image in evidence.measured["images"]]) for name in names)
-    # a bottom that follows the top is likelier once the top is seen
+    # if the bottom follows the top, it is more probable once the top is seen
     gain, lead = paired(given, alone), paired(given, of_label)
     if lead.above():
         reading = "The model, which does not see the label, is ahead of the mean zero."

@@ -46,10 +46,10 @@ class RunFolder:
             VaecliError: the folder was moved, removed or replaced, or the file cannot be written.
         """
         try:
-            there = _identity(self.path) == self._identity
+            same = _identity(self.path) == self._identity
         except OSError:
-            there = False
-        if not there:
+            same = False
+        if not same:
             raise VaecliError(
                 f"{self.path}: the folder was moved, removed or replaced while this run trained, expected it to stay; "
                 "nothing more is written; train again under another name: {name=NAME}"
