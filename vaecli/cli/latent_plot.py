@@ -73,24 +73,24 @@ def latent_plot(
         panels.save_manifolds(path, [(run.name, latents.manifold(run, digit)) for run in opened])
         console.written("latent-plot", named, [path], as_json)
         return
-    names, count = [name for name, _ in named], n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
+    count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
     images = [run.images(split, data_dir)[:count].to(place) for run in opened]
+    inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}
     if variance:
-        spreads = [latents.variances(run.model, part, seed) for run, part in zip(opened, images, strict=True)]
-        plots.save_variances(path, list(zip(names, spreads, strict=True)))
-        for name, spread in zip(names, spreads, strict=True):
+        spreads = [(name, latents.variances(model, part, seed)) for model, name, part in inputs]
+        plots.save_variances(path, spreads)
+        for name, spread in spreads:
             console.note(f"{name}: {spread}")
-        fields["variance"] = [{"run": name, **spread.to_json()} for name, spread in zip(names, spreads, strict=True)]
-        tables = [spread.rows() for spread in spreads]
+        fields["variance"] = [{"run": name, **spread.to_json()} for name, spread in spreads]
+        rows = [{"run": name, **row} for name, spread in spreads for row in spread.rows()]
     else:
-        clouds = [latents.cloud(run.model, part, dimensions, seed) for run, part in zip(opened, images, strict=True)]
-        plots.save_clouds(path, list(zip(names, clouds, strict=True)), split, angles)
-        tables = [cloud.rows() for cloud in clouds]
+        clouds = [(name, latents.cloud(model, part, dimensions, seed)) for model, name, part in inputs]
+        plots.save_clouds(path, clouds, split, angles)
+        rows = [{"run": name, **row} for name, cloud in clouds for row in cloud.rows()]
     files = [path]
     if as_csv:
         files.append(path.with_suffix(".csv"))
-        rows = [{"run": name, **row} for name, table in zip(names, tables, strict=True) for row in table]
         write_file(files[-1], csv_bytes(rows))
     console.written("latent-plot", named, files, as_json, **fields)
 
