@@ -47,7 +47,8 @@ def write_file(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except BaseException as error:
         if beside is not None:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no read-only file
+                beside.unlink()
         if isinstance(error, OSError):
             raise VaecliError(f"{path}: cannot be written ({reason(error)}); what was there is untouched") from None
         raise

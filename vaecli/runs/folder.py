@@ -9,6 +9,9 @@ from pathlib import Path
 from vaecli.errors import VaecliError, reason
 from vaecli.files import PART, make_folder, write_file
 
+_LOCK = ".lock"
+"""On Windows, the file in a run's folder that its lock is on."""
+
 
 class RunFolder:
     """An open folder to write files into; never into another folder that takes its path later.
@@ -57,9 +60,13 @@ class RunFolder:
         write_file(self.path / name, data)
 
     def close(self) -> None:
-        """Releases the lock."""
+        """Releases the lock; a second call does nothing."""
         if self._handle is not None:
             os.close(self._handle)
+            self._handle = None
+            if self.locked and sys.platform == "win32":
+                with suppress(OSError):  # another process has opened it since: Windows removes no open file
+                    (self.path / _LOCK).unlink()
 
 
 @contextmanager
@@ -85,6 +92,8 @@ def locked_folder(path: Path, names: Sequence[str]) -> Iterator[RunFolder]:
         try:
             yield folder
         finally:
+            if sys.platform == "win32":
+                folder.close()  # its file goes before the folder
             if new:
                 with suppress(OSError):
                     path.rmdir()  # removes an empty folder only
@@ -99,9 +108,12 @@ def _identity(folder: Path | int) -> tuple[int, int]:
 
 
 def _open(path: Path) -> int:
-    """A handle to lock: that of the folder; on Windows, which opens no folders, of a file in it that vanishes when closed."""
+    """A handle to lock: that of the folder; on Windows, which opens no folders, that of a file in it.
+
+    The holder removes that file. O_TEMPORARY would remove it whenever anybody closes it, a process that was refused included.
+    """
     if sys.platform == "win32":
-        return os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)
+        return os.open(path / _LOCK, os.O_RDWR | os.O_CREAT)
     return os.open(path, os.O_RDONLY)
 
 
