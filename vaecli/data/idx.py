@@ -35,7 +35,10 @@ _XZ_MEMORY = 100 << 20
 
 
 class _Xz(io.RawIOBase):
-    """The unpacked bytes of an .xz file of one stream, within `_XZ_MEMORY`."""
+    """The unpacked bytes of an .xz file of one stream, within `_XZ_MEMORY`.
+
+    `lzma.open` has no such limit: an 88-byte file may make it reserve 1.5 GiB, and one of 260 kB fill them.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()

@@ -127,7 +127,10 @@ def _parse(text: object) -> dict[str, Any] | None:
 
 
 def _end(header: dict[str, Any]) -> int | None:
-    """Where the last tensor of a safetensors header ends; None if the header is malformed."""
+    """Where the last tensor of a safetensors header ends; None if the header is malformed.
+
+    `safetensors.safe_open` checks more of it, but opens the file anew by its path, and waits for ever at a FIFO put there since.
+    """
     end = 0
     for entry in header.values():
         offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
