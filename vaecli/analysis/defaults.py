@@ -1,4 +1,4 @@
-"""Default numbers of images. No torch, so that ``--help`` can print them."""
+"""Default numbers of images, and of steps of inference. No torch, so that ``--help`` can print them."""
 
 CLOUD_IMAGES = 5000
 """Images of a cloud."""
@@ -8,3 +8,9 @@ VARIANCE_IMAGES = 200
 
 COMPARED_IMAGES = 5
 """Images that runs are compared by."""
+
+STARTS = 8
+"""Prior draws that the inference of an image's latents starts from."""
+
+STEPS = 2000
+"""Gradient steps of that inference at the most."""

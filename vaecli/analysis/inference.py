@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.grid import log_likelihoods
 from vaecli.evaluation.quadrature import BLOCK
@@ -63,8 +64,8 @@ def infer(
     seen: Tensor,
     mean_image: Tensor,
     seed: int = 0,
-    starts: int = 8,
-    steps: int = 2000,
+    starts: int = STARTS,
+    steps: int = STEPS,
     on_image: Callable[[int], None] | None = None,
 ) -> Inference:
     """Maximises E_q[log p(x_s|z) + log p(z) - log q(z)] over q = N(loc, diag(sigma^2)), one for each image.

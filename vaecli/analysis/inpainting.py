@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.analysis.inference import infer
 from vaecli.analysis.masks import Half, half
 from vaecli.data.images import SIDE, Images
@@ -105,8 +106,8 @@ def inpaint(
     seen: Half | Tensor = "top",
     draws: int = 3,
     kind: Literal["mean", "draw"] = "mean",
-    starts: int = 8,
-    steps: int = 2000,
+    starts: int = STARTS,
+    steps: int = STEPS,
     seed: int = 0,
     on_image: Callable[[int], None] | None = None,
 ) -> Inpainting:
