@@ -38,7 +38,7 @@ def vaecli(tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         capsys.readouterr()
-        code = main([str(each) for each in arguments])
+        code = main([str(word) for word in arguments])
         return Outcome(code, *capsys.readouterr())
 
     return run
@@ -81,7 +81,7 @@ def forked():
 
         def run(folder, *arguments, environment=None, stdout=None, stderr=None, memory=None, no_passwords=False):
             request = {
-                "folder": str(folder), "arguments": [str(each) for each in arguments], "environment": environment or {},
+                "folder": str(folder), "arguments": [str(word) for word in arguments], "environment": environment or {},
                 "stdout": stdout, "stderr": stderr, "memory": memory, "no_passwords": no_passwords,
             }  # fmt: skip
             process.stdin.write(json.dumps(request) + "\n")
@@ -96,3 +96,11 @@ def forked():
 def alone(forked, run_copy, tmp_path):
     """A command line in a process of its own, where ``checkpoints/small`` is a run."""
     return partial(forked, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def ordinary(forked, trained, tmp_path_factory):
+    """The peak of the resident memory of an ordinary `sample`."""
+    outcome = forked(tmp_path_factory.mktemp("ordinary"), "sample", trained, "-q")
+    assert outcome.code == 0
+    return outcome.peak

@@ -1,8 +1,14 @@
 """What tests share: places, small data, and how they look at what a command did."""
 
+import contextlib
+import os
+import shutil
+import socket
 import struct
+from itertools import combinations, product
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
@@ -11,6 +17,9 @@ DATA = ROOT / "tests" / "data"
 BASELINE = ROOT / "checkpoints" / "baseline"
 REPORTED = ["--quick", "--only", "3,5,8,11"]
 """Figures whose runs are also the two that the page's explorer shows."""
+
+MORE = 300e6
+"""Bytes of resident memory that a hostile file may take over an ordinary `sample`."""
 
 
 def write_idx(folder, split, images):
@@ -53,3 +62,58 @@ def refused(outcome, code=1):
     assert line.startswith("vaecli: ")
     assert line.isprintable()
     return line
+
+
+def damage(kind, file):
+    """Damages a file in one of four ways, the last of which removes it."""
+    data = file.read_bytes()
+    if kind == "cut short":
+        file.write_bytes(data[: len(data) // 2])
+    elif kind == "a byte off":
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif kind == "empty":
+        file.write_bytes(b"")
+    else:
+        file.unlink()
+
+
+def pairwise(*choices):
+    """Few rows, one value of each choice, in which any two values of different choices stand together at least once.
+
+    Of all combinations it takes the one with the most pairs that are still missing, until none is.
+    """
+
+    def pairs(row):
+        return set(combinations(enumerate(row), 2))
+
+    rows = list(product(*choices))
+    missing, chosen = set().union(*map(pairs, rows)), []
+    while missing:
+        chosen.append(max(rows, key=lambda row: len(missing & pairs(row))))
+        missing -= pairs(chosen[-1])
+    return chosen
+
+
+def every_combination(*choices):
+    """All combinations as parameters of a test; those that `pairwise` leaves out are marked slow."""
+    chosen = pairwise(*choices)
+    names = {row: " ".join(value if isinstance(value, str) else "/".join(value) for value in row) for row in product(*choices)}
+    return [pytest.param(*row, marks=() if row in chosen else pytest.mark.slow, id=name) for row, name in names.items()]
+
+
+def put(path, kind):
+    """Puts something that is no regular file, or that has holes, in the place of a file."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    match kind:
+        case "FIFO":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "socket":
+            with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+                server.bind(path.name)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "holes":
+            with path.open("wb") as file:
+                file.truncate(10 << 30)

@@ -38,8 +38,8 @@ def test_the_example_of_every_public_name_holds(name, beside_the_baseline):
         for test in doctest.DocTestFinder(recurse=False).find(getattr(vaecli, name), name, globs={"vaecli": vaecli})
         if test.examples
     ]
-    said = []
-    assert doctest.DocTestRunner().run(test, out=said.append).failed == 0, "".join(said)
+    failures = []
+    assert doctest.DocTestRunner().run(test, out=failures.append).failed == 0, "".join(failures)
 
 
 def test_every_public_name_is_listed_and_no_other_is_there():
@@ -122,7 +122,7 @@ def test_no_error_of_the_library_names_an_option_of_the_command_line():
         (lambda: inpaint(vaecli.load_images("mnist", "test", limit=1).pixels[0] >= 0), "seen: expected a boolean tensor of 784"),
     ],
 )
-def test_a_mistake_is_told_in_the_words_of_python(call, words, beside_the_baseline):
+def test_a_mistake_is_described_in_the_words_of_python(call, words, beside_the_baseline):
     with pytest.raises(vaecli.VaecliError) as caught:
         call()
     assert str(caught.value).startswith(words)

@@ -47,7 +47,7 @@ def test_run_names_tell_settings_apart():
     assert Config(latent_dim=3, objective="iwae", k=10).run_name == "mnist-z3-iwae-k10"
     others = [{}, {"seed": 1}, {"lr": 0.1}, {"hidden": (200, 200)}, {"epochs": 3}, {"limit": 9}, {"batch_size": 20},
               {"binarize": "stochastic"}, {"kl_weight": 0.5}, {"k": 3}, {"latent_dim": 4}, {"objective": "iwae"}]  # fmt: skip
-    names = [Config(**each).run_name for each in others]
+    names = [Config(**settings).run_name for settings in others]
     assert len(set(names)) == len(names)
 
 
@@ -63,6 +63,6 @@ def test_a_config_file_gives_the_settings_and_options_change_them(tmp_path):
 
 
 def test_every_setting_is_helped():
-    for each in SETTINGS:
-        assert each.metadata["help"].endswith("."), each.name
-        assert each.metadata["group"] in ("Data", "Model", "Objective", "Training")
+    for setting in SETTINGS:
+        assert setting.metadata["help"].endswith("."), setting.name
+        assert setting.metadata["group"] in ("Data", "Model", "Objective", "Training")

@@ -1,5 +1,6 @@
 """Files are whole or not there, keep their permissions, and leave nothing beside them."""
 
+import csv
 import fcntl
 import os
 import signal
@@ -10,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from vaecli.errors import VaecliError
-from vaecli.files import write_file
+from vaecli.files import csv_bytes, write_file
 
 
 def names(folder):
-    return sorted(each.name for each in folder.iterdir())
+    return sorted(file.name for file in folder.iterdir())
 
 
 def test_writing_leaves_the_old_file_or_the_new_one(tmp_path):
@@ -62,8 +63,8 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path):
 
 def test_parts_of_living_writers_and_of_other_files_stay(tmp_path):
     parts = [".a.png-abcdefgh.part", ".b.png-abcdefgh.part", ".a.png-b.png-abcdefgh.part", ".a.png-movie.part"]
-    for each in parts:
-        (tmp_path / each).write_bytes(b"half")
+    for part in parts:
+        (tmp_path / part).write_bytes(b"half")
     with (tmp_path / parts[0]).open() as living:
         fcntl.flock(living, fcntl.LOCK_EX)
         write_file(tmp_path / "a.png", b"whole")
@@ -89,7 +90,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_begun_again(tmp_path, mon
 
 def test_many_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     path = tmp_path / "file"
-    contents = [bytes([each]) * 1000 for each in range(100)]
+    contents = [bytes([number]) * 1000 for number in range(100)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda data: write_file(path, data), contents))
     assert path.read_bytes() in contents
@@ -105,3 +106,12 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
     monkeypatch.setattr(fcntl, "flock", none)
     write_file(tmp_path / "file", b"whole")
     assert names(tmp_path) == [left.name, "file"]  # it may be a living writer's
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(1)", "'@SUM(1)"), ("-1.5e3", "-1.5e3"), ("+2", "+2"),
+     ("-inf", "-inf"), ("a=1", "a=1"), ("", ""), ("\t=1", "\\t=1"), ("\udcff", "\\udcff"), (-1.5, "-1.5"), (None, "")],
+)  # fmt: skip
+def test_no_cell_is_a_formula(text, cell):
+    assert list(csv.reader([csv_bytes([{"a": text, "b": 1}]).decode().splitlines()[1]])) == [[cell, "1"]]

@@ -15,7 +15,7 @@ def test_every_line_leads_to_a_member_with_its_options(family, name):
     member, loaded = registry.find(family, name), registry.load(family, name)
     if family in ("arch", "objective"):
         assert is_dataclass(loaded)
-        assert {each.name for each in fields(loaded)} == set(member.defaults)
+        assert {field.name for field in fields(loaded)} == set(member.defaults)
     assert {option.name for option in member.options} <= {setting.name for setting in SETTINGS}
     if family == "likelihood":
         assert issubclass(loaded, PixelLikelihood)

@@ -19,12 +19,12 @@ def test_principal_components_find_the_directions_and_their_share():
     rotation = torch.linalg.qr(torch.randn(6, 6, generator=generator("cpu", 1)))[0]
     scales = torch.tensor([5.0, 3, 1, 0.5, 0.2, 0.1])
     points = torch.randn(20_000, 6, generator=generator("cpu", 2)) * scales @ rotation.T + 7
-    found, shares = principal_components(points, 2)
+    coordinates, shares = principal_components(points, 2)
     torch.testing.assert_close(shares, (scales**2 / (scales**2).sum())[:2], atol=0.02, rtol=0)
     # the coordinates are those along the first two columns of the rotation, up to sign
     expected = (points - points.mean(0)) @ rotation[:, :2]
     for d in range(2):
-        assert abs(float(torch.corrcoef(torch.stack((found[:, d], expected[:, d])))[0, 1])) > 0.999
+        assert abs(float(torch.corrcoef(torch.stack((coordinates[:, d], expected[:, d])))[0, 1])) > 0.999
 
 
 def test_prior_quantiles_read_like_a_page():

@@ -30,9 +30,9 @@ def test_pictures_and_table(compare):
     assert " ".join(lines[0].split()) == heading
     assert lines[1].split()[:3] == ["small", "2", "2"]
     assert lines[3:] == [
-        f"checkpoints/small/compare{each}" for each in ("-reconstructions.png", "-samples.png", "-losses.png", ".csv")
+        f"checkpoints/small/compare{ending}" for ending in ("-reconstructions.png", "-samples.png", "-losses.png", ".csv")
     ]
-    sizes = [opened(each).size for each in lines[3:6]]
+    sizes = [opened(path).size for path in lines[3:6]]
     assert all(width > 300 and height > 300 for width, height in sizes)
     with Path(lines[6]).open() as file:
         rows = list(csv.DictReader(file))
@@ -41,11 +41,11 @@ def test_pictures_and_table(compare):
 
 
 def test_the_numbers_are_those_of_evaluation(compare, run_copy):
-    told = json.loads(compare("--json", "--table-only", "-q").out)
-    assert told["files"] == []
-    assert told["split"] == "test"
-    assert [each["name"] for each in told["runs"]] == ["small", "better"]
-    first = told["table"][0]
+    printed = json.loads(compare("--json", "--table-only", "-q").out)
+    assert printed["files"] == []
+    assert printed["split"] == "test"
+    assert [run["name"] for run in printed["runs"]] == ["small", "better"]
+    first = printed["table"][0]
     checkpoint, images = read_run(run_copy), load_images("mnist", "test", limit=200)
     value = evaluate(checkpoint.model, images)
     assert first["elbo"] == pytest.approx(float(value.elbo.mean()))
@@ -68,16 +68,16 @@ def test_sorting_puts_the_best_first(compare):
         ("epochs", "small"),
         ("run", "better"),
     ):
-        told = json.loads(compare("--json", "--table-only", "-q", "--sort", column).out)
-        assert told["table"][0]["run"] == first, column
+        printed = json.loads(compare("--json", "--table-only", "-q", "--sort", column).out)
+        assert printed["table"][0]["run"] == first, column
     assert "did you mean test_elbo?" in one_line(compare("--sort", "test-elbo"), 2)
 
 
 @pytest.mark.parametrize("option", ["--exact", "--marginal-labels"])
-def test_what_one_run_cannot_do_is_told_before_any_work(compare, run_copy, monkeypatch, option):
+def test_what_one_run_cannot_do_is_refused_before_any_work(compare, run_copy, monkeypatch, option):
     monkeypatch.setattr("vaecli.evaluation.measure.evaluate", lambda *_: pytest.fail("measured before it was checked"))
-    found = "3 dimensions, expected 1 or 2" if option == "--exact" else "trained without labels"
-    assert found in one_line(compare(option), 2)
+    reason = "3 dimensions, expected 1 or 2" if option == "--exact" else "trained without labels"
+    assert reason in one_line(compare(option), 2)
     assert not list(run_copy.glob("compare-*.png"))
 
 

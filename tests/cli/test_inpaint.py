@@ -33,14 +33,14 @@ def test_numbers_are_printed_and_the_picture_is_written(inpaint):
                         "log p(seen)", "bound on log p(seen)"]  # fmt: skip
     assert [re.split("  +", line)[0] for line in lines[1:4]] == ["image 1", "image 2", "mean of 2"]
     assert lines[4] == "checkpoints/small/inpaint.png"
-    told = json.loads(inpaint("--digit", "0", "--json", "-q").out)
-    assert [each["label"] for each in told["images"]] == [0, 0]
-    assert told["unconverged"] == 0
-    assert sorted(told["mean"]) == sorted(EXACT + OTHERS)
-    for name, mean in told["mean"].items():
-        assert mean == pytest.approx(sum(each[name] for each in told["images"]) / 2)
+    printed = json.loads(inpaint("--digit", "0", "--json", "-q").out)
+    assert [image["label"] for image in printed["images"]] == [0, 0]
+    assert printed["unconverged"] == 0
+    assert sorted(printed["mean"]) == sorted(EXACT + OTHERS)
+    for name, mean in printed["mean"].items():
+        assert mean == pytest.approx(sum(image[name] for image in printed["images"]) / 2)
     shown = dict(zip(headings[1:], re.split("  +", lines[1])[1:], strict=True))
-    first = told["images"][0]
+    first = printed["images"][0]
     assert shown["log p(missing | seen)"] == f"{first['log_p_missing_given_seen']:.2f}"
     assert shown["bound on log p(seen)"] == f"{first['bound_log_p_seen']:.2f}"
     assert first["bound_log_p_seen"] < first["log_p_seen"] + 0.1
@@ -54,9 +54,9 @@ def test_above_two_latents_nothing_is_called_exact(vaecli, small_mnist, trained)
     assert "predictive score" in outcome.out
     assert "bound on log p(seen)" in outcome.out
     assert "is no bound on log p(missing | seen), either way" in outcome.err
-    told = json.loads(vaecli("inpaint", run, *at, "--n", "1", "--steps", "5", "--json", "-q").out)
-    assert sorted(told["mean"]) == sorted(OTHERS)
-    assert "unconverged" not in told
+    printed = json.loads(vaecli("inpaint", run, *at, "--n", "1", "--steps", "5", "--json", "-q").out)
+    assert sorted(printed["mean"]) == sorted(OTHERS)
+    assert "unconverged" not in printed
 
 
 def test_what_has_not_converged_is_not_called_exact(inpaint, monkeypatch):
@@ -86,7 +86,7 @@ def test_what_is_seen_stays_as_it_was(inpaint):
     first, step, top = 15 + 3, 30 * 3 + 15, page.shape[0] - 15 - 29 * 3
     original, *others = (page[top : top + 14 * 3, first + i * step :][:, : 28 * 3] for i in range(5))
     assert int(original.max()) == 255
-    assert all(torch.equal(original, each) for each in others)
+    assert all(torch.equal(original, fill) for fill in others)
 
 
 def test_a_mask_says_what_is_seen(inpaint, tmp_path):
@@ -94,7 +94,7 @@ def test_a_mask_says_what_is_seen(inpaint, tmp_path):
     mask.paste(255, (0, 0, 56, 28))
     mask.save(tmp_path / "mask.png")
     by_mask, by_name = (
-        json.loads(inpaint(*each, "--json", "-q").out)["images"] for each in (["--mask", "mask.png"], ["--observed", "top"])
+        json.loads(inpaint(*words, "--json", "-q").out)["images"] for words in (["--mask", "mask.png"], ["--observed", "top"])
     )
     assert by_mask == by_name
     Image.new("L", (28, 28)).save(tmp_path / "black.png")
@@ -107,9 +107,9 @@ def test_a_persons_own_picture(inpaint, tmp_path):
     drawn = Image.new("L", (60, 60), 255)
     drawn.paste(0, (25, 10, 35, 50))
     drawn.save(tmp_path / "one.png")
-    told = json.loads(inpaint("--image", "one.png", "--json", "-q").out)["images"]
-    assert [each["label"] for each in told] == [-1]
-    assert told[0]["mean_image_of_label"] is None
+    printed = json.loads(inpaint("--image", "one.png", "--json", "-q").out)["images"]
+    assert [image["label"] for image in printed] == [-1]
+    assert printed[0]["mean_image_of_label"] is None
 
 
 @pytest.mark.parametrize(

@@ -36,30 +36,30 @@ def known(title):
     return fields(SHARED) | fields(title)
 
 
-def found(value, path, documented):
+def values_in(value, path, documented):
     """Every path in a value, with what stands there; keys that are no fixed names are ``*``."""
     if path:
         yield path, value
     if isinstance(value, dict):
-        for name, each in value.items():
+        for name, inner in value.items():
             inside = f"{path}.{name}" if path else name
-            yield from found(each, f"{path}.*" if f"{path}.*" in documented else inside, documented)
+            yield from values_in(inner, f"{path}.*" if f"{path}.*" in documented else inside, documented)
     elif isinstance(value, list):
-        for each in value:
-            if f"{path}[]" in documented or isinstance(each, dict | list):
-                yield from found(each, f"{path}[]", documented)
+        for inner in value:
+            if f"{path}[]" in documented or isinstance(inner, dict | list):
+                yield from values_in(inner, f"{path}[]", documented)
 
 
 def check(title, printed):
     """The paths in what a command printed, each of which is documented, has its type, and is there if it has to be."""
     documented = known(title)
     value = json.loads(printed, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    places = list(found(value, "", documented))
-    for path, each in places:
+    places = list(values_in(value, "", documented))
+    for path, item in places:
         if path.endswith("[]") and path not in documented:
             continue
         assert path in documented, f"{path} is not in docs/json.md, {title}"
-        assert any(TYPES[kind](each) for kind in documented[path][0]), f"{path} is {each!r}, not {documented[path][0]}"
+        assert any(TYPES[kind](item) for kind in documented[path][0]), f"{path} is {item!r}, not {documented[path][0]}"
     there = {path for path, _ in places}
     for path, (_, optional) in documented.items():
         parent = path.rpartition(".")[0] if "." in path else ""
@@ -108,12 +108,12 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
         assert outcome.code == 0, outcome.err
         assert len(outcome.out.splitlines()) == 1
         seen |= check(title, outcome.out)
-        told = json.loads(outcome.out)
-        assert list(told)[:4] == ["command", "version", "runs", "files"]
-        assert (told["command"], told["version"]) == (words[0], __version__)
-        assert all(Path(each).is_file() for each in told["files"])
-        assert all(Path(each["path"]).is_dir() for each in told["runs"])
-        assert all(each["name"] in (Path(each["path"]).name, each["path"]) for each in told["runs"])
+        printed = json.loads(outcome.out)
+        assert list(printed)[:4] == ["command", "version", "runs", "files"]
+        assert (printed["command"], printed["version"]) == (words[0], __version__)
+        assert all(Path(file).is_file() for file in printed["files"])
+        assert all(Path(run["path"]).is_dir() for run in printed["runs"])
+        assert all(run["name"] in (Path(run["path"]).name, run["path"]) for run in printed["runs"])
     optional = {path for path, (_, when) in known(title).items() if when}
     assert optional - seen <= NEVER_HERE
 
@@ -127,6 +127,6 @@ def test_the_examples_are_such_objects(title):
 
 def test_numbers_that_are_not_finite_are_null(capsys):
     console.result_json("compare", [], [], table=[{"elbo": float("nan"), "L": {"5": float("-inf")}}], side=(1.5, float("inf")))
-    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert told["table"] == [{"elbo": None, "L": {"5": None}}]
-    assert told["side"] == [1.5, None]
+    printed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert printed["table"] == [{"elbo": None, "L": {"5": None}}]
+    assert printed["side"] == [1.5, None]

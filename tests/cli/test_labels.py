@@ -37,13 +37,13 @@ def test_reconstruction_can_leave_the_label_out(vaecli, conditional, small_mnist
 
 
 def test_a_dry_run_prints_every_layer_with_the_labels_connections(vaecli, tmp_path):
-    told = json.loads(vaecli("train", "--labels", "full", "--latent-dim", "3", "--dry-run", "--json").out)
-    layers = {each["name"]: each for each in told["layers"]}
+    printed = json.loads(vaecli("train", "--labels", "full", "--latent-dim", "3", "--dry-run", "--json").out)
+    layers = {layer["name"]: layer for layer in printed["layers"]}
     assert list(layers) == ["encoder.input", "encoder.output", "decoder.input", "decoder.output"]
     assert (layers["encoder.input"]["labels"], layers["encoder.input"]["label_parameters"]) == (10, 5000)
     assert (layers["decoder.input"]["inputs"], layers["decoder.input"]["parameters"]) == ([3], 13 * 500 + 500)
     # 784-500-6 and 3-500-784, and 10 labels into the first layer of each
-    assert told["parameters"] == 785 * 500 + 501 * 6 + 4 * 500 + 501 * 784 + 2 * 10 * 500
+    assert printed["parameters"] == 785 * 500 + 501 * 6 + 4 * 500 + 501 * 784 + 2 * 10 * 500
     lines = vaecli("train", "--labels", "full", "--latent-dim", "3", "--dry-run").out.splitlines()
     assert lines[1].split() == ["encoder.input", "Linear", "784", "+", "10", "500", "397,500", "5,000"]
     assert not (tmp_path / "checkpoints").exists()
@@ -52,5 +52,5 @@ def test_a_dry_run_prints_every_layer_with_the_labels_connections(vaecli, tmp_pa
 def test_a_dry_run_counts_what_training_makes(vaecli, trained):
     from vaecli.runs.run import read_run
 
-    told = json.loads(vaecli("train", "--dry-run", "--json").out)
-    assert told["parameters"] == sum(each.numel() for each in read_run(trained).model.parameters())
+    printed = json.loads(vaecli("train", "--dry-run", "--json").out)
+    assert printed["parameters"] == sum(weight.numel() for weight in read_run(trained).model.parameters())

@@ -26,7 +26,7 @@ def plot(vaecli, small_mnist):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_any_latent_size_is_plotted_and_told_as_csv(run_of, plot, size):
+def test_any_latent_size_is_plotted_and_written_as_csv(run_of, plot, size):
     run_of(size)
     outcome = plot(f"z{size}", "--csv")
     assert outcome.out.splitlines() == [f"checkpoints/z{size}/latent-plot.png", f"checkpoints/z{size}/latent-plot.csv"]
@@ -58,7 +58,7 @@ def test_a_3d_plot_turns(run_of, plot):
 
 def test_principal_components_in_two_or_three(run_of, plot):
     run_of(5)
-    flat, deep = (opened(plot("z5", "--dimensions", each, "--out", f"{each}.png").path) for each in (2, 3))
+    flat, deep = (opened(plot("z5", "--dimensions", size, "--out", f"{size}.png").path) for size in (2, 3))
     assert flat.tobytes() != deep.tobytes()
 
 
@@ -68,14 +68,14 @@ def test_several_runs_stand_side_by_side(run_of, plot):
     assert two.width == 2 * one.width
 
 
-def test_variances_are_drawn_and_told(run_of, plot):
+def test_variances_are_drawn_and_printed(run_of, plot):
     run = run_of(3)
     outcome = plot("z3", "--variance", "--csv", "--n", "50")
     q = encode(read_run(run).model, load_images("mnist", "test", limit=50))
-    assert "z3: mean posterior variance " + ", ".join(f"{each:.4f}" for each in q.variance.mean(0)) in outcome.err
-    told = json.loads(plot("z3", "--variance", "--n", "50", "--json", "-q").out)["variance"][0]
-    assert told["mean_posterior_variance"] == pytest.approx(q.variance.mean(0).tolist())
-    assert told["variance_of_means"] == pytest.approx(q.loc.var(0, correction=0).tolist())
+    assert "z3: mean posterior variance " + ", ".join(f"{variance:.4f}" for variance in q.variance.mean(0)) in outcome.err
+    printed = json.loads(plot("z3", "--variance", "--n", "50", "--json", "-q").out)["variance"][0]
+    assert printed["mean_posterior_variance"] == pytest.approx(q.variance.mean(0).tolist())
+    assert printed["variance_of_means"] == pytest.approx(q.loc.var(0, correction=0).tolist())
     assert len((run / "latent-variance.csv").read_text().splitlines()) == 1 + 50 * 3
 
 

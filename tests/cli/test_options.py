@@ -46,18 +46,18 @@ REFUSED = {
 @pytest.mark.parametrize("command", VALUES)
 def test_of_every_pair_of_options_those_without_effect_are_refused(vaecli, command):
     values = VALUES[command]
-    expected = {frozenset((first, each)) for first, others in REFUSED[command].items() for each in others}
-    found = set()
+    expected = {frozenset((first, second)) for first, others in REFUSED[command].items() for second in others}
+    refused = set()
     for pair in combinations(values, 2):
-        words = [word for each in pair for word in (each, values[each]) if word is not None]
+        words = [word for option in pair for word in (option, values[option]) if word is not None]
         outcome = vaecli(command, "nowhere", *words)
         assert outcome.code in (1, 2)
         if outcome.code == 2:
-            found.add(frozenset(pair))
-            assert any(each in outcome.err for each in pair) and len(outcome.err.splitlines()) == 1
+            refused.add(frozenset(pair))
+            assert any(option in outcome.err for option in pair) and len(outcome.err.splitlines()) == 1
         else:
             assert "nowhere: no such run" in outcome.err
-    assert {tuple(sorted(each)) for each in found} == {tuple(sorted(each)) for each in expected}
+    assert {tuple(sorted(pair)) for pair in refused} == {tuple(sorted(pair)) for pair in expected}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_picture_does_not_go_to_stdout(vaecli, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct", "latent-plot", "inpaint"])
-def test_a_picture_of_no_format_that_is_known_is_told(vaecli, tmp_path, command):
+def test_a_picture_of_an_unknown_format_is_refused(vaecli, tmp_path, command):
     assert "--out x.jpg: expected a folder, or a file that ends in .png, .pdf or .svg" in one_line(
         vaecli(command, "--out", "x.jpg"), 2
     )

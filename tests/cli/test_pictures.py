@@ -10,7 +10,7 @@ from vaecli.plotting.grids import SCALE
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])
-def test_a_picture_goes_to_the_run_or_where_it_is_told(vaecli, run_copy, small_mnist, tmp_path, command):
+def test_a_picture_goes_to_the_run_or_to_the_folder_given(vaecli, run_copy, small_mnist, tmp_path, command):
     data = ["--data-dir", small_mnist] if command == "reconstruct" else []
     inside = vaecli(command, *data)
     assert inside.path.resolve() == (run_copy / f"{command}.png").resolve()
@@ -22,9 +22,9 @@ def test_a_picture_goes_to_the_run_or_where_it_is_told(vaecli, run_copy, small_m
     assert named.path.read_bytes() == folder.path.read_bytes() == inside.path.read_bytes()
     again = vaecli(command, "small", *data, "--out", "some")
     assert "Replacing" in again.err
-    told = json.loads(vaecli(command, "small", *data, "--json", "-q").out)
-    assert (told["command"], told["runs"]) == (command, [{"name": "small", "path": "checkpoints/small"}])
-    assert told["files"] == [f"checkpoints/small/{command}.png"]
+    printed = json.loads(vaecli(command, "small", *data, "--json", "-q").out)
+    assert (printed["command"], printed["runs"]) == (command, [{"name": "small", "path": "checkpoints/small"}])
+    assert printed["files"] == [f"checkpoints/small/{command}.png"]
 
 
 def test_seeds_change_samples(vaecli, run_copy):
@@ -50,9 +50,9 @@ def test_the_original_stands_upright_and_unchanged(vaecli, run_copy, small_mnist
     rows, columns = page.shape
     size = 28 * SCALE
     assert any(
-        torch.equal(page[top : top + size, left : left + size], want)
+        torch.equal(page[top : top + size, column : column + size], want)
         for top in range(rows - size)
-        for left in range(min(40, columns - size))
+        for column in range(min(40, columns - size))
     )
 
 

@@ -41,9 +41,9 @@ def test_a_signal_while_modules_are_imported_is_one_line(trained, tmp_path, line
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", range(3, 1200, 20))
 def test_ctrl_c_at_many_moments_is_one_line(small_mnist, tmp_path, lines):
-    code, _, said = interrupted(["train", "--data-dir", small_mnist, "--out", tmp_path, "--epochs", 100_000, "-q"], lines)
-    assert (code, len(said)) == (130, 1), said
-    assert re.match("vaecli: interrupted", said[0])
+    code, _, messages = interrupted(["train", "--data-dir", small_mnist, "--out", tmp_path, "--epochs", 100_000, "-q"], lines)
+    assert (code, len(messages)) == (130, 1), messages
+    assert re.match("vaecli: interrupted", messages[0])
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -58,9 +58,9 @@ def test_a_second_ctrl_c_ends_as_the_first(small_mnist, tmp_path):
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    said = [line for line in err.splitlines() if not line.startswith("Epoch ")]
-    assert len(said) == 1, err
-    assert re.match(r"vaecli: interrupted: \S+run keeps epoch \d+; go on with: vaecli train --name run --resume", said[0])
+    messages = [line for line in err.splitlines() if not line.startswith("Epoch ")]
+    assert len(messages) == 1, err
+    assert re.match(r"vaecli: interrupted: \S+run keeps epoch \d+; go on with: vaecli train --name run --resume", messages[0])
 
 
 class TestInterruption:

@@ -27,13 +27,15 @@ def test_stdout_is_the_path_and_stderr_tells_the_story(train):
 def test_quiet_says_nothing_and_json_says_all(train):
     outcome = train("--quiet", "--json")
     assert outcome.err == ""
-    told = json.loads(outcome.out)
-    assert told["runs"] == [{"name": "own-small-mnist0-z2-elbo-e1", "path": "checkpoints/own-small-mnist0-z2-elbo-e1"}]
-    assert told["test_elbo"] == pytest.approx(told["test_reconstruction"] - told["test_kl"])
+    printed = json.loads(outcome.out)
+    assert printed["runs"] == [{"name": "own-small-mnist0-z2-elbo-e1", "path": "checkpoints/own-small-mnist0-z2-elbo-e1"}]
+    assert printed["test_elbo"] == pytest.approx(printed["test_reconstruction"] - printed["test_kl"])
 
 
 def test_equal_settings_give_equal_bytes_whatever_the_name(train):
-    runs = [train(*each).path / "model.safetensors" for each in (["--name", "a"], ["--name", "b"], ["--name", "c", "--seed", "1"])]
+    runs = [
+        train(*words).path / "model.safetensors" for words in (["--name", "a"], ["--name", "b"], ["--name", "c", "--seed", "1"])
+    ]
     first, second, other = (file.read_bytes() for file in runs)
     assert first == second
     assert first != other

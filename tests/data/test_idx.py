@@ -92,7 +92,7 @@ def test_a_label_without_a_class_is_refused(tmp_path, digits):
         load_images("mnist", "train", tmp_path)
 
 
-def test_a_missing_folder_and_an_empty_one_are_told_apart(tmp_path):
+def test_a_missing_folder_and_an_empty_one_have_different_errors(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         load_images("mnist", "train", tmp_path / "nowhere")
     with pytest.raises(DataError, match="no train-images-idx3-ubyte there"):

@@ -15,13 +15,13 @@ from vaecli.seeding import generator
 LIKELIHOODS = registry.names("likelihood")
 
 
-def made(name, *batch, scale=2.0):
+def likelihood_of(name, *batch, scale=2.0):
     likelihood = registry.load("likelihood", name)
     return likelihood(scale * torch.randn(*batch, likelihood.outputs_per_pixel, 784, generator=generator("cpu", name)))
 
 
 def observed(name, *batch):
-    likelihood = made(name, *batch)
+    likelihood = likelihood_of(name, *batch)
     return likelihood.sample(generator=generator("cpu", "x", name))
 
 
@@ -36,7 +36,7 @@ def test_bernoulli_is_torchs():
 def test_bernoulli_gradient_is_that_of_its_value():
     output = torch.randn(2, 3, 1, 5, dtype=torch.float64, generator=generator("cpu", 3), requires_grad=True)
     x = torch.tensor([0.0, 1, 1, 0, 1], dtype=torch.float64).expand(3, 5)
-    assert gradcheck(lambda each: Bernoulli(each).log_prob(x), output)
+    assert gradcheck(lambda logits: Bernoulli(logits).log_prob(x), output)
 
 
 def test_bernoulli_is_finite_at_extreme_logits():
@@ -50,26 +50,26 @@ def test_bernoulli_is_finite_at_extreme_logits():
 @pytest.mark.parametrize("name", LIKELIHOODS)
 class TestEveryLikelihood:
     def test_particles_share_the_images(self, name):
-        likelihood, x = made(name, 4, 3), observed(name, 3)
+        likelihood, x = likelihood_of(name, 4, 3), observed(name, 3)
         shared = likelihood.log_prob(x)
         assert shared.shape == (4, 3)
         torch.testing.assert_close(shared, likelihood.log_prob(x.expand(4, 3, 784).contiguous()))
 
     def test_every_image_under_every_distribution_is_a_table_of_the_same(self, name):
-        likelihood, x = made(name, 7), observed(name, 5)
+        likelihood, x = likelihood_of(name, 7), observed(name, 5)
         table = likelihood.pairwise_log_prob(x)
         assert table.shape == (7, 5)
         expected = torch.stack([likelihood.log_prob(image) for image in x], 1)
         torch.testing.assert_close(table, expected, rtol=1e-5, atol=1e-2)
 
     def test_pixels_are_independent(self, name):
-        likelihood, x = made(name, 3), observed(name, 3)
+        likelihood, x = likelihood_of(name, 3), observed(name, 3)
         mask = torch.arange(784) < 300
         halves = likelihood.marginal(mask).log_prob(x[:, mask]) + likelihood.marginal(~mask).log_prob(x[:, ~mask])
         torch.testing.assert_close(halves, likelihood.log_prob(x))
 
     def test_draws_have_the_mean_and_come_from_the_generator_alone(self, name):
-        likelihood = made(name, 1)
+        likelihood = likelihood_of(name, 1)
         draws = likelihood.sample((4000,), generator("cpu", 5))
         assert torch.equal(draws, likelihood.sample((4000,), generator("cpu", 5)))
         spread = draws.std(0) / 4000**0.5
@@ -121,11 +121,11 @@ class TestEveryDensity:
 
 def test_beta_is_torchs_and_starts_at_two():
     start = Beta(torch.zeros(2, 784))
-    assert all((each == 2).all() for each in start.concentrations)
+    assert all((concentration == 2).all() for concentration in start.concentrations)
     assert float(start.log_prob(torch.full((784,), 0.5))) == pytest.approx(784 * math.log(1.5), rel=1e-6)
     output = torch.randn(50, 2, 784, generator=generator("cpu", 7)) * 2
     x = (torch.arange(784) % 256 + 0.5) / 256
-    alpha, beta = (each.double() for each in Beta(output).concentrations)
+    alpha, beta = (concentration.double() for concentration in Beta(output).concentrations)
     expected = torch.distributions.Beta(alpha, beta).log_prob(x.double()).sum(-1)
     torch.testing.assert_close(Beta(output).log_prob(x).double(), expected, rtol=1e-5, atol=1e-5)
 
@@ -133,8 +133,8 @@ def test_beta_is_torchs_and_starts_at_two():
 def test_a_trained_beta_model_starts_from_two_and_two():
     model = build(Config(likelihood="beta"))
     likelihood = model.likelihood(torch.randn(5, 2, generator=generator("cpu", 1)) * 3)
-    for each in likelihood.concentrations:
-        assert (each == 2).all()
+    for concentration in likelihood.concentrations:
+        assert (concentration == 2).all()
 
 
 def test_continuous_bernoulli_is_torchs():

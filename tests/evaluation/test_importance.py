@@ -64,20 +64,20 @@ def test_the_variance_of_the_elbo_leaves_binarisation_alone(some):
 def test_leaving_out_particles_by_hand(baseline, some, k, monkeypatch):
     monkeypatch.setattr(importance, "worthwhile", lambda *_: False)
     images = some[:3]
-    found = importance_bound(baseline, images, k)
+    bound = importance_bound(baseline, images, k)
     x, noise = baseline.observe(images.pixels, generator("cpu")), generator("cpu", "importance", k, 0)
     q = baseline.posterior(x)
     z = torch.cat([q.rsample((len(part),), noise) for part in torch.arange(k).split(400)])
     log_w = (baseline.likelihood(z).log_prob(x) + baseline.prior.log_prob(z) - q.log_prob(z)).double()
-    torch.testing.assert_close(found.value, log_w.logsumexp(0) - math.log(k), atol=1e-4, rtol=0)
+    torch.testing.assert_close(bound.value, log_w.logsumexp(0) - math.log(k), atol=1e-4, rtol=0)
     groups = min(k, 50)
-    assert found.sizes.tolist() == [len(range(group, k, groups)) for group in range(groups)]
+    assert bound.sizes.tolist() == [len(range(group, k, groups)) for group in range(groups)]
     if k == 1:
-        assert found.variance.isnan().all()
+        assert bound.variance.isnan().all()
         return
     for group in range(groups):
         kept = log_w[torch.arange(k) % groups != group]
-        torch.testing.assert_close(found.without[group], kept.logsumexp(0) - math.log(len(kept)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(bound.without[group], kept.logsumexp(0) - math.log(len(kept)), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("sizes", [[1.0] * 6, [3.0, 2.0, 2.0]])
@@ -87,14 +87,14 @@ def test_the_jackknife_of_a_mean_is_unbiased_for_groups_of_any_size(sizes):
     draws = torch.randn(total, 40_000, generator=generator("cpu", "jackknife"), dtype=torch.float64)
     parts = draws.split(sizes.int().tolist())
     without = torch.stack([(draws.sum(0) - part.sum(0)) / (total - len(part)) for part in parts])
-    found = jackknife(draws.mean(0), without, sizes)
+    variances = jackknife(draws.mean(0), without, sizes)
     # 40,000 estimates of 1 / total, each with a standard deviation of at most its own size
-    assert float(found.mean()) * total == pytest.approx(1, abs=6 / 200)
+    assert float(variances.mean()) * total == pytest.approx(1, abs=6 / 200)
 
 
 def test_the_jackknife_of_a_bound_is_its_variance_over_repeats(baseline, some):
     runs = [importance_bound(baseline, some, 30, repeat=repeat) for repeat in range(40)]
     spread = torch.stack([run.value for run in runs]).var(0).sum()
-    found = torch.stack([run.variance for run in runs]).mean(0).sum()
+    variance = torch.stack([run.variance for run in runs]).mean(0).sum()
     # a sum that a few images carry, from 40 repeats
-    assert float(found / spread) == pytest.approx(1, abs=0.3)
+    assert float(variance / spread) == pytest.approx(1, abs=0.3)

@@ -83,7 +83,7 @@ def test_it_is_made_only_where_it_saves_work(baseline):
     assert not worthwhile(build(Config(latent_dim=3)), 10_000, 5000)
 
 
-def test_a_block_of_images_is_told_apart_by_number(baseline):
+def test_images_are_found_by_their_number(baseline):
     images = load_images("mnist", "test", limit=6)
     table, x, _, q = tables_of(baseline, images)
     with torch.inference_mode():

@@ -50,8 +50,8 @@ def test_labels_are_summed_out_and_classify(conditional, digits):
     given = [exact_log_prob(conditional, replace(some, labels=torch.full_like(some.labels, y))).log_prob for y in range(10)]
     by_hand = torch.stack(given).logsumexp(0) - math.log(10)
     assert measured.exact.mean == pytest.approx(float(by_hand.mean()), abs=1e-4)
-    told = measure(conditional, some, k=(), exact=True).exact.mean
-    assert told > measured.exact.mean  # the label is worth something
+    with_labels = measure(conditional, some, k=(), exact=True).exact.mean
+    assert with_labels > measured.exact.mean  # the label is worth something
     # trained on these very digits: far better than one in ten
     assert measured.exact_accuracy.share > 0.5
     assert measured.exact_accuracy.share == float((torch.stack(given).argmax(0) == some.labels).double().mean())
@@ -70,7 +70,7 @@ def test_each_label_has_its_own_grid(conditional, digits):
 
 def stated(variances):
     """The Monte Carlo error of a mean of estimates with these variances: their sum, and its own standard error, are its square."""
-    return (sum(variances) + sum(each**2 for each in variances) ** 0.5) ** 0.5 / len(variances)
+    return (sum(variances) + sum(variance**2 for variance in variances) ** 0.5) ** 0.5 / len(variances)
 
 
 def test_errors_over_repeats(conditional, digits):
@@ -111,9 +111,9 @@ def test_two_monte_carlo_errors_cover_the_truth(baseline, conditional, monkeypat
                 model, some, k, proposal, 1000 * trial + repeat, tell
             ),
         )
-        found = measure(conditional if "marginal_labels" in what else baseline, images, **what).bounds[k]
-        means.append(found.mean)
-        errors.append(found.monte_carlo_error)
+        bound = measure(conditional if "marginal_labels" in what else baseline, images, **what).bounds[k]
+        means.append(bound.mean)
+        errors.append(bound.monte_carlo_error)
     assert len(set(means)) == 40
     truth = sum(means) / 40
     assert sum(abs(mean - truth) <= 2 * error for mean, error in zip(means, errors, strict=True)) >= 36
@@ -145,19 +145,19 @@ def test_an_exact_value_over_labels_converges_once_an_image(conditional, digits,
         return Quadrature(shares[y].log() - 100, moved[y], 80 if y == 4 else 40, unconverged[y])
 
     monkeypatch.setattr(measurement, "exact_log_prob", made_up)
-    found = measure(conditional, digits[:4], k=(), exact=True, marginal_labels=True)
-    assert found.exact.mean == pytest.approx(-100 - math.log(10))
-    assert found.convergence.unconverged == 2
-    assert found.convergence.side == 80
+    measured = measure(conditional, digits[:4], k=(), exact=True, marginal_labels=True)
+    assert measured.exact.mean == pytest.approx(-100 - math.log(10))
+    assert measured.convergence.unconverged == 2
+    assert measured.convergence.side == 80
     by_hand = (0.75 * 0.002 + 0.25 * 0.004 + 0.3 + 0 + 0.1) / 4
-    assert found.convergence.refinement_error == pytest.approx(by_hand, abs=1e-7)
+    assert measured.convergence.refinement_error == pytest.approx(by_hand, abs=1e-7)
 
 
 def test_an_accuracy_is_of_all_repeats_and_has_its_error(conditional):
     some = load_images("mnist", "test", limit=200)
     measured = measure(conditional, some, k=(2,), repeats=3, marginal_labels=True)
     given = [replace(some, labels=torch.full_like(some.labels, y)) for y in range(10)]
-    runs = [torch.stack([importance_bound(conditional, each, 2, repeat=r).value for each in given]) for r in range(3)]
+    runs = [torch.stack([importance_bound(conditional, images, 2, repeat=r).value for images in given]) for r in range(3)]
     right = float((sum(runs).argmax(0) == some.labels).sum())
     assert right != float((runs[-1].argmax(0) == some.labels).sum())
     assert measured.bound_accuracy == {2: Accuracy(right / 200, 200)}
@@ -216,11 +216,11 @@ def test_an_exact_value_that_has_not_converged_says_so_everywhere(vaecli, run_co
     assert re.search(r"\d\.\d\d \(2 unconverged\) ", outcome.out)
     assert "small: -log p(x) is not exact: 2 of 2 images had not converged on the finest grid" in outcome.err
     (row,) = csv.DictReader(Path("checkpoints/small/compare.csv").read_text().splitlines())
-    found = json.loads(compare("--json").out)["table"][0]["convergence"]
-    assert (found["side"], found["unconverged"]) == (300, 2)
-    assert 0 < found["refinement_error"] < 1
+    convergence = json.loads(compare("--json").out)["table"][0]["convergence"]
+    assert (convergence["side"], convergence["unconverged"]) == (300, 2)
+    assert 0 < convergence["refinement_error"] < 1
     assert row["exact_unconverged"] == "2"
-    assert float(row["exact_refinement_error"]) == found["refinement_error"]
+    assert float(row["exact_refinement_error"]) == convergence["refinement_error"]
 
 
 def test_a_csv_has_every_error(vaecli, digits, tmp_path, small_mnist):
@@ -228,10 +228,10 @@ def test_a_csv_has_every_error(vaecli, digits, tmp_path, small_mnist):
     line = ["compare", "labelled", "--table-only", "--data-dir", small_mnist, "--limit", "30", "--k", "3", "--marginal-labels"]
     outcome = vaecli(*line, "--csv")
     (row,) = csv.DictReader(Path("checkpoints/labelled/compare.csv").read_text().splitlines())
-    told = json.loads(vaecli(*line, "--json").out)["table"][0]
-    assert float(row["monte_carlo_error_elbo"]) == told["monte_carlo_error"]["elbo"] > 0
-    assert float(row["monte_carlo_error_L_3"]) == told["monte_carlo_error"]["L"]["3"] > 0
-    assert float(row["accuracy_L_3"]) == told["accuracy"]["L"]["3"]
-    error = told["standard_error"]["accuracy"]["L"]["3"]
+    printed = json.loads(vaecli(*line, "--json").out)["table"][0]
+    assert float(row["monte_carlo_error_elbo"]) == printed["monte_carlo_error"]["elbo"] > 0
+    assert float(row["monte_carlo_error_L_3"]) == printed["monte_carlo_error"]["L"]["3"] > 0
+    assert float(row["accuracy_L_3"]) == printed["accuracy"]["L"]["3"]
+    error = printed["standard_error"]["accuracy"]["L"]["3"]
     assert float(row["standard_error_accuracy_L_3"]) == error
     assert f" ±{100 * error:.2f} % of the images by L_3" in outcome.err

@@ -91,12 +91,12 @@ def test_dreg_has_iwaes_encoder_gradient_with_less_variance(parameter):
 
 def test_dreg_has_iwaes_value_and_decoder_gradient():
     x = images()
-    found = []
+    results = []
     for objective in (IWAE(6), DReG(6)):
         model = LinearGaussian(shift=0.3)
         decoder = model.W.clone().requires_grad_()
         model.likelihood = lambda z, y=None, W=decoder: LinearGaussian.likelihood(type("", (), {"W": W}), z)
         value = objective(model, x, None, noise()).value
-        found.append((value.detach(), torch.autograd.grad(value.sum(), decoder)[0]))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    torch.testing.assert_close(found[0][1], found[1][1])
+        results.append((value.detach(), torch.autograd.grad(value.sum(), decoder)[0]))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])

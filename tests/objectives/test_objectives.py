@@ -126,7 +126,7 @@ def test_every_model_gives_nats_per_image_and_every_parameter_a_gradient(digits,
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator("cpu", "shake")))
     bound = make_objective(config)(model, model.observe(digits.pixels[:20], noise()), None, noise())
-    assert [each.shape for each in bound] == [(20,)] * 3
+    assert [nats.shape for nats in bound] == [(20,)] * 3
     (-bound.value.mean()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

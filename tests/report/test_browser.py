@@ -49,15 +49,15 @@ def page(request, browser, reported):
     return browser
 
 
-def until(found):
+def until(condition):
     for _ in range(200):
-        if value := found():
+        if value := condition():
             return value
         time.sleep(0.05)
     raise AssertionError("it did not come about within 10 s")
 
 
-def said(page, space):
+def caption(page, space):
     return page.execute_script(f"return document.querySelector('[data-space=\"{space}\"] .said').textContent")
 
 
@@ -75,14 +75,15 @@ def cursor(page, space):
 
 def test_it_loads_without_an_error_and_asks_nobody(page):
     assert page.get_log("browser") == []
-    events = [json.loads(each["message"])["message"] for each in page.get_log("performance")]
-    requests = [each["params"] for each in events if each["method"] == "Network.requestWillBeSent"]
-    ours = [each for each in requests if not each["documentURL"].startswith("chrome:")]  # the browser's own first tab asks too
-    assert page.current_url in {each["request"]["url"] for each in ours}
-    assert {each["request"]["url"].split(":")[0] for each in ours} <= {"file", "data"}
+    events = [json.loads(event["message"])["message"] for event in page.get_log("performance")]
+    requests = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    # the browser's own first tab asks too
+    ours = [request for request in requests if not request["documentURL"].startswith("chrome:")]
+    assert page.current_url in {request["request"]["url"] for request in ours}
+    assert {request["request"]["url"].split(":")[0] for request in ours} <= {"file", "data"}
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    shown = "each.loading = 'eager'; return each.complete && each.naturalWidth > 0;"
-    pictures = f"return Array.from(document.images).map((each) => {{ {shown} }})"
+    shown = "image.loading = 'eager'; return image.complete && image.naturalWidth > 0;"
+    pictures = f"return Array.from(document.images).map((image) => {{ {shown} }})"
     until(lambda: all(page.execute_script(pictures)))
 
 
@@ -93,9 +94,9 @@ def test_what_is_under_the_pointer_is_decoded(page, reported, space):
 
     canvas = page.find_elements(By.CSS_SELECTOR, ".space")[space]
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
-    before = said(page, space)
+    before = caption(page, space)
     ActionChains(page).move_to_element_with_offset(canvas, 60, -40).perform()
-    until(lambda: said(page, space) != before)
+    until(lambda: caption(page, space) != before)
     config = Config(**{**(Z2, IWAE10)[space], "limit": 2000, "epochs": 1})
     model = read_run(reported / "checkpoints" / config.run_name).model
     with torch.inference_mode():
@@ -124,7 +125,7 @@ def test_a_point_under_the_pointer_shows_its_digit(page):
         "return document.querySelector('[data-space=\"0\"]').dataset.nearest;"
     )
     assert shown != ""
-    assert f"test image {shown}, a " in said(page, 0)
+    assert f"test image {shown}, a " in caption(page, 0)
 
 
 def test_the_command_can_be_copied_or_selected(page):

@@ -43,7 +43,7 @@ def call(folder, *words, killed_at=None, timeout=None):
 
 def outcome(folder):
     """All files under a folder, by path, each with what does not depend on how long anything took."""
-    found = {}
+    contents = {}
     for path in sorted(folder.rglob("*")):
         content: object = None
         if path.suffix == ".png" or path.name in (MODEL, CONFIG):
@@ -53,9 +53,9 @@ def outcome(folder):
                 [row[name] for name in ("epoch", "loss", "test_elbo")] for row in csv.DictReader(path.read_text().splitlines())
             ]
         elif path.name == "report.json":
-            content = {number: each["finding"] for number, each in json.loads(path.read_bytes())["figures"].items()}
-        found[path.relative_to(folder)] = content
-    return found
+            content = {number: figure["finding"] for number, figure in json.loads(path.read_bytes())["figures"].items()}
+        contents[path.relative_to(folder)] = content
+    return contents
 
 
 def test_killed_while_it_writes(reported, tmp_path):
@@ -73,8 +73,8 @@ def test_killed_while_it_writes(reported, tmp_path):
 def test_killed_thirty_times_at_any_moment(tmp_path):
     words = ["--only", "3,5,13"]
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    for each in (whole, torn):
-        each.mkdir()
+    for folder in (whole, torn):
+        folder.mkdir()
     began = time.monotonic()
     assert call(whole, *words) == 0
     duration = time.monotonic() - began

@@ -37,7 +37,7 @@ def rewritten(path, change):
 
 
 def test_a_run_holds_what_it_should(trained):
-    assert sorted(each.name for each in trained.iterdir()) == sorted([MODEL, TRAINING, CONFIG, LOSS])
+    assert sorted(file.name for file in trained.iterdir()) == sorted([MODEL, TRAINING, CONFIG, LOSS])
     with safe_open(trained / MODEL, "pt") as file:
         about = json.loads(file.metadata()["vaecli"])
     assert Config.from_json(about["config"]) == Config(epochs=2) == Config(**read_config(trained / CONFIG)[0])

@@ -15,14 +15,14 @@ KEPT = sorted((DATA).glob("format-*"))
 
 
 def test_one_of_every_format_is_kept():
-    assert [each.name for each in KEPT] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+    assert [folder.name for folder in KEPT] == [f"format-{number}" for number in range(1, FORMAT + 1)]
 
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
 def test_it_is_read_and_measures_as_it_did(folder):
     checkpoint = read_run(folder)
-    found = float(evaluate(checkpoint.model, load_images("mnist", "test")).elbo.mean())
-    assert found == pytest.approx(checkpoint.results["test_elbo"], abs=1e-3)  # another processor rounds otherwise
+    elbo = float(evaluate(checkpoint.model, load_images("mnist", "test")).elbo.mean())
+    assert elbo == pytest.approx(checkpoint.results["test_elbo"], abs=1e-3)  # another processor rounds otherwise
     assert checkpoint.config.to_json().items() >= json.loads((folder / "config.json").read_text()).items()
 
 

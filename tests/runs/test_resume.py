@@ -58,11 +58,11 @@ def test_a_name_is_enough_to_go_on(train, vaecli, small_mnist):
 
 def test_a_finished_run_stays_as_it_is(train):
     run = train("--name", "done", "--epochs", 2).path
-    before = {each: ((run / each).read_bytes(), (run / each).stat().st_mtime_ns) for each in FILES}
+    before = {name: ((run / name).read_bytes(), (run / name).stat().st_mtime_ns) for name in FILES}
     outcome = train("--name", "done", "--epochs", 2, "--resume")
     assert outcome.code == 0
     assert "is finished: 2 epochs are done" in outcome.err
-    assert {each: ((run / each).read_bytes(), (run / each).stat().st_mtime_ns) for each in FILES} == before
+    assert {name: ((run / name).read_bytes(), (run / name).stat().st_mtime_ns) for name in FILES} == before
 
 
 def test_the_permissions_of_a_runs_files_stay(train):
@@ -96,7 +96,7 @@ def test_nothing_to_go_on_with_starts(train):
     assert "No run" in outcome.err
 
 
-def test_a_damaged_state_is_told(train):
+def test_a_damaged_state_is_refused(train):
     run = train("--name", "mine", "--epochs", 1).path
     data = bytearray((run / TRAINING).read_bytes())
     data[-5] ^= 1
@@ -135,12 +135,12 @@ def test_a_locked_folder_is_refused_and_a_dead_lock_is_not(tmp_path):
 
 
 def test_what_a_killed_process_left_beside_the_files_goes(tmp_path):
-    left = tmp_path / f".{MODEL}-abc.part"
+    ours = tmp_path / f".{MODEL}-abc.part"
     other = tmp_path / ".sample.png-abc.part"
-    for each in (left, other):
-        each.write_bytes(b"half")
+    for part in (ours, other):
+        part.write_bytes(b"half")
     with files.locked_folder(tmp_path, FILES):
-        assert not left.exists()
+        assert not ours.exists()
         assert other.exists()
 
 
@@ -167,7 +167,7 @@ def test_a_signal_ends_with_where_the_run_stands(tmp_path, small_mnist, number, 
     kept = int(re.search(r"keeps epoch (\d+); go on with: vaecli train --name run --resume --out", last)[1])
     assert last.endswith(f"--out {tmp_path} --data-dir {small_mnist}")
     assert kept == len(rows(tmp_path / "run")) >= 2
-    assert sorted(each.name for each in (tmp_path / "run").iterdir()) == sorted(FILES)
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted(FILES)
 
 
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(tmp_path, small_mnist):
@@ -188,4 +188,4 @@ def test_killed_at_random_moments_it_ends_as_if_it_never_was(tmp_path, small_mni
     assert last.returncode == 0
     assert (tmp_path / "torn/run" / MODEL).read_bytes() == (tmp_path / "whole/run" / MODEL).read_bytes()
     assert rows(tmp_path / "torn/run") == rows(tmp_path / "whole/run")
-    assert sorted(each.name for each in (tmp_path / "torn/run").iterdir()) == sorted(FILES)
+    assert sorted(file.name for file in (tmp_path / "torn/run").iterdir()) == sorted(FILES)

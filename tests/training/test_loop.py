@@ -77,14 +77,14 @@ def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monk
     config = Config(objective=objective, k=7, hidden=(20,), labels="partial", label_fraction=0.5, precision="fp32")
     spread = torch.linspace(-1, 1, 7).view(7, 1, 1)  # in the place of noise, which comes in another order
     monkeypatch.setattr(DiagonalNormal, "rsample", lambda self, *_: self.loc + self.stddev * spread)
-    found, nats = [], []
+    gradients, nats = [], []
     for rows in (10_000, 30):  # all at once; four images at a time
         monkeypatch.setattr(step, "ROWS", rows)
         model = build(config)
         nats.append(step.make_step(model, make_optimizer(model, config), digits, config)(torch.arange(10), generator("cpu", "x")))
-        found.append([each.grad for each in model.parameters()])
+        gradients.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(*nats)
-    for whole, parts in zip(*found, strict=True):
+    for whole, parts in zip(*gradients, strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
 
 
@@ -93,8 +93,8 @@ def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
     for precision in ("fp32", "bf16"):
         model, optimizer, records = run(Config(objective="iwae", k=3, hidden=(50,), epochs=4, precision=precision), digits)
         losses[precision] = records[-1].loss
-        assert {each.dtype for each in model.parameters()} == {torch.float32}
-        assert {each.dtype for each in optimizer.exp_avg} == {torch.float32}
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        assert {moment.dtype for moment in optimizer.exp_avg} == {torch.float32}
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.002)
 

@@ -7,8 +7,8 @@ from vaecli.training.optimizer import Adam
 def test_its_steps_are_those_of_torchs_adam():
     noise = generator("cpu", "adam")
     starts = [torch.randn(40, 30, generator=noise), torch.randn(7, generator=noise)]
-    ours = [each.clone().requires_grad_() for each in starts]
-    theirs = [each.clone().requires_grad_() for each in starts]
+    ours = [tensor.clone().requires_grad_() for tensor in starts]
+    theirs = [tensor.clone().requires_grad_() for tensor in starts]
     optimizer = Adam(ours, lr=0.1, eps=1e-4)
     reference = torch.optim.Adam(theirs, lr=0.1, eps=1e-4, fused=True)
     for rate in (0.1, 0.1, 0.01):
@@ -23,4 +23,4 @@ def test_its_steps_are_those_of_torchs_adam():
             assert torch.equal(a, b)
             assert not torch.equal(a, start)
     optimizer.zero_grad()
-    assert all(each.grad is None for each in ours)
+    assert all(parameter.grad is None for parameter in ours)

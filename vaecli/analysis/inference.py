@@ -67,6 +67,7 @@ def infer(
     starts: int = STARTS,
     steps: int = STEPS,
     on_image: Callable[[int], None] | None = None,
+    samples: int = SAMPLES,
 ) -> Inference:
     """Maximises E_q[log p(x_s|z) + log p(z) - log q(z)] over q = N(loc, diag(sigma^2)), one for each image.
 
@@ -86,6 +87,7 @@ def infer(
         starts: how many of the draws from the prior.
         steps: at most this many for each image; they end earlier when the bound no longer rises.
         on_image: called with the number of images that are done.
+        samples: latents of each image by which its bound and score are measured.
     """
     model.eval()
     inferred = []
@@ -97,7 +99,7 @@ def infer(
             encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).loc
         begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
         q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
-        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, seen, q, noise), torch.tensor(taken)))
+        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, seen, q, noise, samples), torch.tensor(taken)))
         if on_image:
             on_image(index + 1)
     loc, log_scale, bound, score, counts = (torch.stack(values) for values in zip(*inferred, strict=True))
@@ -161,11 +163,11 @@ def _bound(
 
 @torch.inference_mode()
 def _measure(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator
+    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
 ) -> tuple[Tensor, Tensor]:
     """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
-    z = q.rsample((SAMPLES,), noise)
+    z = q.rsample((samples,), noise)
     likelihood = model.likelihood(z, y)
     bound = (likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z)).mean()
-    score = likelihood.marginal(~seen).log_prob(x[~seen]).logsumexp(0) - math.log(SAMPLES)
+    score = likelihood.marginal(~seen).log_prob(x[~seen]).logsumexp(0) - math.log(samples)
     return bound, score

@@ -16,14 +16,14 @@ STALLED = 20.0
 """Seconds between two pieces of an answer that has begun."""
 
 
-def download(url: str, limit: int) -> bytes:
-    """The first `limit` bytes of a file on the network.
+def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
+    """The first `limit` bytes of a file on the network, whose server begins its answer within `patience` seconds.
 
     Raises:
         DataError: it cannot be had; the message is the reason alone.
     """
     try:
-        with _answer(url) as answer:
+        with _answer(url, patience) as answer:
             data: bytes = answer.read(limit)
             return data
     except HTTPError as error:
@@ -33,7 +33,7 @@ def download(url: str, limit: int) -> bytes:
         raise DataError(_reason(error)) from None
 
 
-def _answer(url: str) -> Any:
+def _answer(url: str, patience: float) -> Any:
     """The open answer; from a thread, since looking up a name has no time limit."""
     answer: Future[Any] = Future()
 
@@ -45,11 +45,11 @@ def _answer(url: str) -> Any:
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        return answer.result(PATIENCE)
+        return answer.result(patience)
     except TimeoutError:
         if answer.done():
             raise
-        raise DataError(f"no answer within {PATIENCE:g} s") from None
+        raise DataError(f"no answer within {patience:g} s") from None
 
 
 def _reason(error: Exception) -> str:

@@ -9,16 +9,16 @@ from vaecli.errors import DataError
 FOLDER = Path(__file__).parent / "mnist_idx"
 
 
-def read(split: str) -> Images:
-    """A split of the package's own files.
+def read(split: str, folder: Path = FOLDER) -> Images:
+    """A split of the package's own files, which lie in `folder`.
 
     Raises:
         DataError: one of them is missing or damaged.
     """
-    images = MNIST.published(FOLDER, split)
+    images = MNIST.published(folder, split)
     if images is None:
         raise DataError(
-            f"{FOLDER}: a file of the {split} split is missing or damaged, though it came with vaecli; install vaecli again"
+            f"{folder}: a file of the {split} split is missing or damaged, though it came with vaecli; install vaecli again"
         )
     return images
 

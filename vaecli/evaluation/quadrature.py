@@ -48,7 +48,9 @@ class Quadrature:
 
 
 @torch.inference_mode()
-def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None) -> Quadrature:
+def exact_log_prob(
+    model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None, sides: tuple[int, int] | None = None
+) -> Quadrature:
     """The log of the integral of p(x|z) p(z) over a grid of z, halved until it no longer moves the image.
 
     The midpoint rule on a grid that reaches 6 standard deviations of the prior, and of the image's posterior where that is
@@ -59,6 +61,7 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
         model: with latent_dim 1 or 2, on the same device as `images`.
         images: with labels where the model is conditional.
         on_share: called with the points a side of the grid at work, and the share of it that is done, now and then.
+        sides: points a side of the first grid and of the finest; those of START and MOST by default.
 
     Raises:
         UsageError: the latent space has more dimensions.
@@ -67,12 +70,14 @@ def exact_log_prob(model: VAE, images: Images, on_share: Callable[[int, float], 
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
-    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share)
+    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides)
     return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
 
 @torch.inference_mode()
-def exact_log_prob_of_parts(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal) -> Quadrature:
+def exact_log_prob_of_parts(
+    model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal, sides: tuple[int, int] | None = None
+) -> Quadrature:
     """The log p(x_s) of the pixels seen, log p(x_m) of the missing ones, and log p(x) of both: the three rows of its `log_prob`.
 
     So log p(x_m | x_s) is the third row less the first. An image's numbers do not depend on the images after it, to the bit.
@@ -83,6 +88,7 @@ def exact_log_prob_of_parts(model: VAE, x: Tensor, labels: Tensor, seen: Tensor,
         labels: shape (N,); only a conditional model sees them.
         seen: boolean, shape (784,).
         posterior: q(z | x_s) of N images. With the encoder's q(z | x) it says how far the grid goes and how fine it must be.
+        sides: as in `exact_log_prob`.
 
     Raises:
         UsageError: the latent space has more dimensions.
@@ -91,7 +97,7 @@ def exact_log_prob_of_parts(model: VAE, x: Tensor, labels: Tensor, seen: Tensor,
     model.eval()
     encoded = [model.posterior(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
     whole = DiagonalNormal(torch.cat([q.loc for q in encoded]), torch.cat([q.log_scale for q in encoded]))
-    return _resolve(model, x, labels, [posterior, whole], seen, None)
+    return _resolve(model, x, labels, [posterior, whole], seen, None, sides)
 
 
 def grid_covers(model: VAE) -> bool:
@@ -117,9 +123,11 @@ def _resolve(
     posteriors: Sequence[DiagonalNormal],
     seen: Tensor | None,
     on_share: Callable[[int, float], None] | None,
+    sides: tuple[int, int] | None,
 ) -> Quadrature:
     """Every image's values on ever finer grids, as far as it needs them."""
     size = model.latent_dim
+    first, most = sides or (START[size], MOST[size])
     reaches = torch.stack([reaches_of(q) for q in posteriors]).amax(0)
     narrowest = torch.stack([q.stddev.amin(-1).double().cpu() for q in posteriors]).amin(0)
     value = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=torch.float64)
@@ -128,8 +136,8 @@ def _resolve(
     finest = 0
     for reach in reaches.unique().tolist():
         active = (reaches == reach).nonzero().squeeze(1)
-        side = START[size]
-        while len(active) and side <= MOST[size]:
+        side = first
+        while len(active) and side <= most:
             grid = Grid(size, side, reach)
             positions = active.to(x.device)
             finer = _integrate(model, x[positions], labels[positions], grid, seen, on_share)

@@ -12,11 +12,7 @@ import pytest
 import torch
 
 from tests.helpers import DATA, one_line, refused
-from vaecli.analysis.comparison import Curve
-from vaecli.analysis.latents import Cloud, Variances
 from vaecli.data.fashion_mnist import DEBIAN
-from vaecli.files import csv_bytes
-from vaecli.plotting import plots
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -65,12 +61,6 @@ def test_paths_that_no_file_system_takes(alone, arguments):
 HOSTILE = ["price$\\x$", "a\x1b]0;evil\x07", "b\x9b2J", "c\u202ed", "e\nf", "\udcff", "=1+1", "_i", "漢", "x" * 200]
 
 
-def test_thirty_runs_in_one_legend(tmp_path):
-    """Which fails where matplotlib warns that there is no room."""
-    curves = [Curve(f"a run of some name, {index}", [1, 2], [1.0, 0.5], [1.0, 0.5]) for index in range(60)]
-    plots.save_curves(tmp_path / "x.png", curves)
-
-
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_a_run_of_any_name_on_disk_is_shown_and_drawn(alone, run_copy, name):
     folder = run_copy.with_name(name)
@@ -93,32 +83,6 @@ def test_a_run_of_any_name_on_disk_is_shown_and_drawn(alone, run_copy, name):
     assert cell[0] not in "=+-@"
     if not name.isprintable():
         assert "of letters that can be printed" in refused(alone("train", "--name", name, "--limit", "10"), 2)
-
-
-def test_names_are_drawn_letter_by_letter(monkeypatch):
-    """Neither as TeX nor, where they begin with an underscore, not at all."""
-    drawn = []
-    monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: drawn.append(figure))
-    names = ["price$\\x$", "_mine", "$x$", "a\x1b[2J"]
-    plots.save_curves(Path("x.png"), [Curve(name, [1], [1.0], [1.0]) for name in names])
-    plots.save_clouds(Path("x.png"), [("$\\x$", Cloud(torch.zeros(2, 2), torch.tensor([0, 1]), ("_a", "$b$"), ("z1", "z2")))])
-    plots.save_variances(Path("x.png"), [("$\\x$", Variances(torch.randn(2, 2), torch.ones(2, 2)))])
-    legends = [[text.get_text() for text in figure.axes[-1].get_legend().get_texts()] for figure in drawn]
-    assert legends[0] == ["price$\\x$", "_mine", "$x$", "a\\x1b[2J"]
-    assert legends[1] == ["_a", "$b$"]
-    assert [figure.axes[0].title.get_parse_math() for figure in drawn] == [False] * 3
-    assert {text.get_parse_math() for figure in drawn[:2] for text in figure.axes[-1].get_legend().get_texts()} == {False}
-    assert "sigma" in legends[2][0]  # which is TeX, and ours
-    assert all(text.get_parse_math() for text in drawn[2].axes[-1].get_legend().get_texts())
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(1)", "'@SUM(1)"), ("-1.5e3", "-1.5e3"), ("+2", "+2"),
-     ("-inf", "-inf"), ("a=1", "a=1"), ("", ""), ("\t=1", "\\t=1"), ("\udcff", "\\udcff"), (-1.5, "-1.5"), (None, "")],
-)  # fmt: skip
-def test_no_cell_is_a_formula(text, cell):
-    assert list(csv.reader([csv_bytes([{"a": text, "b": 1}]).decode().splitlines()[1]])) == [[cell, "1"]]
 
 
 FORMS = [
@@ -211,8 +175,8 @@ def test_without_a_home_folder(alone, tmp_path):
 def test_memory_that_is_not_there(alone):
     outcome = alone("train", "--hidden", "16384,16384", "--epochs", "1", memory=1_000_000_000)
     assert outcome.code == 1
-    said = [line for line in outcome.err.splitlines() if line.startswith("vaecli: ")]
-    assert said == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"]
+    lines = [line for line in outcome.err.splitlines() if line.startswith("vaecli: ")]
+    assert lines == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"]
     assert "Traceback" not in outcome.err
 
 

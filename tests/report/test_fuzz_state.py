@@ -1,0 +1,77 @@
+"""Rubbish in what a report keeps of itself: it is read as far as it is valid, whatever is in it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz import JSON, MANY, attempt, cases
+from vaecli.report.page import VERDICTS, Picture
+from vaecli.report.state import State
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz")
+
+
+WHOLE = {
+    "figures": {
+        "5": {
+            "key": "k", "told": {"files": []}, "pictures": [{"path": "figure5/a.png", "width": 10, "height": 10, "what": ""}],
+            "text": "t", "seconds": 1.5, "finding": {"text": "t", "holds": True, "words": "w", "reading": "r"}, "device": "auto",
+        }
+    },
+    "page": "p",
+}  # fmt: skip
+
+
+def places(value, path=()):
+    """The paths to all values within a JSON value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def state(path):
+    """Reads a state and does with it what a report does."""
+    read = State.read(path)
+    read.page.encode()
+    for figure in read.figures.values():
+        assert 0 <= abs(sum([figure["seconds"]])) < 1e9
+        for picture in figure["pictures"]:
+            shown = Picture(**picture)
+            assert (path.parent / shown.path).is_file() is False
+            assert shown.width < 1e9 > shown.height
+        finding = figure["finding"]
+        verdict = VERDICTS.get(finding["holds"], ("part", finding["words"]))
+        " ".join((finding["text"], finding["reading"], figure["text"], figure["device"], *verdict)).encode()
+    read.keep()
+    return read.figures
+
+
+def test_a_whole_state_is_read(folder):
+    (folder / "report.json").write_text(json.dumps(WHOLE))
+    assert state(folder / "report.json") == WHOLE["figures"]
+
+
+@cases(600)
+@given(
+    place=st.sampled_from(list(places(WHOLE))),
+    value=JSON | st.sampled_from([int(MANY), float("nan"), "\ud800", "../x", "/x", "\0", "a" * 300]),
+)
+def test_states_with_any_value(folder, place, value):
+    changed = json.loads(json.dumps(WHOLE))
+    inner = changed
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    attempt(state, folder / "report.json", json.dumps(changed).encode(), ())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[" * 100_000, "1" * 5000, '{"figures": {}, "page": "\ud800"}', "[[]," * 1_000_000], ids=range(5)
+)
+def test_states_that_are_none(folder, text):
+    attempt(state, folder / "report.json", text.encode("utf-8", "surrogatepass"), ())

@@ -1,0 +1,25 @@
+"""Only regular files are read, and no more of them than is expected."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import put
+from vaecli.reading import read_file
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="makes devices and sockets as Linux has them")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device", "folder", "socket", "holes"])
+def test_only_regular_files_of_the_size_expected_are_read(tmp_path, kind):
+    put(tmp_path / "file", kind)
+    with pytest.raises(
+        OSError, match="found more than the 100 bytes" if kind == "holes" else f"found a {kind}, not a regular file"
+    ):
+        read_file(tmp_path / "file", 100)
+
+
+def test_a_file_of_the_system_without_length_is_read_as_empty():
+    """Some of these make their readers wait."""
+    assert read_file(Path("/proc/version"), 100) == b""
