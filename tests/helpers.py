@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 from itertools import combinations, product
 from pathlib import Path
 
@@ -99,6 +102,19 @@ def every_combination(*choices):
     chosen = pairwise(*choices)
     names = {row: " ".join(value if isinstance(value, str) else "/".join(value) for value in row) for row in product(*choices)}
     return [pytest.param(*row, marks=() if row in chosen else pytest.mark.slow, id=name) for row, name in names.items()]
+
+
+def from_shell(folder, name, *arguments, stdout=subprocess.PIPE, **environment):
+    """The process of a command line that a shell of this name started.
+
+    Typer looks for the shell among the parents of the process, and the tests may have none. So bash starts it, under that name.
+    """
+    shell = shutil.copy(shutil.which("bash"), folder / name)
+    line = shlex.join([sys.executable, "-m", "vaecli", *arguments])
+    return subprocess.run(
+        [shell, "-c", f"{line}; exit $?"],  # without the exit bash would become the program
+        stdout=stdout, stderr=subprocess.PIPE, text=True, env=os.environ | environment, check=False,
+    )  # fmt: skip
 
 
 def put(path, kind):

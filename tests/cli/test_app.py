@@ -1,22 +1,17 @@
 """The command line's manners, most of them as a shell sees them."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.helpers import one_line
+from tests.helpers import from_shell, one_line
 from vaecli import registry
 from vaecli.runs.find import CONFIG, MODEL
 
 COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
-
-
-def shell(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "vaecli", *arguments], capture_output=True, text=True, env=os.environ | environment, check=False
-    )
 
 
 @pytest.mark.parametrize(
@@ -46,46 +41,12 @@ def test_training_on_mnist_loads_no_torchvision_and_no_compiler(tmp_path):
     assert done.stdout.splitlines()[-1] == "torch"
 
 
-def test_completion_knows_the_registry_and_loads_nothing_heavy():
-    words = {"_VAECLI_COMPLETE": "complete_bash", "COMP_WORDS": "vaecli train --objective i", "COMP_CWORD": "3"}
-    done = shell(**words, PYTHONPROFILEIMPORTTIME="1")
-    assert done.stdout.split() == [name for name in registry.names("objective") if name.startswith("i")]
-    assert " torch" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("sample --device ", ["auto", "cpu", "cuda", "mps"]),
-        ("reconstruct --split t", ["test", "train"]),
-        ("inpaint --observed ", ["top", "bottom", "left", "right"]),
-        ("sample --kind ", ["mean", "draw", "both"]),
-        ("compare --proposal m", ["mixture"]),
-    ],
-)
-def test_completion_knows_the_choices_of_an_option(line, words):
-    typed = f"vaecli {line}".split(" ")
-    done = shell(_VAECLI_COMPLETE="complete_bash", COMP_WORDS=" ".join(typed), COMP_CWORD=str(len(typed) - 1))
-    assert done.stdout.split() == words
-
-
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_completion_is_shown_and_installed(tmp_path, shell_name):
-    shown = shell("--show-completion", shell_name)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "_VAECLI_COMPLETE" in shown.stdout
-    installed = shell("--install-completion", shell_name, HOME=str(tmp_path))
-    assert (installed.returncode, installed.stderr) == (0, "")
-    assert any("_VAECLI_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
-
-
-@pytest.mark.parametrize("arguments", [["--show-completion", "bash"], ["--help"], ["--version"]])
-def test_a_reader_that_went_away_is_141(arguments):
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize("argument", ["--show-completion", "--help", "--version"])
+def test_a_reader_that_went_away_is_141(tmp_path, argument):
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-m", "vaecli", *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = from_shell(tmp_path, "bash", argument, stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
 
