@@ -88,6 +88,9 @@ def test_whatever_comes_first_makes_denormal_numbers_zero(first, beside_the_base
     """Such as 1e-40, below float32's normal range; half of 1.2e-38 is one."""
     line = f"import vaecli; {first}; import torch; print(float(torch.tensor([1.2e-38]) / 2))"
     assert python(line, tmp_path) == "0.0\n"
+
+
+def test_pytorch_itself_keeps_denormal_numbers(tmp_path):
     assert python("import torch; print(float(torch.tensor([1.2e-38]) / 2) > 0)", tmp_path) == "True\n"
 
 

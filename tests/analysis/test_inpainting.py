@@ -148,40 +148,41 @@ def mean_image(baseline, digits):
     return baseline.mean_image(digits)
 
 
-@pytest.fixture(scope="module")
-def zeros(baseline):
-    """The first 20 zeros of the test set."""
+@pytest.fixture(scope="module", params=[6, pytest.param(20, marks=pytest.mark.slow)])
+def zeros(request, baseline):
+    """Six of the first 20 zeros of the test set, the twentieth among them; or all of these."""
     some = load_images("mnist", "test", limit=300)
     some = some[some.labels == 0][:20]
+    some = some if request.param == 20 else some[torch.tensor([0, 1, 2, 3, 4, 19])]
     return baseline.observe(some.pixels, generator("cpu", 0)), some.labels
 
 
 @pytest.fixture(scope="module")
-def of_twenty(baseline, mean_image, zeros):
+def of_zeros(baseline, mean_image, zeros):
     return infer(baseline, *zeros, TOP, mean_image)
 
 
 @pytest.fixture(scope="module")
-def exact_of_twenty(baseline, zeros, of_twenty):
-    return exact_log_prob_of_parts(baseline, *zeros, TOP, of_twenty.posterior)
+def exact_of_zeros(baseline, zeros, of_zeros):
+    return exact_log_prob_of_parts(baseline, *zeros, TOP, of_zeros.posterior)
 
 
-def test_no_zero_of_the_baseline_gets_stuck(of_twenty, exact_of_twenty):
-    log_seen, _, log_both = exact_of_twenty.log_prob
-    # by a 500 x 500 sum made for the issue
-    assert float((log_both - log_seen).mean()) == pytest.approx(-92.23, abs=0.01)
-    gap = log_seen - of_twenty.bound
+def test_no_zero_of_the_baseline_gets_stuck(of_zeros, exact_of_zeros):
+    log_seen, _, log_both = exact_of_zeros.log_prob
+    if len(log_seen) == 20:  # by a 500 x 500 sum made for the issue
+        assert float((log_both - log_seen).mean()) == pytest.approx(-92.23, abs=0.01)
+    gap = log_seen - of_zeros.bound
     assert float(gap.max()) < 1
     # a bound, but for the error of the mean of 1,000 samples of log weights that differ by about a nat
     assert float(gap.min()) > -0.1
-    assert float((of_twenty.score - (log_both - log_seen)).mean()) == pytest.approx(0, abs=1)
+    assert float((of_zeros.score - (log_both - log_seen)).mean()) == pytest.approx(0, abs=1)
 
 
-def test_a_start_stays_at_the_mode_beside_it(baseline, mean_image, zeros, exact_of_twenty):
+def test_a_start_stays_at_the_mode_beside_it(baseline, mean_image, zeros, exact_of_zeros):
     """The twentieth zero's mode lies at |z| = 3.4, where draws are few; with this seed wide starts leave it and lose 7 nats."""
-    x, labels = (tensor[19:] for tensor in zeros)
+    x, labels = (tensor[-1:] for tensor in zeros)
     inferred = infer(baseline, x, labels, TOP, mean_image, seed=26, steps=150)
-    assert float(exact_of_twenty.log_prob[0, 19] - inferred.bound[0]) < 1
+    assert float(exact_of_zeros.log_prob[0, -1] - inferred.bound[0]) < 1
 
 
 def everything(inferred, exact, completed):
@@ -198,25 +199,31 @@ def everything(inferred, exact, completed):
     return [*numbers, *([] if exact is None else exact.log_prob)]
 
 
-def test_the_first_of_twenty_is_the_first_of_two_to_the_bit(baseline, mean_image, zeros, of_twenty, exact_of_twenty):
+def test_the_first_of_many_is_the_first_of_two_to_the_bit(baseline, mean_image, zeros, of_zeros, exact_of_zeros):
     x, labels = (tensor[:2] for tensor in zeros)
     inferred = infer(baseline, x, labels, TOP, mean_image)
     exact = exact_log_prob_of_parts(baseline, x, labels, TOP, inferred.posterior)
     few = everything(inferred, exact, complete(baseline, labels, inferred.posterior, 0, 2, "draw"))
-    many = everything(of_twenty, exact_of_twenty, complete(baseline, zeros[1], of_twenty.posterior, 0, 2, "draw"))
+    many = everything(of_zeros, exact_of_zeros, complete(baseline, zeros[1], of_zeros.posterior, 0, 2, "draw"))
     assert all(torch.equal(a, b[:2]) for a, b in zip(few, many, strict=True))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+KINDS = {
+    "beta": {"likelihood": "beta", "binarize": "none"},
+    "continuous-bernoulli": {"likelihood": "continuous-bernoulli", "binarize": "none", "latent_dim": 20},
+    "conv": {"arch": "conv", "channels": (4, 8), "latent_dim": 3},
+    "labels": {"labels": "full"},
+}
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [{"likelihood": "beta", "binarize": "none"}, {"likelihood": "continuous-bernoulli", "binarize": "none", "latent_dim": 20},
-     {"arch": "conv", "channels": (4, 8), "latent_dim": 3}, {"labels": "full"}],
-    ids=["beta", "continuous-bernoulli", "conv", "labels"],
+    ("kind", "threads"),
+    [*((kind, 1) for kind in KINDS), ("conv", 2), ("labels", 2),
+     *(pytest.param(kind, 2, marks=pytest.mark.slow) for kind in ("beta", "continuous-bernoulli"))],
 )  # fmt: skip
-def test_no_image_depends_on_those_after_it(digits, settings, threads):
+def test_no_image_depends_on_those_after_it(digits, kind, threads):
     many = BLOCK + 2
-    model = build(Config(**{"latent_dim": 1, "hidden": (30,), **settings}))
+    model = build(Config(**{"latent_dim": 1, "hidden": (30,), **KINDS[kind]}))
     x, mean = model.observe(digits.pixels[:many], generator("cpu", 0)), model.mean_image(digits)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -199,7 +199,7 @@ def pythae(k: int, share: float) -> Iterator[float]:
 
 
 CONTENDERS: dict[str, Callable[[int, float], Iterator[float]]] = {
-    each.__name__: each for each in (floor, vaecli, dataloader, numpyro, pythae)
+    contender.__name__: contender for contender in (floor, vaecli, dataloader, numpyro, pythae)
 }
 
 
@@ -209,8 +209,8 @@ def measured(name: str, k: int, epochs: int, share: float) -> tuple[float, float
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name}, k = {k}: {done.stderr.strip().splitlines()[-1]}")
-    told = json.loads(done.stdout.splitlines()[-1])
-    return min(told["seconds"]) / share, told["peak"] / 1e6
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return min(answer["seconds"]) / share, answer["peak"] / 1e6
 
 
 def run(name: str, k: int, epochs: int, share: float) -> None:
@@ -264,9 +264,9 @@ def main() -> None:
     for k in given.k or ([1, 5, 10, 50, 500] if given.sweep else [1, 10]):
         share = min(given.share, 50 / k) if given.sweep else given.share
         rounds = [{name: measured(name, k, given.epochs, share) for name in names} for _ in range(given.rounds)]
-        found = {name: min(each[name] for each in rounds) for name in names}
-        for name, (seconds, peak) in found.items():
-            ratios = [f"{seconds / found[other][0]:.2f}" if other in found else "" for other in ("floor", "dataloader")]
+        least = {name: min(result[name] for result in rounds) for name in names}
+        for name, (seconds, peak) in least.items():
+            ratios = [f"{seconds / least[other][0]:.2f}" if other in least else "" for other in ("floor", "dataloader")]
             table.add_row(str(k), name, f"{seconds:.2f}", f"{IMAGES / seconds:,.0f}", f"{peak:.2f}", *ratios)
     Console(width=100).print(table)
 

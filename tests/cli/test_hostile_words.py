@@ -1,7 +1,6 @@
-"""Hostile words: options, names, what a report kept, and a system that refuses things."""
+"""Hostile words: options, names, and a system that refuses things."""
 
 import csv
-import json
 import re
 import shutil
 import subprocess
@@ -61,54 +60,34 @@ def test_paths_that_no_file_system_takes(alone, arguments):
 HOSTILE = ["price$\\x$", "a\x1b]0;evil\x07", "b\x9b2J", "c\u202ed", "e\nf", "\udcff", "=1+1", "_i", "漢", "x" * 200]
 
 
+def shown(outcome, results):
+    """What a command printed, all of which a terminal shows as letters."""
+    assert outcome.code == (0 if results else 1), outcome.err
+    text = (outcome.out + outcome.err).replace("\n", "")
+    assert text.isprintable(), ascii(text)
+    assert "warning" not in text.lower()
+    assert len(outcome.out.splitlines()) == results
+    return text
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_a_run_of_any_name_on_disk_is_shown_and_drawn(alone, run_copy, name):
+def test_a_run_of_any_name_on_disk_is_opened(alone, run_copy, name):
     folder = run_copy.with_name(name)
     shutil.copytree(run_copy, folder)
-    for line, results in (
-        (["sample", "nowhere"], 0),  # which says what there is
-        (["sample", folder, "--n", "1"], 1),
-        (["compare", folder, "small", "--limit", "5", "--k", "0", "--n", "1", "--csv"], 7),
-        (["latent-plot", folder, "small", "--n", "5"], 1),
-    ):
-        outcome = alone(*line)
-        assert outcome.code == (0 if results else 1), outcome.err
-        shown = (outcome.out + outcome.err).replace("\n", "")
-        assert shown.isprintable(), ascii(shown)
-        assert "warning" not in shown.lower()
-        assert len(outcome.out.splitlines()) == results
-    with (folder / "compare.csv").open(encoding="utf-8", newline="") as file:
-        cell = next(csv.DictReader(file))["run"]
-    assert cell.isprintable()
-    assert cell[0] not in "=+-@"
+    shown(alone("sample", folder, "--n", "1"), 1)
     if not name.isprintable():
         assert "of letters that can be printed" in refused(alone("train", "--name", name, "--limit", "10"), 2)
 
 
-FORMS = [
-    ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
-    ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
-    ("figures.5.seconds", int(LONG)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []),
-    ("figures.5.finding.text", "\ud800"),
-]  # fmt: skip
-
-
-def test_a_report_state_of_wrong_types_is_drawn_anew(forked, tmp_path):
-    line = ["report", "--quick", "--only", "5", "-q"]
-    assert forked(tmp_path, *line).code == 0
-    file = tmp_path / "report-quick/report.json"
-    whole = file.read_bytes()
-    for path, value in FORMS:
-        changed = json.loads(whole)
-        inner = changed
-        for step in path.split(".")[:-1]:
-            inner = inner[step]
-        inner[path.split(".")[-1]] = value
-        file.write_text(json.dumps(changed))
-        (tmp_path / "report-quick/index.html").unlink()
-        outcome = forked(tmp_path, *line)
-        assert (outcome.code, outcome.err) == (0, ""), path
-        assert json.loads(file.read_bytes())["figures"]["5"]["finding"] == json.loads(whole)["figures"]["5"]["finding"]
+def test_runs_of_any_name_on_disk_are_named_and_drawn(alone, run_copy):
+    folders = [shutil.copytree(run_copy, run_copy.with_name(name)) for name in HOSTILE]
+    assert "no such run" in shown(alone("sample", "nowhere"), 0)
+    shown(alone("compare", *folders, "small", "--limit", "5", "--k", "0", "--n", "1", "--csv"), len(HOSTILE) + 6)
+    shown(alone("latent-plot", *folders, "small", "--n", "5"), 1)
+    with (folders[0] / "compare.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["run"] for row in csv.DictReader(file)]
+    assert len(cells) == len(HOSTILE) + 1
+    assert all(cell.isprintable() and cell[0] not in "=+-@" for cell in cells)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,11 @@ def test_the_bound_is_the_same_with_and_without(baseline, proposal, monkeypatch)
     assert not torch.equal(read.value, decoded.value)  # two ways were taken
 
 
-@pytest.mark.parametrize("settings", [{"latent_dim": 1}, {"likelihood": "beta"}, {"labels": "full", "arch": "conv"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{"latent_dim": 1}, {"likelihood": "beta"}, {"labels": "full", "arch": "conv", "channels": (4, 8), "hidden": (32,)}],
+    ids=str,
+)
 def test_it_is_the_decoder_for_every_likelihood_architecture_and_label(settings, digits, monkeypatch):
     monkeypatch.setitem(tabulated.SIDE, 2, 150)
     monkeypatch.setattr(tabulated, "TOLERANCE", 0.1)

@@ -56,7 +56,7 @@ def test_a_whole_state_is_read(folder):
     assert state(folder / "report.json") == WHOLE["figures"]
 
 
-@cases(600)
+@cases(250)
 @given(
     place=st.sampled_from(list(places(WHOLE))),
     value=JSON | st.sampled_from([int(MANY), float("nan"), "\ud800", "../x", "/x", "\0", "a" * 300]),
@@ -75,3 +75,23 @@ def test_states_with_any_value(folder, place, value):
 )
 def test_states_that_are_none(folder, text):
     attempt(state, folder / "report.json", text.encode("utf-8", "surrogatepass"), ())
+
+
+FORMS = [
+    ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
+    ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
+    ("figures.5.seconds", int(MANY)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []),
+    ("figures.5.finding.text", "\ud800"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value"), FORMS, ids=ascii)
+def test_a_state_of_wrong_types_is_as_none(folder, place, value):
+    changed = json.loads(json.dumps(WHOLE))
+    inner = changed
+    *steps, last = place.split(".")
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    (folder / "report.json").write_text(json.dumps(changed))
+    assert State.read(folder / "report.json").figures == {}
