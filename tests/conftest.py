@@ -11,6 +11,7 @@ from tests.helpers import DATA, REPORTED, Outcome, write_idx
 from vaecli.cli.app import main
 from vaecli.data import load_images
 from vaecli.device import configure_torch
+from vaecli.runs.find import FILES
 
 TRAIN, TEST = 600, 200
 configure_torch()
@@ -57,8 +58,8 @@ def run_copy(trained, tmp_path):
     """A run of one's own to damage, under ``checkpoints/`` of the current folder."""
     folder = tmp_path / "checkpoints" / "small"
     folder.mkdir(parents=True)
-    for file in trained.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
+    for name in FILES:
+        (folder / name).write_bytes((trained / name).read_bytes())
     return folder
 
 
@@ -101,6 +102,6 @@ def alone(forked, run_copy, tmp_path):
 @pytest.fixture(scope="session")
 def ordinary(forked, trained, tmp_path_factory):
     """The peak of the resident memory of an ordinary `sample`."""
-    outcome = forked(tmp_path_factory.mktemp("ordinary"), "sample", trained, "-q")
+    outcome = forked(tmp_path_factory.mktemp("ordinary"), "sample", trained, "--out", "x.png", "-q")
     assert outcome.code == 0
     return outcome.peak

@@ -8,6 +8,7 @@ import pytest
 
 import vaecli as library
 from tests.helpers import DATA, ROOT
+from vaecli.cli.app import main
 from vaecli.data import Source
 
 REPORT = ROOT / "docs" / "report.md"
@@ -30,8 +31,16 @@ FIGURES = list(figures())
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    return tmp_path_factory.mktemp("readme")
+def workplace(tmp_path_factory, small_mnist):
+    """A folder where every line of the table that trains a run has run, once."""
+    folder = tmp_path_factory.mktemp("documents")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(Source, "own", False)  # the small folders stand for the data sets
+        for command in dict.fromkeys(tuple(command) for _, trains, _ in FIGURES for command in trains):
+            data = FASHION if "fashion-mnist" in command else small_mnist
+            assert main([*command, "--data-dir", str(data), "-q"]) == 0, command
+    return folder
 
 
 def test_the_table_has_all_fourteen_figures_with_one_command_each():
@@ -39,15 +48,10 @@ def test_the_table_has_all_fourteen_figures_with_one_command_each():
     assert all(len(draw) == 1 for _, _, draw in FIGURES)
 
 
-@pytest.mark.parametrize(("number", "trains", "draws"), FIGURES)
-def test_every_line_runs(vaecli, monkeypatch, workplace, small_mnist, number, trains, draws):
+@pytest.mark.parametrize(("number", "draw"), [(number, draw) for number, _, (draw,) in FIGURES])
+def test_every_line_that_draws_runs(vaecli, monkeypatch, workplace, small_mnist, number, draw):
     monkeypatch.chdir(workplace)
-    monkeypatch.setattr(Source, "own", False)  # the small folders stand for the data sets
-    for command in trains:
-        folder = FASHION if "fashion-mnist" in command else small_mnist
-        outcome = vaecli(*command, "--data-dir", folder, "--overwrite", "-q")
-        assert outcome.code == 0, outcome.err
-    (draw,) = draws
+    monkeypatch.setattr(Source, "own", False)
     if "--dry-run" not in draw:
         fashion = any(word.startswith("fashion-mnist") for word in draw)
         draw = [*draw, "--data-dir", FASHION if fashion else small_mnist]

@@ -115,6 +115,12 @@ class TestPictures:
     def test_a_bomb(self, folder, read):
         attempt(read, folder / "picture.png", png_bomb(60_000), DataError)
 
+    def test_a_part_that_says_it_has_a_gigabyte(self, folder, read):
+        data = bytearray(drawn())
+        start = data.index(b"IDAT") - 4
+        data[start : start + 4] = (1 << 30).to_bytes(4)
+        attempt(read, folder / "picture.png", bytes(data), DataError)
+
     def test_a_file_that_another_program_would_have_to_read(self, folder, read):
         data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(/tmp/x) run\n%%EOF\n"
         attempt(read, folder / "picture.eps", data, DataError)

@@ -1,5 +1,6 @@
 """A person's own picture, prepared as MNIST's makers prepared theirs."""
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -84,7 +85,8 @@ def _open(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
-            with Image.open(file, formats=FORMATS) as picture:
+            # Pillow asks a file for as many bytes as its contents say, and a file takes the memory for them though it has fewer
+            with Image.open(io.BytesIO(file.read(size)), formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
                 if max(picture.size) > LARGE:
