@@ -159,7 +159,9 @@ def _integrate(
     for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
         log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
-        total[:, members] = torch.logaddexp(total[:, members], log_joint.logsumexp(-2).to(wide))
+        # a sum down the columns depends on how many there are in its last bits; one along an image's own row does not
+        log_sum = log_joint.mT.contiguous().logsumexp(-1) if parts else log_joint.logsumexp(-2)
+        total[:, members] = torch.logaddexp(total[:, members], log_sum.to(wide))
         if on_share:
             on_share(grid.side, latents.stop / grid.side**grid.size)
     return (total + grid.size * math.log(grid.cell)).cpu().double()
