@@ -9,6 +9,7 @@ from functools import cache
 import torch
 
 from vaecli.errors import UsageError
+from vaecli.threads import share_processors
 
 
 def resolve_device(name: str) -> torch.device:
@@ -80,9 +81,12 @@ def configure_torch() -> None:
 
     glibc keeps the memory that a step frees for the next step. By default it returns tensors of more than 128 KiB to the system,
     and every step fetches their pages again.
+
+    Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
     """
     torch.set_flush_denormal(True)
     mmap_threshold, trim_threshold = -3, -1
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(mmap_threshold, 32 << 20)
         libc.mallopt(trim_threshold, 1 << 27)
+    share_processors()

@@ -1,0 +1,135 @@
+"""How the threads of this process share the processors with other processes.
+
+The threads of one operation wait for each other at its end, dozens of times in a training step. GNU's OpenMP lets a thread spin for
+milliseconds before it sleeps. On an idle machine that is fastest: waking a thread takes longer than most operations. Beside other
+work the spinning threads keep the processors from those that they wait for, and a step takes ten times as long.
+
+So a thread of Python watches how long the others wait for a processor. While they do, OpenMP's threads sleep at once; when the
+other work is over, they spin again. Results do not depend on it, to the bit.
+"""
+
+import ctypes
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+INTERVAL = 0.1
+"""Seconds between two looks."""
+
+LOOKS = 5
+"""How many of them count."""
+
+CROWDED, QUIET = 0.1, 0.06
+"""Shares of their time that the threads wait for a processor: above the first the machine becomes crowded, below the second quiet.
+
+On two processors two threads wait for 0.01 to 0.04 of their time alone, and beside a process that computes for 0.45 if they spin and
+for 0.21 or more if they sleep."""
+
+_TASKS = Path("/proc/self/task")
+_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+@cache
+def share_processors() -> None:
+    """Makes OpenMP's threads sleep while other processes want the processors.
+
+    Does nothing where the user has chosen how threads wait (`OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` in the environment), on systems
+    other than Linux, and for an OpenMP that is not GNU's.
+    """
+    library = None if any(name in os.environ for name in _SETTINGS) else _gnu_openmp()
+    if library and waiting_time() is not None and (threads := library.omp_get_max_threads()) > 1:
+        threading.Thread(target=_watch, args=(library, threads), name="vaecli-threads", daemon=True).start()
+
+
+def waiting_time() -> float | None:
+    """Seconds that the threads of this process have been ready to run and had no processor; None where the system counts none."""
+    if sys.platform != "linux":
+        return None
+    nanoseconds = 0
+    try:
+        for task in os.listdir(_TASKS):
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                nanoseconds += int((_TASKS / task / "schedstat").read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return nanoseconds / 1e9
+
+
+def crowded(before: bool, shares: Sequence[float]) -> bool:
+    """Whether other work wants the processors.
+
+    Args:
+        before: the answer at the look before.
+        shares: of their time that threads waited for a processor, at each of the last looks.
+    """
+    return len(shares) >= LOOKS and sum(shares) / len(shares) > (QUIET if before else CROWDED)
+
+
+def _watch(library: ctypes.CDLL, threads: int) -> None:
+    shares: deque[float] = deque(maxlen=LOOKS)
+    now, waited = time.monotonic(), waiting_time()
+
+    def look() -> None:
+        nonlocal now, waited
+        time.sleep(INTERVAL)
+        then, before = now, waited
+        now, waited = time.monotonic(), waiting_time()
+        if before is not None and waited is not None:
+            shares.append(max(0.0, waited - before) / (now - then) / threads)  # a thread that ended takes its time with it
+
+    while True:
+        look()
+        if crowded(False, shares):
+            with asleep(library):
+                while crowded(True, shares):
+                    look()
+
+
+@contextmanager
+def asleep(library: ctypes.CDLL) -> Iterator[None]:
+    """While entered, OpenMP's threads sleep after at most a hundred spins instead of 300,000.
+
+    GNU's OpenMP does that by itself while it manages more threads than there are processors
+    (https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html); so this manages some that have nothing to do.
+
+    Args:
+        library: GNU's OpenMP, as it is loaded in this process.
+    """
+    over = threading.Event()
+    started = threading.Event()
+
+    def manage() -> None:
+        nothing = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p)
+        library.GOMP_parallel(nothing, None, ctypes.c_uint(1 + library.omp_get_num_procs()), ctypes.c_uint(0))
+        started.set()
+        over.wait()  # the threads end with the one that started them
+
+    thread = threading.Thread(target=manage, name="vaecli-sleep", daemon=True)
+    thread.start()
+    started.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _gnu_openmp() -> ctypes.CDLL | None:
+    """The library whose threads torch computes with, if it is GNU's OpenMP."""
+    if sys.platform != "linux":
+        return None
+    try:
+        mapped = Path("/proc/self/maps").read_text().splitlines()
+        files = {line.split(maxsplit=5)[5] for line in mapped if "libgomp" in line}
+        torchs = sorted(files, key=lambda file: "/torch/" not in file)
+        library = ctypes.CDLL(torchs[0]) if torchs else None
+    except (OSError, IndexError):
+        return None
+    names = ("GOMP_parallel", "omp_get_max_threads", "omp_get_num_threads", "omp_get_num_procs")
+    return library if library and all(hasattr(library, name) for name in names) else None
