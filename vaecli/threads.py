@@ -28,8 +28,8 @@ LOOKS = 5
 CROWDED, QUIET = 0.1, 0.06
 """Shares of their time that the threads wait for a processor: above the first the machine becomes crowded, below the second quiet.
 
-On two processors two threads wait for 0.01 to 0.04 of their time alone, and beside a process that computes for 0.45 if they spin and
-for 0.21 or more if they sleep."""
+On two processors two threads wait for 0.01 to 0.04 of their time alone, and beside a process that computes for 0.4 or more if they
+spin, for 0.2 or more if they sleep."""
 
 _TASKS = Path("/proc/self/task")
 _SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -53,9 +53,9 @@ def waiting_time() -> float | None:
         return None
     nanoseconds = 0
     try:
-        for task in os.listdir(_TASKS):
+        for task in _TASKS.iterdir():
             with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
-                nanoseconds += int((_TASKS / task / "schedstat").read_bytes().split()[1])
+                nanoseconds += int((task / "schedstat").read_bytes().split()[1])
     except (OSError, ValueError, IndexError):
         return None
     return nanoseconds / 1e9

@@ -43,13 +43,40 @@ def test_the_resolved_precision_may_be_given_again_and_another_not(vaecli, small
     assert "--precision fp32" in one_line(vaecli("train", "--name", "r", "--resume", "--precision", "fp32", "-q"), 2)
 
 
-def test_other_threads_are_noted(vaecli, small_mnist):
-    run = vaecli("train", "--data-dir", small_mnist, "--name", "r", "--epochs", "1", *SMALL).path
-    threads = read_run(run).provenance.threads
-    assert threads == torch.get_num_threads()
-    torch.set_num_threads(threads + 1)
+@pytest.fixture
+def two_threads(vaecli, small_mnist, monkeypatch):
+    """A run that was computed with two threads, whatever this machine has."""
+    monkeypatch.setattr(device, "processors", lambda: 2)
+    run = vaecli("train", "--data-dir", small_mnist, "--name", "r", "--epochs", "1", "--threads", "2", *SMALL).path
+    assert read_run(run).provenance.threads == 2
+    return run
+
+
+def test_a_run_goes_on_with_its_number_of_threads(vaecli, two_threads):
+    before = torch.get_num_threads()
+    assert "threads" not in vaecli("train", "--name", "r", "--resume", "--epochs", "2").err
+    assert read_run(two_threads).provenance.threads == 2
+    assert torch.get_num_threads() == before
+    again = vaecli("train", "--config", two_threads / CONFIG, "--name", "again").path
+    assert (again / MODEL).read_bytes() == (two_threads / MODEL).read_bytes()
+
+
+def test_other_threads_are_noted(vaecli, two_threads):
+    assert "2 threads, now 1" in vaecli("train", "--name", "r", "--resume", "--epochs", "2", "--threads", "1").err
+
+
+def test_a_machine_with_fewer_processors_goes_on_with_its_own(vaecli, two_threads, monkeypatch):
+    monkeypatch.setattr(device, "processors", lambda: 1)
+    torch_takes = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        outcome = vaecli("train", "--name", "r", "--resume", "--epochs", "2")
+        assert "2 threads, now 1" in vaecli("train", "--name", "r", "--resume", "--epochs", "2").err
     finally:
-        torch.set_num_threads(threads)
-    assert f"{threads} threads, now {threads + 1}" in outcome.err
+        torch.set_num_threads(torch_takes)
+
+
+def test_more_threads_than_processors_are_refused(vaecli, monkeypatch, tmp_path):
+    monkeypatch.setattr(device, "processors", lambda: 2)
+    line = one_line(vaecli("train", "--threads", "3", "--limit", "10", "-q"), 2)
+    assert line == "vaecli: --threads 3: expected 1 to 2, the processors that there are"
+    assert not list(tmp_path.rglob("*.safetensors"))

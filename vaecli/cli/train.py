@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vaecli.cli import console, layer_table
-from vaecli.cli.declare import OUTPUT, TRAINING, example, flag_option, optional
+from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.setting_options import settings_as_options
@@ -27,6 +27,12 @@ def train(
     data_dir: DataDir = None,
     config: Annotated[Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING)] = None,
     device: Device = "auto",
+    threads: Annotated[
+        int | None,
+        optional(
+            "CPU threads, written into the run: another number may change its last bits; one a core if not given.", COMPUTING, min=1
+        ),
+    ] = None,
     name: Annotated[str | None, optional("The run's name; made from the settings if not given.", OUTPUT)] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
     resume: Annotated[
@@ -49,14 +55,14 @@ def train(
         given = merge(repeated, settings)
     chosen = Config(**given)
     if dry_run:
-        without_effect(context, "with --dry-run", "data_dir", "device", "name", "out", "resume", "overwrite")
+        without_effect(context, "with --dry-run", "data_dir", "device", "threads", "name", "out", "resume", "overwrite")
         layer_table.print_layers(chosen, as_json)
         return
 
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
-    start = Start(chosen, data_dir, provenance, same_data)
+    start = Start(chosen, data_dir, provenance, same_data, threads=threads)
     folder = out / (_checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")

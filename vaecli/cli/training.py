@@ -95,6 +95,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if folder.parent == RUNS else ["--out", str(folder.parent)]
     words += ["--data-dir", str(start.data_dir)] if start.data_dir else []
     words += [] if device == "auto" else ["--device", device]
+    words += [] if start.threads is None else ["--threads", str(start.threads)]
     written, _ = read_config(folder / CONFIG)
     words += [] if written["epochs"] == start.config.epochs else ["--epochs", str(start.config.epochs)]
     return f"; go on with: {shlex.join(['vaecli', 'train', *words])}"

@@ -40,22 +40,24 @@ class Start:
 
     Attributes:
         config: the settings.
-        data_dir: the folder of IDX files; None for the place recorded in `made`, or the data set's own.
-        made: the provenance of an earlier run, whose data and precision are used again.
-        same_data: whether the images must be those of `made`.
+        data_dir: the folder of IDX files; None for the place recorded in `provenance`, or the data set's own.
+        provenance: of an earlier run, whose data, precision and number of threads are used again.
+        same_data: whether the images must be those of `provenance`.
         training: the state to continue from; None for a run without a finished epoch.
+        threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
     """
 
     config: Config
     data_dir: Path | None = None
-    made: Provenance | None = None
+    provenance: Provenance | None = None
     same_data: bool = True
     training: Training | None = None
+    threads: int | None = None
 
     @property
     def recorded(self) -> DataRecord | None:
         """The record that the images must match; None if any images will do."""
-        return self.made.data if self.made and self.same_data else None
+        return self.provenance.data if self.provenance and self.same_data else None
 
     @property
     def place(self) -> Path | None:
@@ -96,7 +98,7 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
             return start
         settings, provenance = read_config(path / CONFIG)
         listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
-        return Start(_agreed(path, Config(**settings), provenance, given), start.data_dir, provenance)
+        return Start(_agreed(path, Config(**settings), provenance, given), start.data_dir, provenance, threads=start.threads)
     training = load_training(path)
     save_again(folder, training)
     run, provenance = training.config, training.provenance
@@ -110,7 +112,7 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
         listen.note(
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
-    return Start(chosen, start.data_dir, provenance, training=replace(training, config=chosen))
+    return Start(chosen, start.data_dir, provenance, training=replace(training, config=chosen), threads=start.threads)
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:

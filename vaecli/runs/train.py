@@ -10,7 +10,7 @@ from vaecli.config import Config
 from vaecli.data import Images, Source
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
-from vaecli.device import resolve_device, resolve_precision
+from vaecli.device import computing_threads, resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, TrainingError, UsageError
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
@@ -25,7 +25,7 @@ from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, san
 
 def train(
     config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
-    overwrite: bool = False,
+    overwrite: bool = False, threads: int | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured on the test images after each epoch.
 
@@ -36,6 +36,8 @@ def train(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         resume: go on with the run in the folder, if there is one; its settings must be those of `config`, but for ``epochs``.
         overwrite: replace the run in the folder.
+        threads: CPU threads, which may decide the last bits; if not given, those of the run that goes on, or as many as PyTorch
+            takes.
 
     Raises:
         VaecliError: settings, data or files are wrong, or training diverged.
@@ -50,7 +52,7 @@ def train(
     folder = Path(folder)
     if has_epochs(folder) and not resume and not overwrite:
         raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
-    start = Start(config, Path(data_dir) if data_dir is not None else None)
+    start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads)
     with locked_folder(folder, FILES) as held:
         train_in(held, resumed(held, config.to_json(), start) if resume else start, device)
     return load(folder)
@@ -66,6 +68,7 @@ def train_in(folder: RunFolder, start: Start, device: str = "auto", listen: List
         listen: callbacks.
 
     Raises:
+        UsageError: this machine has no such device, or fewer processors than the threads asked for.
         TrainingError: training diverged; the last good epoch is kept, and marked.
         DataError: the images cannot be read, or are not the run's.
         VaecliError: a file cannot be written.
@@ -76,9 +79,17 @@ def train_in(folder: RunFolder, start: Start, device: str = "auto", listen: List
         listen.note(f"{path} is finished: {finished} epochs are done")
         return training.results
     placed = resolve_device(device)
+    recorded = start.provenance.threads if start.provenance else None
+    with computing_threads(start.threads, recorded):
+        return _train(folder, start, placed, listen)
+
+
+def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listener) -> dict[str, float]:
+    path, chosen, training = folder.path, start.config, start.training
+    finished = len(training.log) if training else 0
     source = _source(start, path.name)
     provenance = _provenance(start, source.record, placed)
-    if start.made and (different := start.made.differences(provenance)):
+    if start.provenance and (different := start.provenance.differences(provenance)):
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
@@ -166,6 +177,6 @@ def _source(start: Start, run: str) -> Source:
 def _provenance(start: Start, data: DataRecord, device: torch.device) -> Provenance:
     """The provenance of this process; an `auto` precision is that of the earlier run, if there is one."""
     precision = start.config.precision
-    if precision == "auto" and start.made:
-        precision = start.made.precision
+    if precision == "auto" and start.provenance:
+        precision = start.provenance.precision
     return Provenance(data, device.type, resolve_precision(precision, device), torch.get_num_threads(), torch.__version__)
