@@ -2,6 +2,7 @@
 
     python tests/benchmarks/epoch.py                   # the table, for k = 1 and 10
     python tests/benchmarks/epoch.py --sweep           # vaecli alone, for k = 1, 5, 10, 50, 500
+    python tests/benchmarks/epoch.py --beside 1        # beside a process that computes
 
 Each contender runs in processes of its own, one after the other and the same again, so that all of them meet a busy machine's
 good and bad minutes. ``floor`` is the matrix products of a step and nothing else, in the precision that vaecli chooses on this
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,11 @@ def digits() -> Any:
     return (load_images("mnist", "train").pixels > 127).float()
 
 
-def floor(k: int, share: float) -> Iterator[float]:
+def floor(k: int, share: float, precision: str) -> Iterator[float]:
     """The eleven products of a step: each of four layers forward, its weights' gradient and, but for the first, its inputs'."""
     import torch
 
-    from vaecli.device import matmul_dtype
-
-    dtype = matmul_dtype("auto", torch.device("cpu"))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     layers = [
         (torch.randn(rows, inputs, dtype=dtype), torch.randn(outputs, inputs, dtype=dtype), torch.randn(rows, outputs, dtype=dtype))
         for rows, inputs, outputs in (
@@ -64,7 +64,7 @@ def floor(k: int, share: float) -> Iterator[float]:
         yield time.perf_counter() - start
 
 
-def vaecli(k: int, share: float) -> Iterator[float]:
+def vaecli(k: int, share: float, precision: str) -> Iterator[float]:
     from vaecli.config import Config
     from vaecli.data import load_images
     from vaecli.device import configure_torch
@@ -72,14 +72,14 @@ def vaecli(k: int, share: float) -> Iterator[float]:
     from vaecli.training.loop import fit, make_optimizer
 
     configure_torch()
-    config = Config(objective="iwae" if k > 1 else "elbo", k=k, epochs=1000)
+    config = Config(objective="iwae" if k > 1 else "elbo", k=k, epochs=1000, precision=precision)
     model = build(config)
     images = load_images("mnist", "train", limit=round(IMAGES * share))
     for record in fit(model, make_optimizer(model, config), images, config):
         yield record.seconds
 
 
-def dataloader(k: int, share: float) -> Iterator[float]:
+def dataloader(k: int, share: float, _: str) -> Iterator[float]:
     """A plain loop, as PyTorch's own example has it, with torch.distributions and k-fold images."""
     import torch
     from torch import nn
@@ -107,7 +107,7 @@ def dataloader(k: int, share: float) -> Iterator[float]:
         yield time.perf_counter() - start
 
 
-def numpyro(k: int, share: float) -> Iterator[float]:
+def numpyro(k: int, share: float, _: str) -> Iterator[float]:
     """As NumPyro's example trains: one jitted loop over an epoch."""
     import jax
     import jax.numpy as jnp
@@ -150,7 +150,7 @@ def numpyro(k: int, share: float) -> Iterator[float]:
         yield time.perf_counter() - start
 
 
-def pythae(k: int, share: float) -> Iterator[float]:
+def pythae(k: int, share: float, _: str) -> Iterator[float]:
     """By pythae's own trainer."""
     import logging
 
@@ -198,14 +198,27 @@ def pythae(k: int, share: float) -> Iterator[float]:
             yield time.perf_counter() - start
 
 
-CONTENDERS: dict[str, Callable[[int, float], Iterator[float]]] = {
+CONTENDERS: dict[str, Callable[[int, float, str], Iterator[float]]] = {
     contender.__name__: contender for contender in (floor, vaecli, dataloader, numpyro, pythae)
 }
 
 
-def measured(name: str, k: int, epochs: int, share: float) -> tuple[float, float]:
+def measured(name: str, k: int, epochs: int, share: float, precision: str) -> tuple[float, float]:
     """The least seconds of some epochs, brought to a whole epoch, and the peak memory in GB; the first epoch warms up."""
-    line = [sys.executable, __file__, "--run", name, "--k", str(k), "--epochs", str(epochs), "--share", str(share)]
+    line = [
+        sys.executable,
+        __file__,
+        "--run",
+        name,
+        "--k",
+        str(k),
+        "--epochs",
+        str(epochs),
+        "--share",
+        str(share),
+        "--precision",
+        precision,
+    ]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name}, k = {k}: {done.stderr.strip().splitlines()[-1]}")
@@ -213,18 +226,29 @@ def measured(name: str, k: int, epochs: int, share: float) -> tuple[float, float
     return min(answer["seconds"]) / share, answer["peak"] / 1e6
 
 
-def run(name: str, k: int, epochs: int, share: float) -> None:
-    times = CONTENDERS[name](k, share)
+def run(name: str, k: int, epochs: int, share: float, precision: str) -> None:
+    times = CONTENDERS[name](k, share, precision)
     seconds = [next(times) for _ in range(epochs + 1)][1:]
     print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
-def precision() -> str:
+def resolved(precision: str) -> str:
     import torch
 
-    from vaecli.device import matmul_dtype
+    from vaecli.device import resolve_precision
 
-    return str(matmul_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
+    return resolve_precision(precision, torch.device("cpu"))
+
+
+@contextmanager
+def other_work(processes: int) -> Iterator[None]:
+    """Processes that compute without end, beside what is measured."""
+    working = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in working:
+            process.kill()
 
 
 def processor() -> str:
@@ -243,27 +267,31 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="epochs measured in a process, after one that warms up")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each contender")
     parser.add_argument("--share", type=float, default=1.0, help="of an epoch's batches")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="vaecli's and the floor's")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, help="these contenders")
+    parser.add_argument("--beside", type=int, default=0, help="processes that compute beside what is measured")
     parser.add_argument("--sweep", action="store_true", help="vaecli alone, for many k")
     parser.add_argument("--run", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        run(given.run, given.k[0], given.epochs, given.share)
+        run(given.run, given.k[0], given.epochs, given.share, given.precision)
         return
     names = [name for name in CONTENDERS if name not in ("numpyro", "pythae") or importlib.util.find_spec(name)]
-    if given.sweep:
-        names = ["vaecli"]
+    names = ["vaecli"] if given.sweep else given.only or names
+    precision = resolved(given.precision)
     table = Table(
         box=None,
         pad_edge=False,
         header_style="bold",
-        title=f"{processor()}, Python {platform.python_version()}, {precision()}",
+        title=f"{processor()}, Python {platform.python_version()}, {precision}, beside {given.beside} busy processes",
         title_justify="left",
     )
     for heading in ("k", "", "s an epoch", "images a second", "peak GB", "x floor", "x dataloader"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for k in given.k or ([1, 5, 10, 50, 500] if given.sweep else [1, 10]):
         share = min(given.share, 50 / k) if given.sweep else given.share
-        rounds = [{name: measured(name, k, given.epochs, share) for name in names} for _ in range(given.rounds)]
+        with other_work(given.beside):
+            rounds = [{name: measured(name, k, given.epochs, share, precision) for name in names} for _ in range(given.rounds)]
         least = {name: min(result[name] for result in rounds) for name in names}
         for name, (seconds, peak) in least.items():
             ratios = [f"{seconds / least[other][0]:.2f}" if other in least else "" for other in ("floor", "dataloader")]
