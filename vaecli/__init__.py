@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vaecli.analysis.sampling import reconstruct, sample
     from vaecli.config import Config
     from vaecli.data.load import load_images
+    from vaecli.device import configure_torch
     from vaecli.errors import VaecliError
     from vaecli.evaluation.encode import encode
     from vaecli.evaluation.measure import measure
@@ -31,6 +32,7 @@ _HOMES = {
     "Config": "vaecli.config",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
+    "configure_torch": "vaecli.device",
     "encode": "vaecli.evaluation.encode",
     "inpaint": "vaecli.analysis.inpainting",
     "load": "vaecli.runs.run",
@@ -42,7 +44,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "VaecliError", "encode", "inpaint", "load", "load_images", "measure", "reconstruct", "sample", "train",
+    "VAE", "Config", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure", "reconstruct",
+    "sample", "train",
 ]  # fmt: skip
 
 

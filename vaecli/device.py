@@ -114,6 +114,11 @@ def configure_torch() -> None:
     and every step fetches their pages again.
 
     Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
+
+    Every function of vaecli that computes calls this; a program of your own calls it to get the same.
+
+    Example:
+        >>> vaecli.configure_torch()
     """
     torch.set_flush_denormal(True)
     mmap_threshold, trim_threshold = -3, -1
