@@ -31,6 +31,9 @@ class _Core:
         None, "The share of the training images that keep their label, of partial labels.", "Data", low=0, high=1
     )
     limit: int | None = setting(None, "Train on the first N images only.", "Data", low=1, high=2_000_000)
+    validation: int | None = setting(
+        None, "Hold out the last N training images, and measure on them instead of the test images.", "Data", low=1, high=2_000_000
+    )
     latent_dim: int = setting(2, "Size of the latent space.", "Model", low=1, high=4096)
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")

@@ -7,6 +7,8 @@ from typing import Any, get_args, get_origin
 from vaecli import registry
 from vaecli.errors import UsageError
 
+_SHORT = {"epochs": "e", "limit": "n", "validation": "v"}
+
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
             family: str | None = None, choices: tuple[str, ...] | None = None) -> Any:  # fmt: skip
@@ -67,7 +69,7 @@ def short_name(name: str, value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    initials = "".join(word[0] for word in name.split("_")) if "_" in name else {"epochs": "e", "limit": "n"}.get(name, name)
+    initials = "".join(word[0] for word in name.split("_")) if "_" in name else _SHORT.get(name, name)
     numbers = "_".join(
         f"{item:g}" if isinstance(item, float) else str(item) for item in (value if isinstance(value, tuple) else (value,))
     )

@@ -11,6 +11,7 @@ from vaecli.data.images import Images
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import CheckpointError
 from vaecli.evaluation.estimates import Measured
+from vaecli.runs.find import measured_split
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
 
@@ -115,13 +116,15 @@ class Curve:
         name: the run's.
         epochs: 1, 2, ...
         losses: the training loss of each epoch.
-        test_losses: -ELBO of the test images after each epoch.
+        measured_losses: -ELBO of the test images, or of the run's validation images, after each epoch.
+        split: which of the two: ``test`` or ``validation``.
     """
 
     name: str
     epochs: list[int]
     losses: list[float]
-    test_losses: list[float]
+    measured_losses: list[float]
+    split: str = "test"
 
 
 @torch.inference_mode()
@@ -158,4 +161,7 @@ def loss_curve(run: Run, name: str) -> Curve:
         CheckpointError: its loss log is missing or damaged.
     """
     log = run.log
-    return Curve(name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row["test_elbo"] for row in log])
+    split = measured_split(log[0]) or "test"
+    return Curve(
+        name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row[f"{split}_elbo"] for row in log], split
+    )

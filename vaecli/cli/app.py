@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vaecli import __version__
-from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, report, sample, train
+from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, report, sample, search, train
 from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
 from vaecli.cli.signals import Interruption
@@ -37,6 +37,7 @@ def _app(
 
 
 app.command(**train.HELP)(train.train)
+app.command(**search.HELP)(search.search)
 app.command(**sample.HELP)(sample.sample)
 app.command(**reconstruct.HELP)(reconstruct.reconstruct)
 app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)

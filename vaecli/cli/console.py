@@ -159,6 +159,6 @@ class Bar:
         self._progress = progress
         self._task = progress.add_task("", total=total)
 
-    def __call__(self, done: int, description: str | None = None, total: int | None = None) -> None:
+    def __call__(self, done: float, description: str | None = None, total: int | None = None) -> None:
         """Shows `done` of the total, which may be given now."""
         self._progress.update(self._task, completed=done, description=description, total=total)

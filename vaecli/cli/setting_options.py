@@ -14,10 +14,17 @@ from vaecli.errors import UsageError, shown
 from vaecli.settings import kind_of
 
 
-def settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given."""
+def settings_as_options(
+    command: Callable[..., None], option_of: "Callable[[Field[Any]], inspect.Parameter] | None" = None
+) -> Callable[..., None]:
+    """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given.
+
+    Args:
+        command: it.
+        option_of: makes the option of a setting; one that takes a value of the setting's own type if not given.
+    """
     own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "settings"]
-    options = [_parameter(setting) for setting in SETTINGS]
+    options = [(option_of or as_option)(setting) for setting in SETTINGS]
     names = {option.name for option in options}
 
     def wrapped(**given: Any) -> None:
@@ -32,7 +39,8 @@ def settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _parameter(setting: "Field[Any]") -> inspect.Parameter:
+def as_option(setting: "Field[Any]") -> inspect.Parameter:
+    """The option of a setting, which takes one value of its type."""
     rule, kind = setting.metadata, kind_of(setting)
     words = rule["choices"] or (registry.names(rule["family"]) if rule["family"] else None)
     summaries = registry.REGISTRY[rule["family"]].items() if rule["family"] else ()
@@ -66,7 +74,7 @@ def _default(setting: "Field[Any]") -> str:
         for name, member in members.items()
         if setting.name in member.defaults
     ]
-    return "; ".join(owners) if owners else "all"
+    return "; ".join(owners) if owners else "none" if setting.name == "validation" else "all"
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:

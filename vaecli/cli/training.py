@@ -52,8 +52,9 @@ def train_run(
         if not held.locked:
             console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into this run")
 
-        def on_epoch(record: EpochRecord, test_elbo: float) -> None:
-            console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, test -ELBO {-test_elbo:.2f}, {record.seconds:.1f} s")
+        def on_epoch(record: EpochRecord, elbo: float) -> None:
+            split = "test" if start.config.validation is None else "validation"
+            console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, {split} -ELBO {-elbo:.2f}, {record.seconds:.1f} s")
 
         def on_batch(epoch: int, done: int, total: int) -> None:
             show(done, f"Epoch {epoch}", total)

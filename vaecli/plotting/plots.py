@@ -103,7 +103,7 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
 
 
 def save_curves(path: Path, runs: Sequence[Curve]) -> None:
-    """Loss and test -ELBO of runs over their epochs.
+    """Loss and -ELBO of the test or validation images of runs over their epochs.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
@@ -119,8 +119,9 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
     for index, curve in enumerate(runs):
         style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": curve.name}
         left.plot(curve.epochs, curve.losses, **style)
-        right.plot(curve.epochs, curve.test_losses, **style)
-    for axes, title, caption in ((left, "training", "loss (nats per image)"), (right, "test images", "-ELBO (nats per image)")):
+        right.plot(curve.epochs, curve.measured_losses, **style)
+    measured = " or ".join(sorted({curve.split for curve in runs}))
+    for axes, title, caption in ((left, "training", "loss (nats per image)"), (right, f"{measured} images", "-ELBO (nats per image)")):
         _title(axes, title)
         axes.set_xlabel("epoch")
         axes.set_ylabel(caption)

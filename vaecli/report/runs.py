@@ -6,9 +6,11 @@ from pathlib import Path
 
 from vaecli.config import Config
 from vaecli.data.load import load_images
-from vaecli.errors import DataError, VaecliError
+from vaecli.errors import DataError
+from vaecli.provenance import DataRecord
 from vaecli.report.definitions import IWAE10, Z2, Figure, Settings
-from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, read_config, read_log, runs_in
+from vaecli.runs import reuse
+from vaecli.runs.find import RUNS
 
 EXPLORED = (Z2, IWAE10)
 """The runs whose latent spaces the page lets its reader explore."""
@@ -27,21 +29,12 @@ def configs_of(figures: Sequence[Figure], change: Settings, explorer: bool) -> l
 
 def finished(configs: Sequence[Config], root: Path = RUNS) -> dict[Config, Path]:
     """The folders of the runs that are trained already, under any name."""
-    folders: dict[Config, Path] = {}
-    for folder in sorted(runs_in(root)):
-        config = _config_in(folder, configs)
-        if config and _is_finished(folder, config) and (config not in folders or folder.name == config.run_name):
-            folders[config] = folder
-    return folders
+    return reuse.finished(configs, _same_images, root)
 
 
 def folder_for(config: Config, root: Path = RUNS) -> Path:
     """The folder to train a run in: the name of its settings, with a number if another run is there."""
-    folder, number = root / config.run_name, 2
-    while any((folder / name).exists() for name in FILES) and _config_in(folder, [config]) is None:
-        folder = root / f"{config.run_name}-{number}"
-        number += 1
-    return folder
+    return reuse.folder_for(config, _same_images, root)
 
 
 def epochs_of(config: Config) -> float:
@@ -66,22 +59,9 @@ def missing_data(figures: Sequence[Figure]) -> list[str]:
     return []
 
 
-def _config_in(folder: Path, configs: Sequence[Config]) -> Config | None:
-    """The settings of the run in a folder, if it is one of these, and of the data set's own images."""
-    try:
-        settings, provenance = read_config(folder / CONFIG)
-        config = Config(**settings)
-        own = config in configs and (provenance is None or provenance.data.test == _test_digest(config.dataset))
-    except VaecliError:
-        return None
-    return config if own else None
-
-
-def _is_finished(folder: Path, config: Config) -> bool:
-    try:
-        return (folder / MODEL).is_file() and len(read_log(folder)) == config.epochs
-    except VaecliError:
-        return False
+def _same_images(config: Config, data: DataRecord) -> bool:
+    """Whether these are the data set's own images."""
+    return data.test == _test_digest(config.dataset)
 
 
 @cache

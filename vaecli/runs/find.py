@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
 
 
+def measured_split(row: Mapping[str, object]) -> str | None:
+    """The images whose ELBO is in a row of the log, or in results: ``test``, or ``validation`` where a run holds some out."""
+    return next((split for split in ("test", "validation") if f"{split}_elbo" in row), None)
+
+
 def log_bytes(epochs: int) -> int:
     """The most bytes that a log of so many epochs can have."""
     return MAX_ROW * (1 + epochs)
@@ -65,7 +71,7 @@ def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
         sensible = [all(abs(float(value)) < _MAX_NUMBER for value in row.values()) for row in rows]
     except (ValueError, TypeError, csv.Error):
         raise damaged from None
-    if not rows or not {"epoch", "loss", "test_elbo", "seconds"} <= rows[0].keys():
+    if not rows or not {"epoch", "loss", "seconds"} <= rows[0].keys() or measured_split(rows[0]) is None:
         raise CheckpointError(f"{file}: lacks the columns of a loss log, expected the log that train wrote")
     for epoch, (row, fine) in enumerate(zip(rows, sensible, strict=True), 1):
         if not fine or float(row["epoch"]) != epoch:

@@ -13,6 +13,10 @@ _LOCK = ".lock"
 """On Windows, the file in a run's folder that its lock is on."""
 
 
+class BusyError(VaecliError):
+    """The folder of a run that another process trains."""
+
+
 class RunFolder:
     """An open folder to write files into; never into another folder that takes its path later.
 
@@ -125,7 +129,7 @@ def _lock(handle: int, path: Path) -> bool:
     except OSError:  # a file system without locks
         return False
     if not free:
-        raise VaecliError(
+        raise BusyError(
             f"{path}: another vaecli trains this run right now; wait for it, or train under another name: {{name=NAME}}"
         )
     return True

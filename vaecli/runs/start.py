@@ -23,13 +23,13 @@ class Listener:
 
     Attributes:
         note: called with a sentence about the run.
-        epoch: called with the record of an epoch, and the test ELBO after it, in nats per image.
+        epoch: called with the record of an epoch, and the ELBO of the test or validation images after it, in nats per image.
         batch: called with the epoch, the steps done, and the steps of all epochs.
         writing: a context entered while files are written, which should not be interrupted.
     """
 
     note: Callable[[str], None] = lambda text: None
-    epoch: Callable[[EpochRecord, float], None] = lambda record, test_elbo: None
+    epoch: Callable[[EpochRecord, float], None] = lambda record, elbo: None
     batch: Callable[[int, int, int], None] = lambda epoch, done, total: None
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
 

@@ -27,7 +27,7 @@ def train(
     config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
     overwrite: bool = False, threads: int | None = None,
 ) -> Run:  # fmt: skip
-    """The run of a VAE that is trained, and measured on the test images after each epoch.
+    """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
     Args:
         config: the settings.
@@ -93,7 +93,8 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
-    images, test = _training_images(source, chosen).to(placed), source.images("test").to(placed)
+    images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
+    split = "test" if chosen.validation is None else "validation"
     model = (training.model if training else build(chosen, images)).to(placed)
     optimizer = make_optimizer(model, chosen)
     steps = steps_per_epoch(images, chosen)
@@ -112,14 +113,15 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
 
     try:
         for record in fit(model, optimizer, images, replace(chosen, precision=provenance.precision), finished, on_batch):
-            row, results_now = _measured(record, evaluate(model, test))
-            if not sane(row["test_elbo"]):
-                raise diverged(f"epoch {record.epoch}: the test -ELBO", -row["test_elbo"], chosen)
+            row, results_now = _measured(record, evaluate(model, held_out), split)
+            elbo = row[f"{split}_elbo"]
+            if not sane(elbo):
+                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, chosen)
             with listen.writing():
                 save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance)
                 rows.append(row)
                 results = results_now
-            listen.epoch(record, row["test_elbo"])
+            listen.epoch(record, elbo)
     except TrainingError as error:
         if not rows:
             if not has_epochs(path):
@@ -128,35 +130,49 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
         with listen.writing():
             save_again(folder, load_training(path), results | {"diverged_epoch": len(rows) + 1})
         raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
-    listen.note(f"Training in {chosen.latent_dim}D is done: test -ELBO {-results['test_elbo']:.2f} nats on {len(test):,} images")
+    bound = -results[f"{split}_elbo"]
+    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {bound:.2f} nats on {len(held_out):,} images")
     return results
 
 
 def _training_images(source: Source, config: Config) -> Images:
     """The images that training sees, with the labels that it sees."""
-    images = source.images("train")[: config.limit]
+    images = source.images("train")
+    if config.validation is not None:
+        if config.validation >= len(images):
+            raise UsageError(
+                f"{{validation}}: found {len(images):,} training images, expected some to be left to train on, such as with "
+                f"{{validation={max(1, len(images) // 6)}}}", validation=config.validation,
+            )  # fmt: skip
+        images = images[: len(images) - config.validation]
+    images = images[: config.limit]
     return images if config.label_fraction is None else hide_labels(images, config.label_fraction, config.seed)
 
 
-def _measured(record: EpochRecord, tested: Evaluation) -> tuple[dict[str, Any], dict[str, float]]:
-    """An epoch's row of the loss log, and the results that a checkpoint keeps."""
-    test_elbo = float(tested.elbo.mean())
+def _held_out(source: Source, config: Config) -> Images:
+    """The images that a run is measured on after each epoch: training images that it holds out, or the test images."""
+    return source.images("test") if config.validation is None else source.images("train")[-config.validation :]
+
+
+def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """An epoch's row of the loss log, and the results that a checkpoint keeps; `split` says what was measured."""
+    elbo = float(tested.elbo.mean())
     row = {
         "epoch": record.epoch,
         "loss": record.loss,
         "elbo": record.elbo,
         "reconstruction": record.reconstruction,
         "kl": record.kl,
-        "test_elbo": test_elbo,
+        f"{split}_elbo": elbo,
         "seconds": round(record.seconds, 3),
         "images_per_second": round(record.images_per_second),
     }
     results = {
         "epoch": record.epoch,
         "elbo": record.elbo,
-        "test_elbo": test_elbo,
-        "test_reconstruction": float(tested.reconstruction.mean()),
-        "test_kl": float(tested.kl.mean()),
+        f"{split}_elbo": elbo,
+        f"{split}_reconstruction": float(tested.reconstruction.mean()),
+        f"{split}_kl": float(tested.kl.mean()),
     }
     return row, results
 

@@ -1,0 +1,234 @@
+"""``vaecli search``: grids, ranges, what it keeps, and how it goes on."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import one_line, opened
+from vaecli.runs.find import read_config
+from vaecli.runs.run import read_run
+from vaecli.studies.processes import threads_of
+
+FEW = ["--epochs", "1", "--validation", "100"]
+
+
+@pytest.fixture
+def search(vaecli, small_mnist):
+    def run(*words):
+        return vaecli("search", *FEW, "--data-dir", small_mnist, *words)
+
+    return run
+
+
+def ended(err):
+    """The trials' lines: number, the values that varied, the bound, and the run."""
+    return [line.split() for line in err.splitlines() if re.match(r" *\d+ ", line)]
+
+
+def test_a_grid_over_seeds_from_its_first_trial_to_its_winner(search, tmp_path):
+    outcome = search("--latent-dim", "2,3", "--seed", "0,1")
+    assert outcome.code == 0, outcome.err
+    table = outcome.out.splitlines()
+    assert table[0].split() == ["latent", "dim", "validation", "-ELBO", "seeds", "seconds", "best", "run"]
+    means = [float(line.split()[1]) for line in table[1:3]]
+    assert means == sorted(means)
+    assert all(re.search(r" ±\d+\.\d\d +2 ", line) for line in table[1:3])
+    picture, winner = map(Path, table[3:])
+    assert picture.name == "search.png"
+    assert opened(picture).width > 500
+    assert len(ended(outcome.err)) == 4
+    assert "\x1b" not in outcome.err
+
+    run = read_run(winner)
+    assert run.config.validation == 100
+    assert run.config.latent_dim == int(table[1].split()[0])
+    assert "validation_elbo" in run.results
+    assert not any(name.startswith("test") for name in (*run.results, *run.log[0])), "what is chosen never sees the test images"
+    best = min(ended(outcome.err), key=lambda words: float(words[3]) if int(words[1]) == run.config.latent_dim else 1e9)
+    assert best[-1] == winner.name
+    assert len(re.findall(r"on 200 test images, measured once: -ELBO \d", outcome.err)) == 1
+    assert len(list((tmp_path / "checkpoints").glob("own-*"))) == 4
+
+
+def test_the_line_again_trains_nothing_and_measures_nothing(search, tmp_path, monkeypatch):
+    line = ["--latent-dim", "2,3", "--by", "L_5", "--json"]
+    first = search(*line)
+    assert first.code == 0, first.err
+    monkeypatch.setattr("vaecli.studies.worker.train_in", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr("vaecli.studies.search.measure", lambda *arguments, **options: pytest.fail("the test images again"))
+    again = search(*line)
+    assert again.code == 0, again.err
+    assert json.loads(again.out) == json.loads(first.out)
+
+
+def test_runs_that_are_there_are_used_whatever_they_are_called(vaecli, search, small_mnist, monkeypatch):
+    named = vaecli("train", *FEW, "--latent-dim", "3", "--data-dir", small_mnist, "--name", "mine")
+    assert named.code == 0, named.err
+    assert "validation -ELBO" in named.err
+    before = (named.path / "model.safetensors").stat().st_mtime_ns
+    outcome = search("--latent-dim", "2,3", "--by", "L_3", "--json")
+    assert outcome.code == 0, outcome.err
+    paths = {trial["path"] for row in json.loads(outcome.out)["table"] for trial in row["trials"]}
+    assert "checkpoints/mine" in paths
+    assert (named.path / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_range_is_sampled_and_goes_on_to_more_trials(search):
+    line = ["--latent-dim", "2:6", "--lr", "1e-4:1e-2", "--json"]
+    first = json.loads(search(*line, "--trials", "3").out)
+    more = json.loads(search(*line, "--trials", "5").out)
+    settings = {tuple(row["settings"].values()) for row in more["table"]}
+    assert {tuple(row["settings"].values()) for row in first["table"]} <= settings
+    assert len(settings) > 3
+    assert sum(len(row["trials"]) for row in more["table"]) == 5
+    for latents, lr in settings:
+        assert 2 <= latents <= 6
+        assert 1e-4 <= lr <= 1e-2
+        assert float(f"{lr:.3g}") == lr
+    assert first["name"] == more["name"]
+
+
+def test_every_sample_is_trained_with_every_seed(search):
+    told = json.loads(search("--lr", "1e-4:1e-2", "--seed", "3,4", "--trials", "4", "--json").out)
+    assert [sorted(trial["seed"] for trial in row["trials"]) for row in told["table"]] == [[3, 4], [3, 4]]
+    assert all(row["standard_error"] is not None for row in told["table"])
+
+
+def test_pruning_stops_runs_that_fall_behind(vaecli, small_mnist):
+    line = ["search", "--lr", "1e-2,5e-3,3e-3,2e-3,1e-3,1e-6,1e-7", "--epochs", "3", "--validation", "100", "--prune", "--json"]
+    outcome = vaecli(*line, "--batch-size", "50", "--data-dir", small_mnist)
+    assert outcome.code == 0, outcome.err
+    table = json.loads(outcome.out)["table"]
+    pruned = {row["settings"]["lr"]: row["trials"][0] for row in table if row["trials"][0]["state"] == "pruned"}
+    assert pruned.keys() == {1e-6, 1e-7}
+    for trial in pruned.values():
+        with (Path(trial["path"]) / "loss.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == 1
+    assert [row["trials"][0]["state"] for row in table[-2:]] == ["pruned", "pruned"]
+
+
+def test_a_run_that_diverges_is_one_trial_that_failed(search):
+    outcome = search("--lr", "1e-3,1e5", "--json")
+    assert outcome.code == 0, outcome.err
+    states = {row["settings"]["lr"]: row["trials"][0] for row in json.loads(outcome.out)["table"]}
+    assert (states[1e-3]["state"], states[1e5]["state"]) == ("done", "failed")
+    assert "try a smaller learning rate" in states[1e5]["error"]
+
+
+def test_workers_share_the_trials(search, tmp_path):
+    outcome = search("--latent-dim", "2,3,4", "--seed", "0,1", "--workers", "2", "--json")
+    assert outcome.code == 0, outcome.err
+    trials = [trial for row in json.loads(outcome.out)["table"] for trial in row["trials"]]
+    assert len(trials) == len({trial["path"] for trial in trials}) == 6
+    for trial in trials:
+        _, made = read_config(Path(trial["path"]) / "config.json")
+        assert made.threads == threads_of(2)
+    assert not list(tmp_path.rglob(".worker-*"))
+
+
+def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
+    words = ["--latent-dim", "2,3,4", "--epochs", "30", "--validation", "100", "--batch-size", "20", "--data-dir", str(small_mnist)]
+    line = [sys.executable, "-m", "vaecli", "search", *words, "--json"]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    runs = tmp_path / "checkpoints"
+    until = time.monotonic() + 60
+    while len(list(runs.glob("*/loss.csv"))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    first.kill()
+    first.communicate()
+    (half,) = [folder for folder in runs.glob("own-*") if len((folder / "loss.csv").read_text().splitlines()) <= 30]
+    done = len((half / "loss.csv").read_text().splitlines()) - 1
+    assert 0 < done < 30
+    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    trials = [trial for row in json.loads(again.stdout)["table"] for trial in row["trials"]]
+    assert sorted(trial["state"] for trial in trials) == ["done"] * 3
+    assert max(trial["number"] for trial in trials) == 3, "one trial was lost, and done again at once"
+    whole = [*line, "--out", "whole"]
+    assert subprocess.run(whole, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    for folder in runs.glob("own-*"):
+        assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole" / folder.name / "model.safetensors").read_bytes()
+
+
+def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
+    words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
+    line = [sys.executable, "-m", "vaecli", "search", *words]
+    process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while len(list(tmp_path.glob("checkpoints/*/model.safetensors"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    last = err.splitlines()[-1]
+    assert last == "vaecli: interrupted: 0 of 2 trials are done; go on with the same line again"
+    assert "Traceback" not in err
+
+
+def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
+    outcome = search("--latent-dim", "2,3", "--seed", "0,1", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [["2", "0"], ["3", "0"], ["2", "1"], ["3", "1"]]
+    assert re.fullmatch(r"4 trials, about \d+ s with 1 worker here", lines[5])
+    sampled = search("--lr", "1e-4:1e-2", "--trials", "7", "--dry-run")
+    assert "sampled by TPE, logarithmic" in sampled.out
+    assert "7 trials" in sampled.out
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--latent-dim", "50:2"], 2, "--latent-dim 50:2: the range is upside down or empty"),
+        (["--latent-dim", "2,x"], 2, "--latent-dim 2,x: expected whole numbers, such as --latent-dim 2,3,5, or"),
+        (["--latent-dim", "2:3:4"], 2, "--latent-dim 2:3:4: expected whole numbers"),
+        (["--lr", "fast"], 2, "--lr fast: expected numbers"),
+        (["--objective", "elbo:iwae"], 2, "--objective elbo:iwae: found a range, expected a name"),
+        (["--objective", "elbo,iwea"], 2, "did you mean iwae"),
+        (["--hidden", "100:500"], 2, "--hidden 100:500: expected one value"),
+        (["--likelihood", "bernoulli,beta"], 2, "cannot be compared"),
+        (["--nonsense", "1,2"], 2, "No such option: --nonsense"),
+        ([], 2, "expected a list or a range, such as --latent-dim 2,3,5"),
+        (["--latent-dim", "2,3", "--trials", "5"], 2, "--trials 5 without a range"),
+        (["--latent-dim", "2,3", "--by", "best"], 2, "--by best: expected elbo, or L_k"),
+        (["--latent-dim", "2,3", "--storage", "mysql://me:sesame@host/db"], 2, "--storage: found no URL of a database"),
+        (["--latent-dim", "2,3", "--storage", "sesame"], 2, "--storage: found no URL of a database"),
+        (["--latent-dim", "2,3", "--storage", "postgresql://me:sesame@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
+        (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some to be left"),
+        (["--latent-dim", "2,3", "--prune"], 2, "--prune with --epochs 1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_mistakes_are_one_line(search, words, code, said):
+    outcome = search(*words, "-q")
+    line = one_line(outcome, code)
+    assert said in line
+    assert "sesame" not in line
+
+
+def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch):
+    monkeypatch.setattr("vaecli.studies.storage.find_spec", lambda name: None)
+    outcome = search("--latent-dim", "2,3", "--storage", "postgresql://me@127.0.0.1:9/db", "-q")
+    assert "pip install 'vaecli[postgresql]'" in one_line(outcome, 1)
+
+
+def test_another_search_of_the_same_name_is_refused(search):
+    assert search("--latent-dim", "2,3", "--name", "mine", "-q").code == 0
+    outcome = search("--latent-dim", "2,4", "--name", "mine", "-q")
+    assert "--name mine: the storage has a study of that name with other settings (latent_dim 2,3, not 2,4)" in one_line(outcome, 2)
+
+
+def test_the_help_loads_neither_torch_nor_optuna():
+    line = [sys.executable, "-X", "importtime", "-m", "vaecli", "search", "--help"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    loaded = {name.rsplit("|", 1)[-1].strip() for name in done.stderr.splitlines()}
+    assert "vaecli.studies.plan" in loaded
+    assert not loaded & {"torch", "optuna", "sqlalchemy", "numpy", "matplotlib"}

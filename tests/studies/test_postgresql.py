@@ -1,0 +1,209 @@
+"""A study in a real PostgreSQL: many workers, one killed, the server restarted, and the wrong ways in."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import one_line
+from vaecli.errors import VaecliError
+from vaecli.studies.plan import Plan
+from vaecli.studies.study import Study
+from vaecli.studies.trials import DONE, LOST, RUNNING
+
+PASSWORD = "open-sesame-%41"
+IN_A_URL = "open-sesame-%2541"
+HEARTBEAT, GRACE = 1, 4
+WORKER = f"""
+import sys
+from dataclasses import replace
+from vaecli.cli.app import main
+from vaecli.studies.plan import Plan
+made = Plan.of
+Plan.of = staticmethod(lambda *some, **named: replace(made(*some, **named), heartbeat={HEARTBEAT}, grace={GRACE}))
+sys.exit(main())
+"""
+
+
+def missing():
+    """Why there can be no server here."""
+    if not programs():
+        return "PostgreSQL's initdb and pg_ctl are not installed (Debian: apt-get install postgresql)"
+    if os.getuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        return "PostgreSQL does not run as root, and there is no user postgres"
+    return None
+
+
+def programs():
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
+
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+class Server:
+    def __init__(self, folder):
+        self.folder, self.user = folder, "postgres" if os.getuid() == 0 else None
+        if self.user:
+            shutil.chown(folder, self.user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        (folder / "password").write_text(PASSWORD)
+        self("initdb", "-U", "me", "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-locale", "-E", "UTF8")
+        (folder / "data/postgresql.conf").open("a").write(
+            f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\nfsync = off\n"
+        )
+        self("pg_ctl", "-w", "-l", f"{folder}/log", "start")
+
+    def __call__(self, program, *words):
+        line = [programs() / program, "-D", self.folder / "data", *words]
+        # a server that starts keeps its output open
+        subprocess.run(line, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def url(self, database="postgres", password=f":{IN_A_URL}", user="me"):
+        return f"postgresql://{user}{password}@127.0.0.1:{self.port}/{database}"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with tempfile.TemporaryDirectory(prefix="vaecli-postgresql-", ignore_cleanup_errors=True) as folder:
+        made = Server(Path(folder))
+        yield made
+        made("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def plan_of(server, tmp_path, name, settings=None):
+    settings = settings or {"latent_dim": [2, 3], "epochs": 1}
+    plan = Plan.of(settings, tmp_path, name=name, storage=server.url())
+    return replace(plan, heartbeat=HEARTBEAT, grace=GRACE)
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def test_three_workers_one_killed_and_the_server_restarted(server, tmp_path, small_mnist):
+    """Two share a folder, the third is as on another machine; none of their trials is lost, and none is done twice."""
+    words = ["search", "--latent-dim", "2,3,4,5", "--seed", "0,1,2", "--epochs", "40", "--validation", "100", "--batch-size", "10"]
+    line = [sys.executable, "-c", WORKER, *words, "--data-dir", str(small_mnist), "--name", "many", "--storage", server.url()]
+    folders = [tmp_path / "here", tmp_path / "here", tmp_path / "there"]
+    workers = [
+        subprocess.Popen([*line, "--out", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for folder in folders
+    ]
+    settings = {"latent_dim": [2, 3, 4, 5], "seed": [0, 1, 2], "epochs": 40, "validation": 100, "batch_size": 10}
+    plan = Plan.of(settings, tmp_path / "watch", name="many", storage=server.url(), data_dir=small_mnist)
+    watch = Study(plan)
+
+    def running(worker):
+        return [trial for trial in watch.trials() if trial.state == RUNNING and f"-{worker.pid}-" in trial.worker]
+
+    until(lambda: any(trial.over for trial in watch.trials()) and running(workers[2]))
+    (taken,) = running(workers[2])
+    workers[2].kill()
+    assert all(f"{PASSWORD}" not in Path(f"/proc/{each.pid}/cmdline").read_text() for each in workers[:2])
+    assert all(f"{IN_A_URL}" not in Path(f"/proc/{each.pid}/cmdline").read_text() for each in workers[:2])
+    server("pg_ctl", "-w", "-m", "fast", "restart")
+    said = [worker.communicate(timeout=120) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, -signal.SIGKILL], said
+    trials = watch.trials()
+    points = {(trial.settings["latent_dim"], trial.seed) for trial in trials}
+    assert len(points) == 12
+    done = [trial for trial in trials if trial.state == DONE]
+    assert Counter((trial.settings["latent_dim"], trial.seed) for trial in done) == Counter(points)
+    assert {trial.number for trial in trials if trial.state == LOST} == {taken.number}
+    (again,) = [trial for trial in done if (trial.group, trial.seed) == (taken.group, taken.seed)]
+    assert not again.path.startswith(str(folders[2])), "it was done on the other machine"
+    assert said[0][0].splitlines()[:6] == said[1][0].splitlines()[:6], "both end with the same table"
+    watch.close()
+    kept = "".join(out + err for out, err in said).encode() + b"".join(
+        file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    )
+    dump = subprocess.run(
+        [programs() / "pg_dump", server.url()], capture_output=True, check=True, env=os.environ | {"PGPASSWORD": PASSWORD}
+    ).stdout
+    assert b"latent_dim" in dump
+    for secret in (PASSWORD, IN_A_URL):
+        assert secret.encode() not in kept + dump
+
+
+def test_a_worker_that_only_seemed_dead_gives_way(server, tmp_path):
+    """Its trial was given to another; it neither goes on nor overwrites how that ends."""
+    plan = plan_of(server, tmp_path, "seemed-dead")
+    slow, quick = Study(plan), Study(replace(plan, out=tmp_path / "other"))
+    taken = slow.take()
+    assert slow.is_ours(taken)
+    time.sleep(GRACE + 1.5)  # it shows no sign of life
+    given = quick.take()
+    assert given.point == taken.point
+    assert not slow.is_ours(taken)
+    quick.end(given, DONE, -100.0)
+    slow.end(taken, DONE, -50.0)
+    assert [(trial.state, trial.value) for trial in quick.trials()] == [(LOST, None), (DONE, -100.0)]
+
+
+def test_trials_are_taken_once_whoever_asks(server, tmp_path):
+    plan = plan_of(server, tmp_path, "once", {"latent_dim": list(range(2, 12)), "seed": [0, 1], "epochs": 1})
+    script = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+from vaecli.studies.plan import Plan
+from vaecli.studies.study import Study
+plan = Plan.of({{"latent_dim": list(range(2, 12)), "seed": [0, 1], "epochs": 1}}, Path(sys.argv[1]), name="once",
+               storage={plan.storage!r})
+study = Study(plan)
+while (taken := study.take()) is not None:
+    print(taken.point)
+    study.end(taken, "done", -1.0)
+"""
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / str(number))], stdout=subprocess.PIPE, text=True)
+        for number in range(3)
+    ]
+    points = [line for worker in workers for line in worker.communicate(timeout=60)[0].splitlines()]
+    assert len(points) == len(set(points)) == 20
+    assert {trial.state for trial in Study(plan).trials()} == {DONE}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ({"password": ":wrong"}, "refused the user or the password; give the password in PGPASSWORD or ~/.pgpass"),
+        ({"password": ""}, "refused the user or the password"),
+        ({"user": "nobody"}, "refused the user or the password"),
+        ({"database": "nowhere"}, "the server has no such database; make it with createdb"),
+    ],
+)
+def test_the_wrong_ways_in_are_one_line(server, vaecli, monkeypatch, url, said):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", "/nowhere")
+    outcome = vaecli("search", "--latent-dim", "2,3", "--storage", server.url(**url), "-q")
+    line = one_line(outcome, 1)
+    assert said in line
+    assert not any(secret in line for secret in (PASSWORD, IN_A_URL, "wrong@", ":wrong"))
+
+
+def test_the_password_may_come_from_the_environment(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    plan = replace(plan_of(server, tmp_path, "environment"), storage=server.url(password=""))
+    Study(plan).close()
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    with pytest.raises(VaecliError, match="refused the user or the password"):
+        Study(plan)

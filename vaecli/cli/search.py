@@ -1,0 +1,114 @@
+"""``vaecli search``."""
+
+import signal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaecli.cli import console
+from vaecli.cli.options import OUTPUT, AsJson, DataDir, Device, Quiet, example, no_stdout, without_effect
+from vaecli.cli.search_settings import as_searched
+from vaecli.cli.search_table import bound_of, heading, line, table, tested
+from vaecli.cli.secrets import forget_password
+from vaecli.cli.settings import settings_as_options
+from vaecli.cli.signals import Interruption
+from vaecli.errors import Interrupted
+from vaecli.runs.find import RUNS
+from vaecli.studies.plan import TRIALS, Plan
+
+if TYPE_CHECKING:
+    from vaecli.studies.search import Found
+
+HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
+SEARCH = "Search"
+
+
+@partial(settings_as_options, parameter=as_searched)
+def search(
+    context: typer.Context,
+    settings: dict[str, Any],
+    by: Annotated[
+        str, typer.Option(metavar="elbo|L_k", help="Bound on the validation images to choose by.", rich_help_panel=SEARCH)
+    ] = "elbo",
+    trials: Annotated[
+        int | None,
+        typer.Option(help=rf"Runs, where there is a range. [dim]\[default: {TRIALS} for each seed][/dim]", show_default=False,
+                     rich_help_panel=SEARCH),
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Stop a run whose bound after an epoch is below the others' median.", rich_help_panel=SEARCH),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes here; they share the cores.", rich_help_panel=SEARCH)] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", show_default=False, rich_help_panel=SEARCH,
+            help="postgresql://USER@HOST/DATABASE, for workers on many machines; a SQLite file if not given. A password goes into "
+            "PGPASSWORD or ~/.pgpass.",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    name: Annotated[
+        str | None,
+        typer.Option(help="The search's name; made from the settings if not given.", show_default=False, rich_help_panel=OUTPUT),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=no_stdout)] = RUNS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: list the trials and estimate their time.", rich_help_panel=OUTPUT)
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Train a run for each of many settings, and choose the best by images that were held out of training."""
+    console.set_quiet(quiet)
+    forget_password(storage)
+    plan = Plan.of(
+        settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
+    )  # fmt: skip
+    if dry_run:
+        without_effect(context, "with --dry-run", "storage", "prune")
+        from vaecli.cli.search_plan import print_plan
+
+        print_plan(plan, workers, as_json)
+        return
+
+    found = _carried_out(plan, workers)
+    from vaecli.plotting.search import save_search
+
+    picture = plan.folder / "search.png"
+    save_search(picture, found)
+    if as_json:
+        console.result_json(
+            "search", [(trial.name, Path(trial.path)) for trial in found.trials if trial.path], [picture], **found.to_json()
+        )
+        return
+    console.table(table(found))
+    console.note(tested(found))
+    console.files_written([picture, found.path])
+
+
+def _carried_out(plan: Plan, workers: int) -> "Found":
+    from vaecli.studies.search import carry_out
+    from vaecli.studies.worker import Listener
+
+    console.note(f"Searching {', '.join(plan.space.varied)}: {plan.total:,} trials, by {bound_of(plan)}; kept in {plan.folder}")
+    console.note(heading(plan))
+    done = 0.0
+    with Interruption() as interruption, console.bar("trials", plan.total) as bar:
+
+        def progress(share: float, total: int, what: str) -> None:
+            nonlocal done
+            done = share
+            bar(share, what, total)
+
+        try:
+            return carry_out(
+                plan, workers, Listener(console.note, lambda trial: console.note(line(plan, trial)), progress, interruption.held)
+            )
+        except KeyboardInterrupt:
+            said = f"interrupted: {int(done)} of {plan.total} trials are done; go on with the same line again"
+            raise Interrupted(said, interruption.signal or signal.SIGINT) from None

@@ -1,0 +1,66 @@
+"""The options of ``vaecli search`` that are settings: each takes a value, a list or a range."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import Field
+from typing import Annotated, Any, get_args
+
+import typer
+
+from vaecli.cli.settings import as_parameter
+from vaecli.command_line import flag
+from vaecli.config import kind_of
+from vaecli.errors import UsageError
+from vaecli.studies.space import VALIDATION, Range
+
+_NOUNS = {int: ("whole numbers", "2,3,5", "2:50"), float: ("numbers", "1e-4,1e-3", "1e-4:1e-2")}
+
+
+def as_searched(each: "Field[Any]") -> inspect.Parameter:
+    """The option of a setting, which takes a value, values with commas between them, or LOW:HIGH."""
+    plain = as_parameter(each)
+    option = get_args(plain.annotation)[1]
+    kind = kind_of(each)
+    metavar = {int: "N|N,N,...|LOW:HIGH", float: "X|X,X,...|LOW:HIGH", str: "NAME|NAME,NAME,..."}.get(kind, option.metavar)
+    text = option.help if each.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
+    made = typer.Option(
+        flag(each.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
+        parser=_parser(each.name, kind), autocompletion=option.autocompletion,
+    )  # fmt: skip
+    return plain.replace(annotation=Annotated[Any, made])
+
+
+def _parser(name: str, kind: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        if kind is tuple:
+            return _one_list(name, text)
+        if kind is str:
+            if ":" in text:
+                raise UsageError(f"{flag(name)} {text}: found a range, expected a name, or names with commas between them")
+            return _one_or_many(text.split(","))
+        nouns, some, span = _NOUNS[kind]
+        try:
+            if ":" in text:
+                low, high = map(kind, text.split(":"))
+                return Range(low, high)
+            return _one_or_many([kind(part) for part in text.split(",")])
+        except ValueError:
+            raise UsageError(
+                f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}, or a range, such as {flag(name)} {span}"
+            ) from None
+
+    return parse
+
+
+def _one_or_many(values: list[Any]) -> Any:
+    return values if len(values) > 1 else values[0]
+
+
+def _one_list(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{flag(name)} {text}: expected one value, whole numbers with commas between them, such as {flag(name)} 200,200: "
+            "this setting has neither lists nor ranges"
+        ) from None

@@ -1,0 +1,94 @@
+"""What ``vaecli search`` says of its trials: a line for each as it ends, and a table of the settings at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from vaecli.errors import shown
+from vaecli.studies.trials import DONE, FAILED, PRUNED
+
+if TYPE_CHECKING:
+    from vaecli.studies.plan import Plan
+    from vaecli.studies.search import Found
+    from vaecli.studies.trials import Row, Trial
+
+_WIDE = 12
+
+
+def heading(plan: Plan) -> str:
+    """The line above those of `line`."""
+    return _aligned(["trial", *_names(plan), bound_of(plan), "seconds", "run"])
+
+
+def line(plan: Plan, trial: Trial) -> str:
+    """A trial that ended, aligned below `heading`."""
+    values = [shown(_value_of(trial, name)) for name in plan.space.varied]
+    bound = {DONE: _number(trial.value), PRUNED: f"{_number(trial.value)} pruned", FAILED: "failed"}[trial.state]
+    seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
+    return _aligned([str(trial.number), *values, bound, seconds, trial.error or trial.name])
+
+
+def table(found: Found) -> Table:
+    """The settings, the best first: the mean of their bounds over seeds, with its standard error."""
+    plan = found.plan
+    names = [name for name in plan.space.varied if name != "seed"]
+    seeds = len(plan.space.seeds)
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        made.add_column(name.replace("_", " "))
+    for head in (bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"):
+        made.add_column(head, justify="right", no_wrap=True)
+    made.add_column("best run" if seeds > 1 else "run")
+    for row in found.rows:
+        spent = [trial.seconds for trial in row.trials if trial.seconds is not None]
+        made.add_row(
+            *(shown(row.settings[name]) for name in names),
+            _mean(row),
+            *([f"{len(row.values)} of {len(row.trials)}" if not row.complete else str(len(row.values))] if seeds > 1 else []),
+            f"{sum(spent):.1f}",
+            row.trials[0].name,
+        )
+    return made
+
+
+def bound_of(plan: Plan) -> str:
+    """What trials are compared by, as a heading; smaller is better."""
+    return f"validation -{plan.by.replace('elbo', 'ELBO')}"
+
+
+def tested(found: Found) -> str:
+    """The winner on the test images."""
+    name = found.best.name
+    if found.test is None:
+        return (
+            f"{name}: its run is on {found.best.host}, in {found.best.path}; type the line there to measure it on the test images"
+        )
+    bounds = {name.replace("elbo", "ELBO"): value for name, value in found.test.items() if isinstance(value, dict)}
+    said = ", ".join(f"-{name} {-value['mean']:.2f} ±{value['standard_error'] or 0:.2f}" for name, value in bounds.items())
+    return f"{name} on {found.test['images']:,} test images, measured once: {said} nats"
+
+
+def _names(plan: Plan) -> list[str]:
+    return [name.replace("_", " ") for name in plan.space.varied]
+
+
+def _value_of(trial: Trial, name: str) -> Any:
+    return trial.seed if name == "seed" else trial.settings[name]
+
+
+def _mean(row: Row) -> str:
+    if row.value is None:
+        return row.trials[0].state
+    error = row.standard_error
+    return f"{-row.value:.2f}" + ("" if error is None else f" ±{error:.2f}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{-value:.2f}"
+
+
+def _aligned(cells: list[str]) -> str:
+    *first, last = cells
+    return "  ".join([*(cell.rjust(_WIDE) if at else cell.rjust(5) for at, cell in enumerate(first)), last])

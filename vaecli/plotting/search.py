@@ -1,0 +1,101 @@
+"""What a search found, as a plot: the bound against each setting that varied."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from vaecli.errors import shown
+from vaecli.plotting.formats import save_figure
+from vaecli.studies.search import Found
+from vaecli.studies.space import spans_decades
+from vaecli.studies.trials import DONE, PRUNED, Row
+
+_DPI = 110
+_COLUMNS = 3
+_RUN, _MEAN, _BEST, _PRUNED = "#56B4E9", "#0072B2", "#D55E00", "#999999"
+"""Of Okabe & Ito's palette, which people who are colour-blind tell apart; shapes differ too."""
+
+
+def save_search(path: Path, found: Found) -> None:
+    """The bound on the validation images against each setting that varied; lower is better.
+
+    Every run is a point; the mean over seeds has its standard error. Axes are logarithmic where values span decades.
+
+    Args:
+        path: a file that ends in .png, .pdf or .svg.
+        found: by a search.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    names = [name for name in found.plan.space.varied if name != "seed"] or ["seed"]
+    columns = min(_COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(max(6.5, 4.6 * columns), 4.2 * rows), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    every = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    for axes, name in zip(every, names, strict=False):
+        _draw(axes, name, found)
+    for axes in every[len(names) :]:
+        axes.set_visible(False)
+    for row in range(rows):
+        every[row * columns].set_ylabel(f"validation -{found.plan.by.replace('elbo', 'ELBO')} (nats per image)")
+    handles, labels = every[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    save_figure(path, figure, _DPI)
+
+
+def _draw(axes: Axes, name: str, found: Found) -> None:
+    values = [_value_of(row, name, seed) for row in found.rows for seed in (trial.seed for trial in row.trials)]
+    numeric = all(isinstance(value, int | float) for value in values)
+    at = {shown(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}
+
+    def x(row: Row, seed: int) -> float:
+        return at[shown(_value_of(row, name, seed))]
+
+    done: dict[str, Any] = {"s": 30, "marker": "o", "color": _RUN, "label": "a run"}
+    pruned: dict[str, Any] = {"s": 30, "marker": "x", "color": _PRUNED, "label": "a run that was pruned"}
+    for state, style in ((DONE, done), (PRUNED, pruned)):
+        points = [(x(row, trial.seed), -trial.value) for row in found.rows for trial in row.trials
+                  if trial.value is not None and trial.state == state]  # fmt: skip
+        if points:
+            axes.scatter(*zip(*points, strict=True), zorder=2, **style)
+    several = [row for row in found.rows if row.standard_error is not None and name != "seed"]
+    if several:
+        places = [x(row, row.trials[0].seed) for row in several]
+        means = [-row.value for row in several if row.value is not None]
+        errors = [row.standard_error or 0.0 for row in several]
+        axes.errorbar(places, means, yerr=errors, fmt="D", markersize=5, capsize=4, color=_MEAN, zorder=3,
+                      label="mean over seeds, ± standard error")  # fmt: skip
+        if len([one for one in found.plan.space.varied if one != "seed"]) == 1 and numeric:
+            ordered = sorted(zip(places, means, strict=True))
+            axes.plot(*zip(*ordered, strict=True), color=_MEAN, linewidth=1, zorder=1)
+    best = found.best
+    if best.value is not None:
+        axes.scatter([x(found.rows[0], best.seed)], [-best.value], marker="*", s=170, color=_BEST, edgecolors="black",
+                     linewidths=0.6, zorder=4, label="the winner")  # fmt: skip
+    _scale(axes, at, numeric)
+    axes.set_xlabel(name.replace("_", " "))
+    axes.grid(alpha=0.3)
+
+
+def _scale(axes: Axes, at: dict[str, float], numeric: bool) -> None:
+    """A logarithmic axis where the values span decades; ticks at the values where they are few or no numbers."""
+    few = len(at) <= 12
+    if numeric and spans_decades(at.values()):
+        axes.set_xscale("log")
+        if few:
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        elif max(at.values()) < 1e4 and min(at.values()) >= 1e-2:
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+    if few or not numeric:
+        axes.set_xticks(list(at.values()), list(at), parse_math=False)
+        axes.minorticks_off()
+
+
+def _value_of(row: Row, name: str, seed: int) -> Any:
+    return seed if name == "seed" else row.settings[name]

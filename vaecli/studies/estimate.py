@@ -1,0 +1,97 @@
+"""About how long a study takes, from a few steps of some of its settings on this machine."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.data.load import load_images
+from vaecli.device import resolve_device, resolve_precision
+from vaecli.evaluation.importance import evaluate, importance_bound
+from vaecli.model import build
+from vaecli.studies.plan import Plan, particles_of
+from vaecli.studies.processes import threads_of
+from vaecli.training.loop import make_optimizer
+from vaecli.training.step import make_step
+
+STEPS = 8
+"""Steps that are timed, after two that are not."""
+
+MOST = 30
+"""Settings that are timed; the others are taken to last as long as these on average."""
+
+_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "init", "init_bias")
+"""Settings that change how long a step takes little or not at all."""
+
+
+def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = lambda share: None) -> list[float]:
+    """About how many seconds each of some trials trains: one for each combination of a study without ranges, else for each corner.
+
+    Args:
+        plan: what is searched.
+        workers: processes that share the cores.
+        on_part: called with the share of the timing that is done.
+    """
+    configs = [plan.space.config(values, plan.space.seeds[0]) for values in plan.space.corners()]
+    costs: dict[str, float] = {}
+    distinct = {_cost_key(config): config for config in configs}
+    chosen = list(distinct.items())[:: max(1, -(-len(distinct) // MOST))]
+    images = load_images(configs[0].dataset, "train", plan.data_dir)
+    with _threads(threads_of(workers)):
+        for index, (key, config) in enumerate(chosen):
+            costs[key] = _seconds_an_image(config, images, plan.device)
+            on_part((index + 1) / len(chosen))
+        scores = _seconds_of_score(configs[0], images, plan)
+    average = sum(costs.values()) / len(costs)
+    made = []
+    for config in configs:
+        trained = min(config.limit or len(images), max(1, len(images) - (config.validation or 0)))
+        made.append(costs.get(_cost_key(config), average) * trained * config.epochs + scores[0] * config.epochs + scores[1])
+    return made
+
+
+def _cost_key(config: Config) -> str:
+    return repr({name: value for name, value in config.to_json().items() if name not in _FREE})
+
+
+def _seconds_an_image(config: Config, images: Images, device: str) -> float:
+    place = resolve_device(device)
+    config = replace(config, precision=resolve_precision(config.precision, place))
+    some = images[: config.batch_size].to(place)
+    model = build(config, some).to(place)
+    step = make_step(model, make_optimizer(model, config), some, config)
+    noise, index = torch.Generator(place), torch.arange(len(some), device=place)
+    start = 0.0
+    for number in range(STEPS + 2):
+        if number == 2:
+            start = time.perf_counter()
+        float(step(index, noise).sum())
+    return (time.perf_counter() - start) / STEPS / len(some)
+
+
+def _seconds_of_score(config: Config, images: Images, plan: Plan) -> tuple[float, float]:
+    """How long the bound after an epoch takes, and the one to choose by after the last."""
+    place, particles = resolve_device(plan.device), particles_of(plan.by)
+    some, held_out = images[:500].to(place), config.validation or 0
+    model = build(config, some).to(place)
+    start = time.perf_counter()
+    evaluate(model, some)
+    middle = time.perf_counter()
+    if particles:
+        importance_bound(model, some[:100], particles)
+    end = time.perf_counter()
+    return (middle - start) / len(some) * held_out, (end - middle) / min(100, len(some)) * held_out
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

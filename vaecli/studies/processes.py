@@ -1,0 +1,180 @@
+"""Several workers on this machine, each a process of its own."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from vaecli.errors import VaecliError
+from vaecli.studies.plan import Plan
+from vaecli.studies.study import Study
+from vaecli.studies.worker import POLL, Listener, Seen, Worker
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_OFTEN = 0.2
+"""Seconds between two messages of a worker about how far it is."""
+
+_LAST_WORDS = 20
+"""Seconds that workers have to give their trials back."""
+
+
+def threads_of(workers: int) -> int:
+    """The threads of each worker: the cores that this process may use, shared out."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, (int(given) if given.isdigit() else cores) // workers)
+
+
+def work_together(study: Study, workers: int, listen: Listener) -> None:
+    """Trains the trials of a study in several processes, until all are over.
+
+    Raises:
+        VaecliError: that of a worker, once all have ended.
+    """
+    seen = Seen(study.plan, listen)
+    seen.update(study)
+    if seen.over >= seen.total:
+        return
+    team = _Team(study.plan, min(workers, seen.total), seen)
+    try:
+        while team.processes and team.failed is None:
+            team.hear()
+            seen.update(study)
+    finally:
+        team.end()
+    seen.update(study)
+    if team.failed:
+        raise team.failed
+    if seen.over < seen.total:
+        raise VaecliError("all workers ended before all trials did; type the line again to go on")
+
+
+class _Team:
+    """Workers that were started, and what they say.
+
+    Attributes:
+        processes: those that have not ended, each with what it speaks through.
+        failed: the first error of a worker.
+    """
+
+    def __init__(self, plan: Plan, workers: int, seen: Seen) -> None:
+        self.seen = seen
+        self.failed: VaecliError | None = None
+        self.processes: dict[Connection[Any, Any], SpawnProcess] = {}
+        self._shares: dict[Connection[Any, Any], float] = {}
+        context = multiprocessing.get_context("spawn")
+        with _environment(threads_of(workers)):
+            for _ in range(workers):
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(plan, threads_of(workers), theirs), daemon=True)
+                process.start()
+                theirs.close()
+                self.processes[ours] = process
+
+    def hear(self) -> None:
+        """Listens for POLL seconds."""
+        until = time.monotonic() + POLL
+        while self.processes and self.failed is None and (left := until - time.monotonic()) > 0:
+            ready = wait(list(self.processes), left)
+            for channel in [each for each in self.processes if each in ready]:
+                try:
+                    self._heard(channel, *channel.recv())
+                except EOFError:
+                    self._ended(channel)
+
+    def _heard(self, channel: "Connection[Any, Any]", kind: str, said: Any, share: float = 0.0) -> None:
+        match kind:
+            case "progress":
+                self._shares[channel] = share
+                self.seen.say(said, sum(self._shares.values()))
+            case "note":
+                self.seen.listen.note(said)
+            case _:
+                self.failed = self.failed or said
+
+    def _ended(self, channel: "Connection[Any, Any]") -> None:
+        process = self.processes.pop(channel)
+        self._shares.pop(channel, None)
+        process.join()
+        if process.exitcode and self.failed is None:
+            how = f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit code {process.exitcode}"
+            self.seen.listen.note(f"A worker ended with {how}; another takes its trial")
+
+    def end(self) -> None:
+        """Ends those that have not, and gives them time to give their trials back."""
+        for process in self.processes.values():
+            process.terminate()
+        until = time.monotonic() + _LAST_WORDS
+        for process in self.processes.values():
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Processes that are started within it compute with so many threads."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _work(plan: Plan, threads: int, channel: Connection) -> None:
+    """In the process of a worker."""
+    import torch  # noqa: PLC0415 - after the environment is set
+
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all; the first process ends the others
+    signal.signal(signal.SIGTERM, _interrupt)
+    _end_with_parent()
+
+    said = 0.0
+
+    def note(text: str) -> None:
+        channel.send(("note", text))
+
+    def progress(done: float, total: int, what: str) -> None:
+        nonlocal said
+        if time.monotonic() - said > _OFTEN:
+            said = time.monotonic()
+            channel.send(("progress", what, done - worker.seen.over))
+
+    try:
+        study = Study(plan, note)
+        worker = Worker(study, Listener(note=note, progress=progress))
+        worker.work()
+        study.close()
+    except VaecliError as error:
+        channel.send(("failed", error))
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGTERM)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """Has this process end as by SIGTERM when its parent is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -1,0 +1,148 @@
+"""A search from its first trial to its winner."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vaecli.device import resolve_device
+from vaecli.errors import UsageError, VaecliError
+from vaecli.evaluation.measure import measure
+from vaecli.runs.find import RUNS
+from vaecli.runs.run import Run, read_run
+from vaecli.studies.plan import Plan, particles_of
+from vaecli.studies.processes import work_together
+from vaecli.studies.study import Study
+from vaecli.studies.trials import DONE, Row, Trial, ranked
+from vaecli.studies.worker import Listener, Worker
+
+MAX_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        plan: what was searched.
+        rows: the settings, the best first.
+        best: the winner: of the best settings, the seed whose bound on the validation images is highest.
+        test: bounds of the winner on the test images, in nats: ``elbo`` and what it was chosen by, each with its standard error
+            over images; None where the winner's folder is on another machine.
+        storage: where the study is kept, without a password.
+    """
+
+    plan: Plan
+    rows: list[Row]
+    best: Trial
+    test: dict[str, Any] | None
+    storage: str
+
+    @property
+    def path(self) -> Path:
+        """The winner's folder."""
+        return Path(self.best.path or "")
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return sorted((trial for row in self.rows for trial in row.trials), key=lambda trial: trial.number)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; docs/json.md lists them."""
+        return {
+            "name": self.plan.name,
+            "storage": self.storage,
+            "by": self.plan.by,
+            "validation": self.plan.space.fixed["validation"],
+            "best": {"settings": self.rows[0].settings, "seed": self.best.seed, "path": self.best.path, "value": self.best.value},
+            "test": self.test,
+            "table": [row.to_json() for row in self.rows],
+        }
+
+    def load(self) -> Run:
+        """The winner.
+
+        Raises:
+            CheckpointError: it is not on this machine.
+        """
+        return read_run(self.path)
+
+
+def search(
+    settings: Mapping[str, Any], out: str | Path = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
+    prune: bool = False, storage: str | None = None, workers: int = 1, data_dir: str | Path | None = None, device: str = "auto",
+) -> Found:  # fmt: skip
+    """Trains a run for each of many settings, and chooses the best by images that were held out of training.
+
+    The same call goes on where it was stopped, and shares the trials with others that were made elsewhere with the same storage.
+
+    Args:
+        settings: by setting of `vaecli.Config`, a value, a list of values, or a ``vaecli.Range`` to sample from.
+            10,000 training images are held out where ``validation`` is not among them.
+        out: the folder that runs are kept in; one with the same settings is used, not trained again.
+        name: the study's; made from the settings if not given.
+        by: the bound to choose by: ``elbo``, or ``L_k`` such as ``L_50``.
+        trials: how many runs, where there is a range; lists are searched whole.
+        prune: stop runs whose bound after an epoch is below the median of the others'.
+        storage: a URL such as ``postgresql://user@host/database``; a SQLite file in the study's folder if not given.
+        workers: processes that train at once, which share this machine's cores.
+        data_dir: a folder of IDX files to read instead of the data set's own.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        VaecliError: settings, data, files or the storage are at fault, or no run could be trained.
+
+    Example:
+        >>> few = {"latent_dim": [2, 3], "epochs": 1, "limit": 400, "validation": 100}
+        >>> found = vaecli.search(few, "checkpoints")
+        >>> [row.settings["latent_dim"] for row in found.rows], found.load().config.validation
+        ([3, 2], 100)
+    """
+    plan = Plan.of(
+        settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
+    )  # fmt: skip
+    return carry_out(plan, workers)
+
+
+def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> Found:
+    """What `search` gives, for a plan and with callbacks."""
+    if not 1 <= workers <= MAX_WORKERS:
+        raise UsageError(f"{{workers}}: expected a whole number from 1 to {MAX_WORKERS}", workers=workers)
+    listen = listen or Listener()
+    resolve_device(plan.device)
+    study = Study(plan, listen.note)
+    try:
+        if workers == 1:
+            Worker(study, listen).work()
+        else:
+            work_together(study, workers, listen)
+        rows = ranked([_found_here(trial, plan) for trial in study.trials()])
+        best = rows[0].trials[0]
+        if best.state != DONE:
+            raise VaecliError(f"no run could be trained to its end: {best.error or 'all were pruned'}")
+        return Found(plan, rows, best, _tested(study, best, listen), study.storage.address.url)
+    finally:
+        study.close()
+
+
+def _found_here(trial: Trial, plan: Plan) -> Trial:
+    """The trial with the path of its run as it is seen from this process."""
+    here = plan.out / Path(trial.path or "nowhere").name
+    return replace(trial, path=str(here)) if here.is_dir() else trial
+
+
+def _tested(study: Study, best: Trial, listen: Listener) -> dict[str, Any] | None:
+    """The winner's bounds on the test images, which are measured once for each winner of a study."""
+    plan, folder = study.plan, Path(best.path or "")
+    there = folder.is_dir()
+
+    def measured() -> dict[str, Any]:
+        listen.progress(plan.total, plan.total, f"{folder.name} on the test images")
+        run, particles, place = read_run(folder), particles_of(plan.by), resolve_device(plan.device)
+        found = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
+        bounds = {"elbo": found.elbo} | {f"L_{k}": bound for k, bound in found.bounds.items()}
+        numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
+        return {"images": found.images, **numbers}
+
+    return study.once(f"test {best.number}", measured if there else None)
