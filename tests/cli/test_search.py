@@ -188,7 +188,7 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
     ("words", "code", "said"),
     [
         (["--latent-dim", "50:2"], 2, "--latent-dim 50:2: the range is upside down or empty"),
-        (["--latent-dim", "2,x"], 2, "--latent-dim 2,x: expected whole numbers, such as --latent-dim 2,3,5, or"),
+        (["--latent-dim", "2,x"], 2, "--latent-dim 2,x: expected whole numbers, such as"),
         (["--latent-dim", "2:3:4"], 2, "--latent-dim 2:3:4: expected whole numbers"),
         (["--lr", "fast"], 2, "--lr fast: expected numbers"),
         (["--objective", "elbo:iwae"], 2, "--objective elbo:iwae: found a range, expected a name"),
@@ -202,7 +202,7 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
         (["--latent-dim", "2,3", "--storage", "mysql://me:sesame@host/db"], 2, "--storage: found no URL of a database"),
         (["--latent-dim", "2,3", "--storage", "sesame"], 2, "--storage: found no URL of a database"),
         (["--latent-dim", "2,3", "--storage", "postgresql://me:sesame@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
-        (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some to be left"),
+        (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some left"),
         (["--latent-dim", "2,3", "--prune"], 2, "--prune with --epochs 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -141,7 +141,7 @@ def _training_images(source: Source, config: Config) -> Images:
     if config.validation is not None:
         if config.validation >= len(images):
             raise UsageError(
-                f"{{validation}}: found {len(images):,} training images, expected some to be left to train on, such as with "
+                f"{{validation}}: found {len(images):,} training images, expected some left to train on, such as with "
                 f"{{validation={max(1, len(images) // 6)}}}", validation=config.validation,
             )  # fmt: skip
         images = images[: len(images) - config.validation]

@@ -153,10 +153,9 @@ def _work(plan: Plan, threads: int, channel: Connection) -> None:
             channel.send(("progress", what, done - worker.seen.over))
 
     try:
-        study = Study(plan, note)
-        worker = Worker(study, Listener(note=note, progress=progress))
-        worker.work()
-        study.close()
+        with Study(plan, note) as study:
+            worker = Worker(study, Listener(note=note, progress=progress))
+            worker.work()
     except VaecliError as error:
         channel.send(("failed", error))
     except KeyboardInterrupt:

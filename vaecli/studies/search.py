@@ -111,8 +111,7 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> F
         raise UsageError(f"{{workers}}: expected a whole number from 1 to {MAX_WORKERS}", workers=workers)
     listen = listen or Listener()
     resolve_device(plan.device)
-    study = Study(plan, listen.note)
-    try:
+    with Study(plan, listen.note) as study:
         if workers == 1:
             Worker(study, listen).work()
         else:
@@ -122,8 +121,6 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> F
         if best.state != DONE:
             raise VaecliError(f"no run could be trained to its end: {best.error or 'all were pruned'}")
         return Found(plan, rows, best, _tested(study, best, listen), study.storage.address.url)
-    finally:
-        study.close()
 
 
 def _found_here(trial: Trial, plan: Plan) -> Trial:

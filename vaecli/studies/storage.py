@@ -101,9 +101,13 @@ class Storage:
         options = _engine_options(address)
         try:
             self._engine = create_engine(address.url, **options)
+        except Exception as error:
+            raise _explained(error, address) from None
+        try:
             with self.lock("vaecli", "tables"), quiet():  # two that make the tables at once would be in each other's way
                 self.rdb = RDBStorage(address.url, options, heartbeat_interval=heartbeat, grace_period=grace)
         except Exception as error:
+            self._engine.dispose()
             raise _explained(error, address) from None
 
     @contextmanager
@@ -118,6 +122,10 @@ class Storage:
         with self._engine.connect() as connection, connection.begin():
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
             yield
+
+    def missed(self) -> None:
+        """Notes that it did not answer just now."""
+        self._trouble = time.monotonic()
 
     def in_trouble(self, seconds: float) -> bool:
         """Whether it did not answer within the last `seconds`."""
@@ -140,7 +148,7 @@ class Storage:
                     raise _explained(error, self.address) from None
                 if not self.in_trouble(PATIENCE):
                     self.note(f"{self.address.url} does not answer; trying again for {PATIENCE // 60} minutes")
-                self._trouble = time.monotonic()
+                self.missed()
                 time.sleep(_PAUSE)
 
     def close(self) -> None:

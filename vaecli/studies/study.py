@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 from filelock import lock_descriptor
@@ -29,6 +29,9 @@ _ABOUT, _IDENTITY, _ENDED, _ERROR = "vaecli", "vaecli", "ended", "error"
 
 _SIGN = ".worker-"
 """What the files begin with that workers lock as long as they live."""
+
+_LAST_BEAT = 2
+"""Seconds that the last sign of life of a trial is waited for."""
 
 _STATES = {TrialState.RUNNING: RUNNING, TrialState.COMPLETE: DONE, TrialState.PRUNED: PRUNED, TrialState.FAIL: LOST}
 
@@ -67,7 +70,11 @@ class Study:
         self.storage = Storage(
             address_of(plan.storage or f"sqlite:///{plan.folder / 'study.db'}"), plan.heartbeat, plan.grace, note
         )
-        self._optuna = self.storage.persist(self._opened)
+        try:
+            self._optuna = self.storage.persist(self._opened)
+        except BaseException:
+            self.storage.close()
+            raise
         self._distributions = _distributions(plan)
 
     def _opened(self) -> optuna.Study:
@@ -136,7 +143,7 @@ class Study:
 
     def _bury_the_dead(self) -> None:
         """Gives up the trials whose workers died, or never had begun them. The lock is held: nobody is about to begin one."""
-        if not self.storage.in_trouble(2 * self.plan.heartbeat):  # others may not have shown yet that they live
+        if not self.storage.in_trouble(self.plan.grace):  # else others may not have been able to show that they live
             optuna.storages.fail_stale_trials(self._optuna)
         dead = {path: path.name.removeprefix(_SIGN) for path in self.plan.folder.glob(f"{_SIGN}*") if _is_unlocked(path)}
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
@@ -167,14 +174,18 @@ class Study:
 
         def beat() -> None:
             while not ended.wait(self.plan.heartbeat):
-                with suppress(Exception):  # a server that restarts; the next beat may reach it
+                try:
                     self.storage.rdb.record_heartbeat(taken.trial._trial_id)
+                except Exception:  # a server that restarts; the next beat may reach it
+                    self.storage.missed()
 
-        threading.Thread(target=beat, daemon=True, name="heartbeat").start()
+        thread = threading.Thread(target=beat, daemon=True, name="heartbeat")
+        thread.start()
         try:
             yield
         finally:
             ended.set()
+            thread.join(_LAST_BEAT)
 
     def is_ours(self, taken: Taken) -> bool:
         """Whether no other worker was given the trial, as happens to one that seemed dead; True where the storage is gone."""
@@ -223,8 +234,10 @@ class Study:
 
         return self.storage.persist(kept)
 
-    def close(self) -> None:
-        """Gives the connections back."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.storage.close()
 
 
