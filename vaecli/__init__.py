@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from vaecli.model import VAE
     from vaecli.runs.run import load
     from vaecli.runs.train import train
+    from vaecli.studies.search import search
+    from vaecli.studies.space import Range
 
 _HOMES = {
     "Config": "vaecli.config",
+    "Range": "vaecli.studies.space",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
     "configure_torch": "vaecli.device",
@@ -40,12 +43,13 @@ _HOMES = {
     "measure": "vaecli.evaluation.measure",
     "reconstruct": "vaecli.analysis.sampling",
     "sample": "vaecli.analysis.sampling",
+    "search": "vaecli.studies.search",
     "train": "vaecli.runs.train",
 }
 
 __all__ = [
-    "VAE", "Config", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure", "reconstruct",
-    "sample", "train",
+    "VAE", "Config", "Range", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure", "reconstruct",
+    "sample", "search", "train",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tests.helpers import from_shell, one_line
 from vaecli import registry
 from vaecli.runs.find import CONFIG, MODEL
 
-COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
+COMMANDS = ["train", "search", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ COMMANDS = ["train", "sample", "reconstruct", "latent-plot", "inpaint", "compare
         *([command, "--help"] for command in COMMANDS),
         ["--version"],
         ["train", "--k", "0"],
-        *([command, "nowhere"] for command in COMMANDS if command != "train"),
+        *([command, "nowhere"] for command in COMMANDS[2:]),
     ],
 )
 def test_help_usage_errors_and_wrong_names_load_nothing_heavy(arguments):
@@ -95,7 +95,7 @@ def test_wrong_usage_is_one_line_and_exit_2(vaecli, arguments, words):
 FIRST = "make a first one in about ten seconds with: vaecli train --limit 5000 --epochs 2"
 
 
-@pytest.mark.parametrize("command", COMMANDS[1:])
+@pytest.mark.parametrize("command", COMMANDS[2:])
 def test_a_run_that_is_not_there_is_one_line_that_says_what_is(vaecli, run_copy, command):
     assert one_line(vaecli(command, "nowhere"), 1) == (
         "vaecli: nowhere: no such run; expected one of small in checkpoints/, or a path to one; train one with: vaecli train"

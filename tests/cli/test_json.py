@@ -68,9 +68,21 @@ def check(title, printed):
     return there
 
 
+SEARCHED = ["--limit", "50", "--epochs", "1", "--validation", "50", "--data-dir", "DATA"]
 COMMANDS = {
-    "vaecli train": [["train", "--limit", "50", "--epochs", "1", "--data-dir", "DATA"]],
+    "vaecli train": [
+        ["train", "--limit", "50", "--epochs", "1", "--data-dir", "DATA"],
+        ["train", "--limit", "50", "--epochs", "1", "--validation", "50", "--data-dir", "DATA"],
+    ],
     "vaecli train --dry-run": [["train", "--dry-run", "--labels", "full"]],
+    "vaecli search": [
+        ["search", *SEARCHED, "--lr", "1e-3,1e5", "--seed", "0,1", "--by", "L_2"],
+        ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--trials", "2"],
+    ],
+    "vaecli search --dry-run": [
+        ["search", *SEARCHED, "--lr", "1e-3,1e-2", "--dry-run"],
+        ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--dry-run"],
+    ],
     "vaecli sample": [["sample", "small"]],
     "vaecli reconstruct": [["reconstruct", "small"]],
     "vaecli latent-plot": [

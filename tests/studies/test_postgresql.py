@@ -137,9 +137,14 @@ def test_three_workers_one_killed_and_the_server_restarted(server, tmp_path, sma
         assert len(points) == 9
         done = [trial for trial in trials if trial.state == DONE]
         assert Counter((trial.settings["latent_dim"], trial.seed) for trial in done) == Counter(points)
-        assert {trial.number for trial in trials if trial.state == LOST} == {taken.number}, ([t for t in trials], said[0][1], said[1][1])
+        (killed,) = [trial for trial in trials if trial.state == LOST and trial.number == taken.number]
+        for lost in (trial for trial in trials if trial.state == LOST and trial is not killed):
+            (again,) = [trial for trial in done if (trial.group, trial.seed) == (lost.group, lost.seed)]
+            assert again.worker == lost.worker, "the restart broke off the taking of a trial, and its worker took it again"
         (again,) = [trial for trial in done if (trial.group, trial.seed) == (taken.group, taken.seed)]
         assert not again.path.startswith(str(folders[2])), "it was done on the other machine"
+        finished = [log.parent.name for log in tmp_path.glob("*here/own-*/loss.csv") if len(log.read_text().splitlines()) == 10]
+        assert len(finished) == len(set(finished)) == 9, "no settings were trained to their end on two machines"
         assert said[0][0].splitlines()[:4] == said[1][0].splitlines()[:4], "both end with the same table"
     kept = "".join(out + err for out, err in said).encode() + b"".join(
         file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()

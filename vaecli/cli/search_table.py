@@ -65,8 +65,8 @@ def tested(found: Found) -> str:
         return (
             f"{name}: its run is on {found.best.host}, in {found.best.path}; type the line there to measure it on the test images"
         )
-    bounds = {name.replace("elbo", "ELBO"): value for name, value in found.test.items() if isinstance(value, dict)}
-    said = ", ".join(f"-{name} {-value['mean']:.2f} ±{value['standard_error'] or 0:.2f}" for name, value in bounds.items())
+    bounds = {bound.replace("elbo", "ELBO"): value for bound, value in found.test["bounds"].items()}
+    said = ", ".join(f"-{bound} {-value['mean']:.2f} ±{value['standard_error'] or 0:.2f}" for bound, value in bounds.items())
     return f"{name} on {found.test['images']:,} test images, measured once: {said} nats"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from vaecli.errors import shown
 from vaecli.plotting.formats import save_figure
@@ -57,10 +57,11 @@ def _draw(axes: Axes, name: str, found: Found) -> None:
     def x(row: Row, seed: int) -> float:
         return at[shown(_value_of(row, name, seed))]
 
+    top = _top(found)
     done: dict[str, Any] = {"s": 30, "marker": "o", "color": _RUN, "label": "a run"}
-    pruned: dict[str, Any] = {"s": 30, "marker": "x", "color": _PRUNED, "label": "a run that was pruned"}
+    pruned: dict[str, Any] = {"s": 30, "marker": "x", "color": _PRUNED, "label": "a run that was pruned, at the top if it is above"}
     for state, style in ((DONE, done), (PRUNED, pruned)):
-        points = [(x(row, trial.seed), -trial.value) for row in found.rows for trial in row.trials
+        points = [(x(row, trial.seed), min(-trial.value, top)) for row in found.rows for trial in row.trials
                   if trial.value is not None and trial.state == state]  # fmt: skip
         if points:
             axes.scatter(*zip(*points, strict=True), zorder=2, **style)
@@ -78,20 +79,24 @@ def _draw(axes: Axes, name: str, found: Found) -> None:
     if best.value is not None:
         axes.scatter([x(found.rows[0], best.seed)], [-best.value], marker="*", s=170, color=_BEST, edgecolors="black",
                      linewidths=0.6, zorder=4, label="the winner")  # fmt: skip
-    _scale(axes, at, numeric)
+    _scale(axes, at, numeric, few=name not in found.plan.space.ranges and len(at) <= 12)
     axes.set_xlabel(name.replace("_", " "))
     axes.grid(alpha=0.3)
 
 
-def _scale(axes: Axes, at: dict[str, float], numeric: bool) -> None:
+def _top(found: Found) -> float:
+    """Just above the highest value of a run that was trained to its end: pruned ones may be far above."""
+    values = [-value for row in found.rows for value in row.values]
+    return max(values) + 0.1 * (max(values) - min(values) or 1.0)
+
+
+def _scale(axes: Axes, at: dict[str, float], numeric: bool, few: bool) -> None:
     """A logarithmic axis where the values span decades; ticks at the values where they are few or no numbers."""
-    few = len(at) <= 12
     if numeric and spans_decades(at.values()):
         axes.set_xscale("log")
-        if few:
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        elif max(at.values()) < 1e4 and min(at.values()) >= 1e-2:
+        if min(at.values()) >= 1:
             axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     if few or not numeric:
         axes.set_xticks(list(at.values()), list(at), parse_math=False)
         axes.minorticks_off()

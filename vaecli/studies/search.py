@@ -27,8 +27,8 @@ class Found:
         plan: what was searched.
         rows: the settings, the best first.
         best: the winner: of the best settings, the seed whose bound on the validation images is highest.
-        test: bounds of the winner on the test images, in nats: ``elbo`` and what it was chosen by, each with its standard error
-            over images; None where the winner's folder is on another machine.
+        test: of the winner on the test images: how many, and its bounds in nats, ``elbo`` and what it was chosen by, each with its
+            standard error over images; None where the winner's folder is on another machine.
         storage: where the study is kept, without a password.
     """
 
@@ -140,6 +140,6 @@ def _tested(study: Study, best: Trial, listen: Listener) -> dict[str, Any] | Non
         found = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
         bounds = {"elbo": found.elbo} | {f"L_{k}": bound for k, bound in found.bounds.items()}
         numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
-        return {"images": found.images, **numbers}
+        return {"images": found.images, "bounds": numbers}
 
     return study.once(f"test {best.number}", measured if there else None)

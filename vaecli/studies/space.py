@@ -26,7 +26,12 @@ _NATS = ("dataset", "binarize", "likelihood", "labels", "validation")
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, both included."""
+    """The numbers from `low` to `high`, both included, of which `vaecli.search` samples some.
+
+    Example:
+        >>> vaecli.Range(1e-4, 1e-2).log, vaecli.Range(2, 8).log
+        (True, False)
+    """
 
     low: float
     high: float
