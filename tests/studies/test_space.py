@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from vaecli import Config
-from vaecli.config import SETTINGS, kind_of
+from vaecli.config import SETTINGS
 from vaecli.errors import UsageError
+from vaecli.settings import kind_of
 from vaecli.studies.plan import Plan, particles_of
 from vaecli.studies.space import VALIDATION, Range, Space, spans_decades
 

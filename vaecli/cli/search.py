@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.options import OUTPUT, AsJson, DataDir, Device, Quiet, example, no_stdout, without_effect
+from vaecli.cli.declare import OUTPUT, example, flag_option, optional
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
+from vaecli.cli.output_paths import check_not_stdout, checked_name
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
 from vaecli.cli.secrets import forget_password
-from vaecli.cli.settings import settings_as_options
+from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption
 from vaecli.errors import Interrupted
 from vaecli.runs.find import RUNS
@@ -25,7 +27,7 @@ HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
 SEARCH = "Search"
 
 
-@partial(settings_as_options, parameter=as_searched)
+@partial(settings_as_options, option_of=as_searched)
 def search(
     context: typer.Context,
     settings: dict[str, Any],
@@ -33,39 +35,33 @@ def search(
         str, typer.Option(metavar="elbo|L_k", help="Bound on the validation images to choose by.", rich_help_panel=SEARCH)
     ] = "elbo",
     trials: Annotated[
-        int | None,
-        typer.Option(help=rf"Runs, where there is a range. [dim]\[default: {TRIALS} for each seed][/dim]", show_default=False,
-                     rich_help_panel=SEARCH),
+        int | None, optional(rf"Runs, where there is a range. [dim]\[default: {TRIALS} for each seed][/dim]", SEARCH)
     ] = None,
     prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Stop a run whose bound after an epoch is below the others' median.", rich_help_panel=SEARCH),
+        bool, flag_option("--prune", "Stop a run whose bound after an epoch is below the median of the others'.", SEARCH)
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes here; they share the cores.", rich_help_panel=SEARCH)] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes here; they share the cores.", rich_help_panel=SEARCH)
+    ] = 1,
     storage: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", show_default=False, rich_help_panel=SEARCH,
-            help="postgresql://USER@HOST/DATABASE, for workers on many machines; a SQLite file if not given. A password goes into "
-            "PGPASSWORD or ~/.pgpass.",
+        optional(
+            "postgresql://USER@HOST/DATABASE, for workers on many machines; a SQLite file if not given. A password goes into "
+            "PGPASSWORD or ~/.pgpass.", SEARCH, metavar="URL",
         ),
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
-    name: Annotated[
-        str | None,
-        typer.Option(help="The search's name; made from the settings if not given.", show_default=False, rich_help_panel=OUTPUT),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=no_stdout)] = RUNS,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train nothing: list the trials and estimate their time.", rich_help_panel=OUTPUT)
-    ] = False,
+    name: Annotated[str | None, optional("The search's name; made from the settings if not given.", OUTPUT)] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
+    dry_run: Annotated[bool, flag_option("--dry-run", "Train nothing: list the trials and estimate their time.", OUTPUT)] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Train a run for each of many settings, and choose the best by images that were held out of training."""
     console.set_quiet(quiet)
     forget_password(storage)
+    name = None if name is None else checked_name(name)
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
     )  # fmt: skip
@@ -88,7 +84,7 @@ def search(
         return
     console.table(table(found))
     console.note(tested(found))
-    console.files_written([picture, found.path])
+    console.print_paths([picture, found.path])
 
 
 def _carried_out(plan: Plan, workers: int) -> "Found":

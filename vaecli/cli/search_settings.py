@@ -1,4 +1,4 @@
-"""The options of ``vaecli search`` that are settings: each takes a value, a list or a range."""
+"""The options of ``vaecli search`` that are settings: setting takes a value, a list or a range."""
 
 import inspect
 from collections.abc import Callable
@@ -7,25 +7,25 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from vaecli.cli.settings import as_parameter
+from vaecli.cli.setting_options import as_option
 from vaecli.command_line import flag
-from vaecli.config import kind_of
 from vaecli.errors import UsageError
+from vaecli.settings import kind_of
 from vaecli.studies.space import VALIDATION, Range
 
 _NOUNS = {int: ("whole numbers", "2,3,5", "2:50"), float: ("numbers", "1e-4,1e-3", "1e-4:1e-2")}
 
 
-def as_searched(each: "Field[Any]") -> inspect.Parameter:
+def as_searched(setting: "Field[Any]") -> inspect.Parameter:
     """The option of a setting, which takes a value, values with commas between them, or LOW:HIGH."""
-    plain = as_parameter(each)
+    plain = as_option(setting)
     option = get_args(plain.annotation)[1]
-    kind = kind_of(each)
+    kind = kind_of(setting)
     metavar = {int: "N|N,N,...|LOW:HIGH", float: "X|X,X,...|LOW:HIGH", str: "NAME|NAME,NAME,..."}.get(kind, option.metavar)
-    text = option.help if each.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
+    text = option.help if setting.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
     made = typer.Option(
-        flag(each.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
-        parser=_parser(each.name, kind), autocompletion=option.autocompletion,
+        flag(setting.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
+        parser=_parser(setting.name, kind), autocompletion=option.autocompletion,
     )  # fmt: skip
     return plain.replace(annotation=Annotated[Any, made])
 

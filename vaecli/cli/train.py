@@ -1,6 +1,5 @@
 """``vaecli train``."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +8,11 @@ import typer
 from vaecli.cli import console, layer_table
 from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.output_paths import check_not_stdout, checked_name
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
-from vaecli.errors import CheckpointError, UsageError, printable
+from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
 from vaecli.runs.find import CONFIG, FILES, RUNS, has_epochs, read_config
 
@@ -63,7 +62,7 @@ def train(
 
     same_data = not (data_dir or "dataset" in settings)
     start = Start(chosen, data_dir, provenance, same_data, threads=threads)
-    folder = out / (_checked_name(name) if name is not None else start.run_name)
+    folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
     if has_epochs(folder):
@@ -80,12 +79,3 @@ def train(
         console.result_json("train", [(folder.name, folder)], files, **numbers, settings=read_config(folder / CONFIG)[0])
     else:
         console.result(str(folder))
-
-
-def _checked_name(name: str) -> str:
-    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > 200 or printable(name) != name:
-        raise UsageError(
-            f"--name {name[:60]}: expected the name of a folder, of letters that can be printed and without '/', "
-            "such as --name first-try"
-        )
-    return name

@@ -121,7 +121,10 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.measured_losses, **style)
     measured = " or ".join(sorted({curve.split for curve in runs}))
-    for axes, title, caption in ((left, "training", "loss (nats per image)"), (right, f"{measured} images", "-ELBO (nats per image)")):
+    for axes, title, caption in (
+        (left, "training", "loss (nats per image)"),
+        (right, f"{measured} images", "-ELBO (nats per image)"),
+    ):
         _title(axes, title)
         axes.set_xlabel("epoch")
         axes.set_ylabel(caption)

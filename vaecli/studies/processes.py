@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from vaecli.device import processors
 from vaecli.errors import VaecliError
 from vaecli.studies.plan import Plan
 from vaecli.studies.study import Study
@@ -26,9 +27,8 @@ _LAST_WORDS = 20
 
 def threads_of(workers: int) -> int:
     """The threads of each worker: the cores that this process may use, shared out."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, (int(given) if given.isdigit() else cores) // workers)
+    return max(1, (int(given) if given.isdigit() else processors()) // workers)
 
 
 def work_together(study: Study, workers: int, listen: Listener) -> None:

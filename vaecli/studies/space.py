@@ -8,8 +8,9 @@ from itertools import islice, product
 from typing import Any
 
 from vaecli import registry
-from vaecli.config import SETTINGS, Config, kind_of
+from vaecli.config import SETTINGS, Config
 from vaecli.errors import UsageError, shown
+from vaecli.settings import kind_of
 
 VALIDATION = 10_000
 """Training images held out where the settings do not say."""
