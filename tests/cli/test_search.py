@@ -134,7 +134,7 @@ def test_workers_share_the_trials(search, tmp_path):
 
 
 def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
-    words = ["--latent-dim", "2,3,4", "--epochs", "30", "--validation", "100", "--batch-size", "20", "--data-dir", str(small_mnist)]
+    words = ["--latent-dim", "2,3,4", "--epochs", "15", "--validation", "100", "--batch-size", "50", "--data-dir", str(small_mnist)]
     line = [sys.executable, "-m", "vaecli", "search", *words, "--json"]
     first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     runs = tmp_path / "checkpoints"
@@ -143,9 +143,9 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
         time.sleep(0.02)
     first.kill()
     first.communicate()
-    (half,) = [folder for folder in runs.glob("own-*") if len((folder / "loss.csv").read_text().splitlines()) <= 30]
+    (half,) = [folder for folder in runs.glob("own-*") if len((folder / "loss.csv").read_text().splitlines()) <= 15]
     done = len((half / "loss.csv").read_text().splitlines()) - 1
-    assert 0 < done < 30
+    assert 0 < done < 15
     again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     trials = [trial for row in json.loads(again.stdout)["table"] for trial in row["trials"]]
