@@ -24,8 +24,11 @@ from vaecli.studies.trials import DONE, FAILED, LOST, PRUNED, RUNNING, Point, Tr
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-_ABOUT, _IDENTITY, _ENDED, _ERROR = "vaecli", "vaecli", "ended", "error"
+_ABOUT, _IDENTITY, _ENDED, _ERROR, _WHY = "vaecli", "vaecli", "ended", "error", "lost"
 """Names of what is written beside trials and studies."""
+
+DIED, BROKEN_OFF = "its worker ended", "its taking was broken off"
+"""Why a trial was lost, where the heartbeat was not needed to see it."""
 
 _SIGN = ".worker-"
 """What the files begin with that workers lock as long as they live."""
@@ -149,7 +152,8 @@ class Study:
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
             worker = trial.user_attrs.get(_ABOUT, {}).get("worker")
             if worker in (None, self.worker, *dead.values()):
-                with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                with suppress(RuntimeError):  # it ended meanwhile
+                    self.storage.rdb.set_trial_user_attr(trial._trial_id, _WHY, DIED if worker in dead.values() else BROKEN_OFF)
                     self.storage.rdb.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         for path in dead:
             path.unlink(missing_ok=True)
@@ -207,7 +211,7 @@ class Study:
 
         def tell() -> None:
             with quiet():
-                with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                with suppress(RuntimeError):
                     taken.trial.set_user_attr(_ENDED, ended or {})
                     if error is not None:
                         taken.trial.set_user_attr(_ERROR, error)
@@ -242,11 +246,11 @@ class Study:
 
 
 def _read(trial: "FrozenTrial") -> Trial:
-    about, ended, error = (trial.user_attrs.get(key) for key in (_ABOUT, _ENDED, _ERROR))
+    about, ended, error, why = (trial.user_attrs.get(key) for key in (_ABOUT, _ENDED, _ERROR, _WHY))
     about = about or {}
     state = FAILED if error is not None and trial.state == TrialState.FAIL else _STATES[trial.state]
     return Trial(
-        trial.number, state, **about, value=trial.value if trial.state.is_finished() else None, error=error, **(ended or {})
+        trial.number, state, **about, value=trial.value if trial.state.is_finished() else None, error=error or why, **(ended or {})
     )
 
 

@@ -26,7 +26,7 @@ class Trial:
         value: the bound on the validation images, in nats per image; None where there is none.
         path: the run's folder.
         seconds: how long it trained.
-        error: why it failed.
+        error: why it failed or was lost.
     """
 
     number: int
