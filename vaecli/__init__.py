@@ -48,8 +48,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure", "reconstruct",
-    "sample", "search", "train",
+    "VAE", "Config", "Range", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure",
+    "reconstruct", "sample", "search", "train",
 ]  # fmt: skip
 
 
