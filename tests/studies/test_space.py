@@ -121,3 +121,8 @@ def test_the_name_is_that_of_what_is_searched_and_of_nothing_else():
 
 def test_no_plan_shows_a_password():
     assert "secret" not in repr(Plan.of({"latent_dim": [2, 3]}, storage="postgresql://me:secret@host/db"))
+
+
+def test_sampled_settings_are_in_the_order_of_help_and_of_three_digits():
+    space = Space.of({"lr": Range(1e-4, 1e-2), "latent_dim": Range(2, 6)})
+    assert list(space.rounded({"lr": 0.00153421, "latent_dim": 3}).items()) == [("latent_dim", 3), ("lr", 0.00153)]

@@ -132,12 +132,12 @@ class Space:
         return Config(**{**self.fixed, **values, "seed": seed})
 
     def rounded(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Sampled values as a person would type them: three digits of a number with a fraction."""
-        made = dict(values)
+        """Sampled values as a person would type them, in the order of the settings: three digits of a number with a fraction."""
+        ordered = {name: values[name] for name in self.varied if name in values}
         for name, span in self.ranges.items():
-            if isinstance(made[name], float):
-                made[name] = min(max(float(f"{made[name]:.3g}"), span.low), span.high)
-        return made
+            if isinstance(ordered[name], float):
+                ordered[name] = min(max(float(f"{ordered[name]:.3g}"), span.low), span.high)
+        return ordered
 
     def to_json(self) -> dict[str, Any]:
         """What is searched, as JSON values; equal for equal searches, however they were typed."""
