@@ -14,6 +14,10 @@ def test_density_and_divergence_are_torchs():
     (q, torch_q), (p, torch_p) = pair(1), pair(2)
     z = torch.randn(5, 6, 4, dtype=torch.float64, generator=generator("cpu", 3))
     torch.testing.assert_close(q.log_prob(z), torch_q.log_prob(z))
+    with torch.no_grad():
+        kept = z.clone()
+        torch.testing.assert_close(q.log_prob(z), torch_q.log_prob(z))
+        assert torch.equal(z, kept)
     torch.testing.assert_close(kl_divergence(q, p), kl_divergence(torch_q, torch_p))
 
 

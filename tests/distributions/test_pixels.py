@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from vaecli import registry
@@ -47,8 +48,46 @@ def test_bernoulli_is_finite_at_extreme_logits():
         assert torch.autograd.grad(value, output)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("scale", [0.1, 3.0, 30.0, 100.0])
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_bernoulli_is_its_formula_in_float64(scale, with_gradient):
+    """Logits up to `scale`; half of the images follow from them, so that the others have pixels all but impossible."""
+    noise = generator("cpu", "extreme", scale)
+    logits = scale * (2 * torch.rand(90, 6, 784, generator=noise) - 1)  # three blocks
+    x = (torch.rand(6, 784, generator=noise) < 0.5).float()
+    logits[:45] = logits[:45].abs() * (2 * x - 1)
+    logits[0, 0], logits[-1] = scale * (2 * x[0] - 1), -scale * (2 * x - 1)
+    expected = -F.softplus((1 - 2 * x.double()) * logits.double(), threshold=1000).sum(-1)
+    found = Bernoulli(logits.unsqueeze(-2).requires_grad_(with_gradient)).log_prob(x)
+    assert found.requires_grad == with_gradient
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=2e-5)
+
+
+def test_bernoulli_of_one_image_does_not_depend_on_the_images_beside_it():
+    """An image that one product cannot hold is computed pixel by pixel, and leaves the others as they are."""
+    logits = torch.randn(50, 6, 1, 784, generator=generator("cpu", "beside")) * 3
+    x = (torch.rand(6, 784, generator=generator("cpu", "beside", "x")) < 0.5).float()
+    before = Bernoulli(logits).log_prob(x)
+    logits[7, 2] = -100 * (2 * x[2] - 1)
+    after = Bernoulli(logits).log_prob(x)
+    assert after[7, 2] == -78_400
+    after[7, 2] = before[7, 2]
+    assert torch.equal(after, before)
+
+
+def test_bernoulli_keeps_not_a_number():
+    logits = torch.zeros(3, 1, 784)
+    logits[1, 0, 5] = math.nan
+    assert Bernoulli(logits).log_prob(torch.zeros(784)).isnan().tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 class TestEveryLikelihood:
+    def test_its_value_is_the_same_without_a_gradient(self, name):
+        likelihood, x = likelihood_of(name, 4, 3, scale=6.0), observed(name, 3)
+        with_gradient = type(likelihood)(likelihood.output.clone().requires_grad_()).log_prob(x)
+        torch.testing.assert_close(likelihood.log_prob(x), with_gradient.detach(), rtol=1e-6, atol=1e-4)
+
     def test_particles_share_the_images(self, name):
         likelihood, x = likelihood_of(name, 4, 3), observed(name, 3)
         shared = likelihood.log_prob(x)

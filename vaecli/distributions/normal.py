@@ -42,12 +42,16 @@ class DiagonalNormal(Distribution):
         """Latents loc + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         eps = torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype)
-        return self.loc + self.stddev * eps
+        return (self.stddev * eps).add_(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log density of latents of shape (..., D), in nats, shape (...)."""
-        eps = (value - self.loc) * (-self.log_scale).exp()
-        return (-0.5 * eps.square() - self.log_scale - 0.5 * math.log(2 * math.pi)).sum(-1)
+        if torch.is_grad_enabled():
+            eps = (value - self.loc) * (-self.log_scale).exp()
+            return (-0.5 * eps.square() - self.log_scale - 0.5 * math.log(2 * math.pi)).sum(-1)
+        # in place, and the constants once for all values
+        squares = (value - self.loc).mul_((-self.log_scale).exp()).square_()
+        return -0.5 * squares.sum(-1) - (self.log_scale + 0.5 * math.log(2 * math.pi)).sum(-1)
 
 
 @register_kl(DiagonalNormal, DiagonalNormal)  # type: ignore[untyped-decorator]

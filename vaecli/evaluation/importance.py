@@ -154,7 +154,8 @@ def importance_bound(
         table = LikelihoodTable(model, x, block, q) if worthwhile(model, len(images), k) else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, ROWS // particles)):
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
-            q_rows, y_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows]), None if y is None else y[rows]
+            q_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows])
+            x_rows, y_rows = x[rows], None if y is None else y[rows]
             for done in range(0, k, particles):
                 size = (min(particles, k - done),)
                 z = q_rows.rsample(size, noise)
@@ -164,7 +165,7 @@ def importance_bound(
                     log_r = torch.logaddexp(q_rows.log_prob(z), p.log_prob(z)) - math.log(2)
                 else:
                     log_r = q_rows.log_prob(z)
-                log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x[rows])
+                log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x_rows)
                 log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
                 rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % groups), value=-math.inf).unflatten(0, (-1, groups))
                 log_sums = torch.logaddexp(log_sums, rounds.logsumexp(0))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from vaecli.data.images import SIDE
@@ -38,9 +37,9 @@ class _Dense(nn.Module):
         self.output = output
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = torch.tanh(self.input(x, y))
+        h = self.input(x, y).tanh_()
         for layer in self.hidden:
-            h = torch.tanh(layer(h))
+            h = layer(h).tanh_()
         result: Tensor = self.output(h)
         return result
 
