@@ -28,7 +28,6 @@ from rich.table import Table
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.device import configure_torch
-from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.importance import GROUPS, PROPOSALS, ROWS, importance_bound
 from vaecli.model import VAE, build
 from vaecli.runs.run import read_run
@@ -65,25 +64,30 @@ def vaecli(model: VAE, images: int, k: int, proposal: str) -> Iterator[float]:
 
 def steps(model: VAE) -> dict[str, Callable[[], Any]]:
     """What a chunk of ROWS particles of ten images goes through, by name."""
-    k, images, latents = ROWS // 10, 10, SIZES[0]
-    noise = torch.Generator()
-    q = DiagonalNormal(torch.randn(images, latents), torch.randn(images, latents))
+    digits = load_images("mnist", "test", limit=10)
+    k, noise = ROWS // len(digits), torch.Generator()
+    x = model.observe(digits.pixels, noise)
+    q = model.posterior(x)
     z = q.rsample((k,), noise)
     decoder: Any = model.decoder
     layers = [decoder.input, *decoder.hidden, decoder.output]
-    inputs = [torch.randn(k, images, size) for size in SIZES[:-1]]
-    x = (torch.rand(images, SIZES[-1]) < 0.2).float()
+    inputs = [torch.randn(k, len(digits), size) for size in SIZES[:-1]]
     likelihood = model.likelihood(z)
-    log_w = torch.randn(k // GROUPS, GROUPS, images, dtype=torch.float64)
-    log_sums = torch.full((GROUPS, images), -math.inf, dtype=torch.float64)
+    blocks = likelihood.output.squeeze(-2).split(50)
+    memory = torch.empty_like(blocks[0])
+    log_w = torch.randn(k // GROUPS, GROUPS, len(digits), dtype=torch.float64)
+    log_sums = torch.full((GROUPS, len(digits)), -math.inf, dtype=torch.float64)
     return {
-        "noise": lambda: torch.randn(k, images, latents, generator=noise),
+        "noise": lambda: torch.randn(z.shape, generator=noise),
         "noise to latents": lambda: q.rsample((k,), noise),
         "log q(z|x)": lambda: q.log_prob(z),
         "log p(z)": lambda: model.prior.log_prob(z),
         **{f"dense {a} to {b}": partial(layer, h) for layer, h, (a, b) in zip(layers, inputs, pairwise(SIZES), strict=True)},
         "tanh, twice": lambda: [torch.tanh(inputs[1]), torch.tanh(inputs[2])],
         "log p(x|z) of the logits": lambda: likelihood.log_prob(x),
+        "its multiplication by the sign": lambda: [torch.mul(block, x, out=memory) for block in blocks],
+        "its sigmoid": lambda: [torch.sigmoid(block, out=memory) for block in blocks],
+        "its products over 56 pixels": lambda: [memory.unflatten(-1, (-1, 56)).prod(-1) for _ in blocks],
         "sum of weights": lambda: torch.logaddexp(log_sums, log_w.logsumexp(0)),
     }
 
