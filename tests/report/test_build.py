@@ -6,6 +6,8 @@ import shutil
 from tests.helpers import REPORTED, one_line
 from vaecli.config import Config
 from vaecli.data import fashion_mnist
+from vaecli.data.idx import read_folder
+from vaecli.evaluation.measure import measure
 from vaecli.report import findings
 from vaecli.report.definitions import Z2
 from vaecli.runs.run import read_run
@@ -17,6 +19,18 @@ def test_each_checkpoint_is_loaded_once(drawn, monkeypatch):
     shutil.rmtree("report-quick")
     assert drawn("report", "--quick", "--only", "2,3,4,11", "-q").code == 0
     assert len(loaded) == len(set(loaded)) == 4
+
+
+def test_images_are_read_and_runs_measured_once(drawn, monkeypatch):
+    read, measured = [], []
+    for module in ("load", "fashion_mnist", "dataset"):
+        monkeypatch.setattr(f"vaecli.data.{module}.read_folder", lambda *where: read.append(where) or read_folder(*where))
+    monkeypatch.setattr("vaecli.report.draw.measure", lambda model, *a, **k: measured.append(model) or measure(model, *a, **k))
+    shutil.rmtree("report-quick")
+    shutil.rmtree("checkpoints")
+    assert drawn("report", "--quick", "--only", "3,8,13,14", "-q").code == 0
+    assert len(read) == len(set(read)) == 4  # both splits of two data sets
+    assert len(measured) == len(set(map(id, measured))) == 4
 
 
 def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):

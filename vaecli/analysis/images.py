@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from vaecli import registry
-from vaecli.data import Images
+from vaecli.data import Images, Read, load_images
 from vaecli.data.images import UNKNOWN
 from vaecli.data.picture import read_picture
 from vaecli.errors import UsageError
@@ -37,6 +37,7 @@ def choose_images(
     label: int | None = None,
     pictures: Sequence[Path] = (),
     data_dir: Path | None = None,
+    read: Read = load_images,
 ) -> Images:
     """The first `n` images of a split that a run was trained or tested on, or a person's own pictures.
 
@@ -47,6 +48,7 @@ def choose_images(
         label: only images with this label; of pictures, the label that all of them have.
         pictures: files to read instead of a split.
         data_dir: the folder of IDX files that holds the run's images now.
+        read: reads a split, as in `Run.images`.
 
     Raises:
         UsageError: there is no such label, or no image has it.
@@ -59,7 +61,7 @@ def choose_images(
         registered = registry.load("dataset", dataset)
         pixels = torch.stack([read_picture(file, registered) for file in pictures])
         return Images(pixels, torch.full((len(pixels),), UNKNOWN if label is None else label), registered.class_names)
-    images = run.images(split, data_dir)
+    images = run.images(split, data_dir, read)
     if label is not None:
         images = images[images.labels == label]
         if not len(images):

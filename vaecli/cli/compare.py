@@ -65,10 +65,11 @@ def compare(
     opened = open_runs(runs)
 
     from vaecli.analysis.comparison import Row
+    from vaecli.data import read_once
     from vaecli.evaluation.measure import check_measurable, measure
     from vaecli.files import csv_bytes, write_file
 
-    place = resolve_device(device)
+    place, read = resolve_device(device), read_once()
     for run in opened:
         check_measurable(run.model, exact=exact, marginal_labels=marginal_labels)
         run.model.to(place)
@@ -76,11 +77,11 @@ def compare(
     names = [name for name, _ in named]
     files: list[Path] = []
     if not table_only:
-        originals = (run.images(split, data_dir)[:n].to(place) for run in opened)
+        originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
         files += compare_pictures.draw(opened, names, originals, n, seed, out)
     rows = []
     for run, name in zip(opened, names, strict=True):
-        images = run.images(split, data_dir)[:limit].to(place)
+        images = run.images(split, data_dir, read)[:limit].to(place)
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,

@@ -63,13 +63,14 @@ def inpaint(
     from vaecli.analysis.images import choose_images
     from vaecli.analysis.inpainting import inpaint as fill_in
     from vaecli.analysis.masks import white_pixels
+    from vaecli.data import read_once
     from vaecli.plotting.panels import save_inpainting
 
-    place = resolve_device(device)
-    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir).to(place)
+    place, read = resolve_device(device), read_once()
+    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir, read=read).to(place)
     seen = white_pixels(mask) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
-    model, train = opened.model.to(place), opened.images("train", data_dir)
+    model, train = opened.model.to(place), opened.images("train", data_dir, read)
     with console.bar("images", len(images)) as bar:
         filled = fill_in(
             model, images, train, seen=seen, draws=draws, kind=kind, starts=starts, steps=steps, seed=seed, on_image=bar

@@ -60,8 +60,8 @@ def latent_plot(
     _check_effects(context, opened, dimensions)
 
     from vaecli.analysis import latents
+    from vaecli.data import read_once
     from vaecli.files import csv_bytes, write_file
-    from vaecli.plotting import panels, plots
 
     place = resolve_device(device)
     kind = "latent-manifold" if manifold else "latent-variance" if variance else "latent-plot"
@@ -70,11 +70,17 @@ def latent_plot(
     for run in opened:
         run.model.to(place)
     if manifold:
+        from vaecli.plotting import panels
+
         panels.save_manifolds(path, [(run.name, latents.manifold(run, digit)) for run in opened])
         console.written("latent-plot", named, [path], as_json)
         return
+
+    from vaecli.plotting import plots
+
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
-    images = [run.images(split, data_dir)[:count].to(place) for run in opened]
+    read = read_once()
+    images = [run.images(split, data_dir, read)[:count].to(place) for run in opened]
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}
     if variance:

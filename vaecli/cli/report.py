@@ -19,6 +19,7 @@ from vaecli.report.definitions import FIGURES, Figure
 
 if TYPE_CHECKING:
     from vaecli.config import Config
+    from vaecli.data import Read
     from vaecli.report.build import Train
     from vaecli.report.progress import OnStep
 
@@ -82,10 +83,10 @@ def _train_on(device: str) -> Train:
     """Training as `vaecli.cli.training` does it, on this device, for the report."""
     from vaecli.runs.start import Start
 
-    def train(config: Config, folder: Path, on_step: OnStep) -> None:
+    def train(config: Config, folder: Path, on_step: OnStep, read: Read) -> None:
         console.note(f"Training {folder}")
         try:
-            train_run(folder, Start(config), config.to_json(), device, lambda: nullcontext(on_step))
+            train_run(folder, Start(config, read=read), config.to_json(), device, lambda: nullcontext(on_step))
         except Interrupted as error:
             raise Interrupted(
                 "interrupted: what is trained and drawn is kept; go on with the same line again", error.exit_code - 128

@@ -1,5 +1,6 @@
 """Data sets by name."""
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -41,20 +42,35 @@ def load_images(dataset: str, split: str, data_dir: str | Path | None = None, li
     return images if limit is None else images[:limit]
 
 
+Read = Callable[[str, str, Path | None], Images]
+"""Gives a split, by the data set's name, its own, and the folder of IDX files to read instead of the data set's own place."""
+
+
+def read_once() -> Read:
+    """A `load_images` that reads a split once from each place, and keeps its images and their digest."""
+    return cache(load_images)
+
+
 class Source:
     """The images of one data set from one place, each split read once.
 
     Args:
         dataset: its name in the registry.
         folder: a folder of IDX files to read instead of the data set's own.
+        read: reads a split; one that other work shares has read it once for all.
     """
 
-    def __init__(self, dataset: str, folder: Path | None = None) -> None:
+    def __init__(self, dataset: str, folder: Path | None = None, read: Read | None = None) -> None:
         self.dataset, self.folder = dataset, folder
-        self.images = cache(self._images)
+        self._read = read or read_once()
 
-    def _images(self, split: str) -> Images:
-        return load_images(self.dataset, split, self.folder)
+    def images(self, split: str) -> Images:
+        """One split.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return self._read(self.dataset, split, self.folder)
 
     @cached_property
     def record(self) -> DataRecord:

@@ -40,6 +40,7 @@ def measure(
     proposal: str = "posterior",
     repeats: int = 1,
     marginal_labels: bool = False,
+    draws: int = DRAWS,
     on_share: Callable[[float, str], None] | None = None,
 ) -> Measured:
     """The ELBO of a model on images and, if asked for, L_k and log p(x), each with its errors.
@@ -53,6 +54,7 @@ def measure(
         repeats: how often each L_k is estimated, with other particles; L_1 at least DRAWS times.
         marginal_labels: sum the label out of a conditional model: log p(x) instead of log p(x|y), and the accuracy of the most
             probable label.
+        draws: particles of the ELBO for each image. The first is its value; all of them give its Monte Carlo error, one gives none.
         on_share: called with the share of a part that is done, and the name of the part.
 
     Raises:
@@ -68,15 +70,15 @@ def measure(
     """
     if proposal not in PROPOSALS:
         raise UsageError(f"{{proposal}}: expected one of {', '.join(PROPOSALS)}", proposal=proposal)
-    if repeats < 1 or not all(count >= 1 for count in k):
-        raise UsageError("{k} with {repeats}: expected whole numbers from 1", k=tuple(k), repeats=repeats)
+    if repeats < 1 or draws < 1 or not all(count >= 1 for count in k):
+        raise UsageError("{k}, {repeats}, {draws}: expected whole numbers from 1", k=tuple(k), repeats=repeats, draws=draws)
     check_measurable(model, exact=exact, marginal_labels=marginal_labels)
 
     def report(share: float, part: str) -> None:
         if on_share:
             on_share(share, part)
 
-    value = evaluate(model, images, DRAWS)
+    value = evaluate(model, images, draws)
     bounds, bound_accuracy = {}, {}
     every = _with_each_label(images) if marginal_labels else [images]
     for count in k:

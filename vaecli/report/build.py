@@ -12,7 +12,7 @@ from PIL import Image
 
 from vaecli import __version__
 from vaecli.config import Config
-from vaecli.data.load import load_images
+from vaecli.data import Read
 from vaecli.device import resolve_device
 from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
@@ -24,6 +24,7 @@ from vaecli.report.explorer import payload
 from vaecli.report.page import assets, entry, render, row_of
 from vaecli.report.progress import OnPart, OnStep, Progress
 from vaecli.report.runs import EXPLORED, config_of, configs_of, epochs_of, finished, folder_for, missing_data, needs_fashion
+from vaecli.report.shared import Shared
 from vaecli.report.state import State
 from vaecli.runs.find import MODEL
 from vaecli.runs.run import Run, read_run
@@ -34,8 +35,8 @@ QUICK: Settings = {"limit": 2000, "epochs": 1}
 
 STATE, PAGE = "report.json", "index.html"
 
-Train = Callable[[Config, Path, OnStep], object]
-"""Trains a run with these settings in this folder, and calls the third argument with its steps."""
+Train = Callable[[Config, Path, OnStep, Read], object]
+"""Trains a run with these settings in this folder, calls the third argument with its steps, and reads images by the fourth."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class _Work:
     quick: bool
     change: Settings
     folders: dict[Config, Path]
+    shared: Shared
     _loaded: dict[Path, Run] = field(default_factory=dict)
     _digests: dict[Path, str] = field(default_factory=dict)
 
@@ -139,18 +141,18 @@ def build(
     out = Path(out)
     resolve_device(device)
     make_folder(out)
-    missing = missing_data(figures)
+    shared = Shared()
+    missing = missing_data(figures, shared.read)
     figures = [figure for figure in figures if not missing or not needs_fashion(figure)]
     change = (QUICK if quick else {}) if change is None else change
     configs = configs_of(figures, change, explorer)
-    folders = finished(configs)
+    folders = finished(configs, shared.read)
     progress = Progress(on_part, sum(epochs_of(config) for config in configs if config not in folders), len(figures))
+    train = train or (lambda config, folder, _, read: train_run(config, folder, device=device, read=read))
     for config in configs:
         if config not in folders:
-            folders[config] = _trained(
-                config, train or (lambda config, folder, _: train_run(config, folder, device=device)), progress
-            )
-    work = _Work(out, State.read(out / STATE), device, quick, change, folders)
+            folders[config] = _trained(config, train, progress, shared.read)
+    work = _Work(out, State.read(out / STATE), device, quick, change, folders, shared)
     for figure in figures:
         progress.say(f"Figure {figure.number}")
         _bring_up_to_date(figure, work)
@@ -160,9 +162,9 @@ def build(
     return Report(out / PAGE, out / STATE, list(folders.values()), kept, work.state.drawn, written, missing)
 
 
-def _trained(config: Config, train: Train, progress: Progress) -> Path:
-    folder = folder_for(config)
-    train(config, folder, progress.training(epochs_of(config), folder.name))
+def _trained(config: Config, train: Train, progress: Progress, read: Read) -> Path:
+    folder = folder_for(config, read)
+    train(config, folder, progress.training(epochs_of(config), folder.name), read)
     progress.trained(epochs_of(config))
     return folder
 
@@ -179,8 +181,8 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     if figure.draws:
         make_folder(folder)
     runs, also = ([work.run(settings) for settings in group] for group in (figure.trains, figure.also))
-    drawn = draw(figure, runs, folder, resolve_device(work.device), work.quick)
-    finding = findings.finding(figure, evidence(runs, also, drawn.measured), judged=not work.quick)
+    drawn = draw(figure, runs, folder, resolve_device(work.device), work.quick, work.shared)
+    finding = findings.finding(figure, evidence(runs, also, drawn.measured, work.shared), judged=not work.quick)
     work.state.figures[str(figure.number)] = {
         "key": key,
         "finding": asdict(finding),
@@ -208,7 +210,7 @@ def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> b
     page = work.out / PAGE
     if work.state.page == key and page.is_file():
         return False
-    explorer = payload([work.run(settings) for settings in explored], load_images("mnist", "test")) if explored else None
+    explorer = payload([work.run(settings) for settings in explored], work.shared.read("mnist", "test", None)) if explored else None
     entries = [entry(figure, state, line) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
     html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)

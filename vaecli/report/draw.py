@@ -14,9 +14,12 @@ from vaecli.analysis.defaults import CLOUD_IMAGES, COMPARED_IMAGES, VARIANCE_IMA
 from vaecli.analysis.images import choose_images
 from vaecli.analysis.inpainting import inpaint
 from vaecli.config import Config
+from vaecli.data import Images
+from vaecli.evaluation.estimates import Measured
 from vaecli.evaluation.measure import measure
 from vaecli.plotting import panels, plots
 from vaecli.report.definitions import Figure
+from vaecli.report.shared import Shared
 from vaecli.runs.run import Run, names_of
 
 
@@ -35,7 +38,7 @@ class Drawn:
     text: str = ""
 
 
-def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device, quick: bool) -> Drawn:
+def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device, quick: bool, shared: Shared) -> Drawn:
     """Draws and measures a figure as its command does; the models are on the CPU again afterwards.
 
     Args:
@@ -44,6 +47,7 @@ def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device
         folder: of the pictures.
         device: to compute on.
         quick: whether with the options of a quick pass.
+        shared: with other figures.
 
     Raises:
         DataError: the runs' images cannot be read.
@@ -57,20 +61,22 @@ def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device
     try:
         match figure.command:
             case "compare":
-                return _compare(figure, runs, options, folder, device)
+                return _compare(figure, runs, options, folder, device, shared)
             case "latent-plot":
-                return _latents(runs, options, folder, device)
+                return _latents(runs, options, folder, device, shared)
             case _:
-                return _inpainting(runs[0], options, folder, device)
+                return _inpainting(runs[0], options, folder, device, shared)
     finally:
         for run in runs:
             run.model.cpu()
 
 
-def _compare(figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+def _compare(
+    figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared
+) -> Drawn:
     names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
     pictures = {kind: folder / f"compare-{kind}.png" for kind in figure.shows}
-    images = [run.images("test") for run in runs]
+    images = [run.images("test", read=shared.read) for run in runs]
     if "losses" in pictures:
         plots.save_curves(pictures["losses"], [loss_curve(run, name) for run, name in zip(runs, names, strict=True)])
     if pictures.keys() & {"reconstructions", "samples"}:
@@ -84,32 +90,34 @@ def _compare(figure: Figure, runs: Sequence[Run], options: dict[str, Any], folde
             panels.save_samples(pictures["samples"], shown)
     if not figure.measures:
         return Drawn(pictures)
-    k = [particles for particles in options["k"] if particles]
-    rows = [
-        Row(run, name, measure(run.model, test[: options.get("limit")].to(device), k=k))
-        for run, name, test in zip(runs, names, images, strict=True)
-    ]
+    k, limit = tuple(particles for particles in options["k"] if particles), options.get("limit")
+
+    def measured(run: Run, test: Images) -> Measured:
+        # no verdict reads a Monte Carlo error, so that one draw is enough
+        return shared.once(("measured", run.path, k, limit), lambda: measure(run.model, test[:limit].to(device), k=k, draws=1))
+
+    rows = [Row(run, name, measured(run, test)) for run, name, test in zip(runs, names, images, strict=True)]
     return Drawn(pictures, {"table": [row.to_json() for row in rows]})
 
 
-def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:
     names = names_of(runs)
     if options.get("variance"):
         path = folder / "latent-variance.png"
-        spreads = [latents.variances(run.model, run.images("test")[:VARIANCE_IMAGES].to(device)) for run in runs]
+        spreads = [latents.variances(run.model, run.images("test", read=shared.read)[:VARIANCE_IMAGES].to(device)) for run in runs]
         plots.save_variances(path, list(zip(names, spreads, strict=True)))
         return Drawn({"": path}, {"variance": [spread.to_json() for spread in spreads]})
     path = folder / "latent-plot.png"
-    clouds = [latents.cloud(run.model, run.images("test")[:CLOUD_IMAGES].to(device)) for run in runs]
+    clouds = [latents.cloud(run.model, run.images("test", read=shared.read)[:CLOUD_IMAGES].to(device)) for run in runs]
     plots.save_clouds(path, list(zip(names, clouds, strict=True)))
     return Drawn({"": path})
 
 
-def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.device) -> Drawn:
+def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:
     path = folder / "inpaint.png"
-    images = choose_images(run, "test", options["n"], label=options["label"]).to(device)
+    images = choose_images(run, "test", options["n"], label=options["label"], read=shared.read).to(device)
     steps = {name: value for name, value in options.items() if name == "steps"}
-    filled = inpaint(run.model, images, run.images("train"), **steps)
+    filled = inpaint(run.model, images, run.images("train", read=shared.read), **steps)
     panels.save_inpainting(path, filled)
     return Drawn({"": path}, {"images": filled.rows()})
 

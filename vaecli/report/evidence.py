@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaecli.data import Images, load_images
+from vaecli.data import Images
 from vaecli.evaluation.encode import encode
 from vaecli.model import VAE
 from vaecli.report.differences import Difference
+from vaecli.report.shared import Shared
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
 
@@ -29,6 +30,7 @@ class Evidence:
         measured: the numbers that the command which draws it prints as JSON.
         test: the test images of those runs.
         train: reads the training images.
+        shared: with the evidence on other figures.
     """
 
     trained: Sequence[Run]
@@ -36,12 +38,15 @@ class Evidence:
     measured: dict[str, Any]
     test: Images
     train: Callable[[], Images]
+    shared: Shared = field(default_factory=Shared)
 
 
-def evidence(trained: Sequence[Run], also: Sequence[Run], measured: dict[str, Any]) -> Evidence:
+def evidence(trained: Sequence[Run], also: Sequence[Run], measured: dict[str, Any], shared: Shared) -> Evidence:
     """The evidence on a figure of these runs."""
     dataset = trained[0].config.dataset if trained else "mnist"
-    return Evidence(trained, also, measured, load_images(dataset, "test"), lambda: load_images(dataset, "train"))
+    return Evidence(
+        trained, also, measured, shared.read(dataset, "test", None), lambda: shared.read(dataset, "train", None), shared
+    )
 
 
 def agreement(points: Tensor, labels: Tensor) -> Tensor:
@@ -72,7 +77,11 @@ def reconstructed(model: VAE, images: Images) -> Tensor:
 
 def agreements(evidence: Evidence, *runs: Run) -> list[Tensor]:
     """The `agreement` of the test images' posterior means with their labels, for each run."""
-    return [agreement(encode(run.model, evidence.test).loc, evidence.test.labels) for run in runs]
+    test = evidence.test
+    return [
+        evidence.shared.once(("agreement", run.path), lambda run=run: agreement(encode(run.model, test).loc, test.labels))  # type: ignore[misc]
+        for run in runs
+    ]
 
 
 def table(evidence: Evidence, name: str) -> tuple[float, float, Difference]:

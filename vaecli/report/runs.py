@@ -1,11 +1,10 @@
 """The runs that figures need: those on disk, the folders of the others, and how long they train."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaecli.config import Config
-from vaecli.data.load import load_images
+from vaecli.data.load import Read
 from vaecli.errors import DataError
 from vaecli.provenance import DataRecord
 from vaecli.report.definitions import IWAE10, Z2, Figure, Settings
@@ -27,14 +26,14 @@ def configs_of(figures: Sequence[Figure], change: Settings, explorer: bool) -> l
     return list(dict.fromkeys(config_of(settings, change) for settings in (*needed, *(EXPLORED if explorer else ()))))
 
 
-def finished(configs: Sequence[Config], root: Path = RUNS) -> dict[Config, Path]:
-    """The folders of the runs that are trained already, under any name."""
-    return reuse.finished(configs, _same_images, root)
+def finished(configs: Sequence[Config], read: Read, root: Path = RUNS) -> dict[Config, Path]:
+    """The folders of the runs that are trained already, under any name, on the images that `read` gives."""
+    return reuse.finished(configs, _same_images(read), root)
 
 
-def folder_for(config: Config, root: Path = RUNS) -> Path:
+def folder_for(config: Config, read: Read, root: Path = RUNS) -> Path:
     """The folder to train a run in: the name of its settings, with a number if another run is there."""
-    return reuse.folder_for(config, _same_images, root)
+    return reuse.folder_for(config, _same_images(read), root)
 
 
 def epochs_of(config: Config) -> float:
@@ -47,23 +46,18 @@ def needs_fashion(figure: Figure) -> bool:
     return any(settings.get("dataset") == "fashion-mnist" for settings in figure.trains)
 
 
-def missing_data(figures: Sequence[Figure]) -> list[str]:
+def missing_data(figures: Sequence[Figure], read: Read) -> list[str]:
     """A sentence on the figures that need Fashion-MNIST if it is not there, and how to get it; else nothing."""
     numbers = [str(figure.number) for figure in figures if needs_fashion(figure)]
     if not numbers:
         return []
     try:
-        load_images("fashion-mnist", "test", limit=1)
+        read("fashion-mnist", "test", None)
     except DataError as error:
         return [f"figures {' and '.join(numbers)} are not drawn: {error}"]
     return []
 
 
-def _same_images(config: Config, data: DataRecord) -> bool:
-    """Whether these are the data set's own images."""
-    return data.test == _test_digest(config.dataset)
-
-
-@cache
-def _test_digest(dataset: str) -> str:
-    return load_images(dataset, "test").digest
+def _same_images(read: Read) -> Callable[[Config, DataRecord], bool]:
+    """Says whether images are the data set's own, those that `read` gives."""
+    return lambda config, data: data.test == read(config.dataset, "test", None).digest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.data.load import expect, load_images
+from vaecli.data.load import Read, expect, load_images
 from vaecli.errors import DataError, printable
 from vaecli.model import VAE, empty
 from vaecli.provenance import Provenance
@@ -46,7 +46,7 @@ class Run:
         """
         return read_log(self.path)
 
-    def images(self, split: str, data_dir: Path | None = None) -> Images:
+    def images(self, split: str, data_dir: Path | None = None, read: Read = load_images) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on.
 
         They are read from the place that the run read them from.
@@ -54,16 +54,17 @@ class Run:
         Args:
             split: ``train`` or ``test``.
             data_dir: the folder that holds its IDX files now.
+            read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
 
         Raises:
             DataError: they cannot be read, or are not the run's.
         """
         if self.provenance is None:
-            return load_images(self.config.dataset, split, data_dir)
+            return read(self.config.dataset, split, data_dir)
         data = self.provenance.data
         place = data_dir or (Path(data.folder) if data.folder else None)
         try:
-            images = load_images(self.config.dataset, split, place)
+            images = read(self.config.dataset, split, place)
         except DataError as error:
             if data_dir or not data.folder:
                 raise

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vaecli.config import Config, merge
-from vaecli.data import Source
+from vaecli.data import Read, Source, read_once
 from vaecli.errors import CheckpointError, UsageError, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
@@ -45,6 +45,7 @@ class Start:
         same_data: whether the images must be those of `provenance`.
         training: the state to continue from; None for a run without a finished epoch.
         threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
+        read: reads the images.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class Start:
     same_data: bool = True
     training: Training | None = None
     threads: int | None = None
+    read: Read = field(default_factory=read_once, repr=False, compare=False)
 
     @property
     def recorded(self) -> DataRecord | None:
@@ -67,13 +69,18 @@ class Start:
         return Path(self.recorded.folder)
 
     @property
+    def source(self) -> Source:
+        """The images to train on."""
+        return Source(self.config.dataset, self.place, self.read)
+
+    @property
     def run_name(self) -> str:
         """The default name of the run: from its settings, and from the data folder if that holds other images.
 
         Raises:
             DataError: that folder cannot be read.
         """
-        if self.place is None or not Source(self.config.dataset, self.place).own:
+        if self.place is None or not self.source.own:
             return self.config.run_name
         words = re.sub("[^A-Za-z0-9._]+", "-", self.place.absolute().name).strip("-.")[:40]
         return self.config.name_for(f"own-{words}" if words else "own")
@@ -98,7 +105,7 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
             return start
         settings, provenance = read_config(path / CONFIG)
         listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
-        return Start(_agreed(path, Config(**settings), provenance, given), start.data_dir, provenance, threads=start.threads)
+        return replace(start, config=_agreed(path, Config(**settings), provenance, given), provenance=provenance, same_data=True)
     training = load_training(path)
     save_again(folder, training)
     run, provenance = training.config, training.provenance
@@ -112,7 +119,8 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
         listen.note(
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
-    return Start(chosen, start.data_dir, provenance, training=replace(training, config=chosen), threads=start.threads)
+    training = replace(training, config=chosen)
+    return replace(start, config=chosen, provenance=provenance, same_data=True, training=training)
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from vaecli.config import Config
-from vaecli.data import Images, Source
+from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.device import computing_threads, resolve_device, resolve_precision
@@ -25,7 +25,7 @@ from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, san
 
 def train(
     config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
-    overwrite: bool = False, threads: int | None = None,
+    overwrite: bool = False, threads: int | None = None, read: Read | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -38,6 +38,7 @@ def train(
         overwrite: replace the run in the folder.
         threads: CPU threads, which may decide the last bits; if not given, those of the run that goes on, or as many as PyTorch
             takes.
+        read: reads the images; one from `vaecli.data.read_once` shares them with other work.
 
     Raises:
         VaecliError: settings, data or files are wrong, or training diverged.
@@ -52,7 +53,7 @@ def train(
     folder = Path(folder)
     if has_epochs(folder) and not resume and not overwrite:
         raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
-    start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads)
+    start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads, read=read or read_once())
     with locked_folder(folder, FILES) as held:
         train_in(held, resumed(held, config.to_json(), start) if resume else start, device)
     return load(folder)
@@ -183,7 +184,7 @@ def _source(start: Start, run: str) -> Source:
     Raises:
         DataError: they cannot be read, or are not the run's.
     """
-    source = Source(start.config.dataset, start.place)
+    source = start.source
     if start.recorded:
         for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
             expect(source.images(split), split, digest, str(start.place or source.dataset), run)

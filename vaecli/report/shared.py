@@ -1,0 +1,28 @@
+"""The work that figures share: images are read, and runs measured, once for all of them."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from vaecli.data import Read, read_once
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The images that were read and the results that were computed so far.
+
+    Attributes:
+        read: reads a split, once.
+    """
+
+    read: Read = field(default_factory=read_once)
+    _results: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """The result of `compute` when it was first called for this key: what is computed, of which run, and with what."""
+        if key not in self._results:
+            self._results[key] = compute()
+        result: Result = self._results[key]
+        return result
