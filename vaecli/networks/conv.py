@@ -57,7 +57,8 @@ class _Encoder(nn.Module):
         h: Tensor = x.reshape(-1, 1, SIDE, SIDE)
         for layer in self.convolutions:
             h = F.relu(layer(h))
-        h = self.input(h.view(*x.shape[:-1], -1), y)
+        h = h.flatten(1)
+        h = self.input(h.view(*x.shape[:-1], h.shape[1]), y)
         for layer in self.dense:
             h = layer(F.relu(h))
         return h

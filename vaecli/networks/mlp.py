@@ -47,4 +47,5 @@ class _Dense(nn.Module):
 class _PixelDense(_Dense):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         output = super().forward(x, y)
-        return output.view(*output.shape[:-1], -1, SIDE * SIDE)
+        pixels: Tensor = output.unflatten(-1, (-1, SIDE * SIDE))
+        return pixels

@@ -1,4 +1,4 @@
-"""The layers of networks, computed on the meta device without their memory."""
+"""The layers of networks, found by passing no image through them: their weights take no memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ def layers(encoder: nn.Module, decoder: nn.Module, latent_dim: int, labels: int)
     """The layers of the encoder and of the decoder, in the order of the forward pass.
 
     Args:
-        encoder: on the meta device, where nothing is computed.
+        encoder: on the meta device; afterwards on the CPU, without weights.
         decoder: likewise.
         latent_dim: size of the latent space.
         labels: entries of y that they see.
@@ -70,10 +70,14 @@ def layers(encoder: nn.Module, decoder: nn.Module, latent_dim: int, labels: int)
         for name, layer in module.named_modules():
             if next(layer.parameters(recurse=False), None) is not None:
                 watch(network, name, layer)
-    with torch.device("meta"):
-        y = torch.empty(1, labels) if labels else None
-        encoder(torch.empty(1, SIDE * SIDE), y)
-        decoder(torch.empty(1, latent_dim), y)
+    for module in networks.values():
+        # the first computation on the meta device imports PyTorch's compiler, which takes a second
+        module.load_state_dict(
+            {name: torch.zeros(()).expand(tensor.shape) for name, tensor in module.state_dict().items()}, assign=True
+        )
+    y = torch.empty(0, labels) if labels else None
+    encoder(torch.empty(0, SIDE * SIDE), y)
+    decoder(torch.empty(0, latent_dim), y)
     return rows
 
 
