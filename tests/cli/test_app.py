@@ -33,12 +33,42 @@ def test_help_usage_errors_and_wrong_names_load_nothing_heavy(arguments):
     assert not loaded & {"torch", "torchvision", "matplotlib", "PIL", "safetensors", "numpy"}
 
 
-def test_training_on_mnist_loads_no_torchvision_and_no_compiler(tmp_path):
-    heavy = {"torchvision", "torch._dynamo", "torch._inductor", "sympy", "torch"}
-    lines = f"import sys; from vaecli.cli.app import main; main(sys.argv[1:]); print(*{heavy} & set(sys.modules))"
-    arguments = ["train", "--epochs", "1", "--limit", "200", "--out", str(tmp_path)]
-    done = subprocess.run([sys.executable, "-c", lines, *arguments], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "torch"
+TORCH_ALONE = [
+    ["sample", "small"],
+    ["reconstruct", "small", "--n", "1"],
+    ["latent-plot", "small", "--manifold"],
+    ["inpaint", "small", "--n", "1", "--starts", "1", "--steps", "2"],
+    ["compare", "small", "--k", "0", "--limit", "2", "--table-only"],
+    ["train", "--epochs", "1", "--limit", "200"],
+    ["train", "--dry-run", "--arch", "conv"],
+]
+WITH_AXES = [
+    ["latent-plot", "small", "--n", "2"],
+    ["sample", "small", "--out", "sample.pdf"],
+    ["compare", "small", "--k", "0", "--limit", "2"],
+    ["report", "--quick", "--only", "5"],
+]
+
+
+@pytest.mark.parametrize(("commands", "expected"), [(TORCH_ALONE, "torch"), (WITH_AXES, "matplotlib torch")])
+def test_commands_load_matplotlib_for_axes_only_and_never_a_compiler(run_copy, tmp_path, commands, expected):
+    heavy = {
+        "torch",
+        "torchvision",
+        "matplotlib",
+        "torch._dynamo",
+        "torch._inductor",
+        "torch.distributed.tensor",
+        "sympy",
+        "pandas",
+    }
+    lines = f"""import sys
+from vaecli.cli.app import main
+for words in {commands}:
+    assert main([*words, "-q"]) == 0
+    print(">", *sorted({heavy} & set(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert [line[2:] for line in done.stdout.splitlines() if line.startswith("> ")] == [expected] * len(commands)
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
