@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parents[2]
 RUN = str(HERE / "checkpoints" / "baseline")
 
 COMMANDS = {
-    "--help": ["--help"],
+    "help": ["--help"],
     "sample": ["sample", RUN],
     "reconstruct": ["reconstruct", RUN],
     "latent-plot": ["latent-plot", RUN],
