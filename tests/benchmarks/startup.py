@@ -1,7 +1,7 @@
 """The seconds of whole commands, beside those of ``import torch``.
 
     python tests/benchmarks/startup.py                       # the table, on the baseline
-    python tests/benchmarks/startup.py --beside OTHER        # and by the vaecli in the folder OTHER
+    python tests/benchmarks/startup.py --before EARLIER      # and by the vaecli in the folder EARLIER
 
 Each command is a process of its own. All take their turns and then again, so that each of them meets a busy machine's good and bad
 minutes; the least and the median of its times are shown. The first round, which fills the system's caches, does not count.
@@ -67,10 +67,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="processes of each command, after one that warms up")
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="these commands")
-    parser.add_argument("--beside", type=Path, help="a folder with another vaecli")
+    parser.add_argument("--before", type=Path, help="a folder with an earlier vaecli")
     given = parser.parse_args()
-    trees = {"here": HERE} | ({"beside": given.beside.resolve()} if given.beside else {})
-    work = {("import torch", "here"): (["-c", "import torch"], HERE)}
+    trees = {"after": HERE} | ({"before": given.before.resolve()} if given.before else {})
+    work = {("import torch", "after"): (["-c", "import torch"], HERE)}
     work |= {(name, tree): (command(COMMANDS[name]), folder) for name in given.only for tree, folder in trees.items()}
     times: dict[tuple[str, str], list[float]] = {which: [] for which in work}
     for _ in range(given.rounds + 1):
