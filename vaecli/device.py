@@ -2,11 +2,8 @@
 
 import ctypes
 import math
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -29,34 +26,6 @@ def resolve_device(name: str) -> torch.device:
         here = ", ".join(device for device, usable in available.items() if usable)
         raise UsageError(f"{{device}}: expected one that this machine has: auto, {here}", device=name)
     return torch.device(name)
-
-
-@contextmanager
-def computing_threads(count: int | None, recorded: int | None = None) -> Iterator[None]:
-    """While entered, torch computes with this many CPU threads.
-
-    Args:
-        count: how many; None for `recorded`.
-        recorded: of a run that goes on, taken if this machine has as many processors; None for as many as torch takes by itself.
-
-    Raises:
-        UsageError: `count` is more than the processors that this process may use.
-    """
-    before, most = torch.get_num_threads(), processors()
-    if count is not None and not 1 <= count <= most:
-        raise UsageError(f"{{threads}}: expected 1 to {most}, the processors that there are", threads=count)
-    if count is None and recorded is not None and recorded <= most:
-        count = recorded
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def accumulator(device: torch.device) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""How the threads of this process share the processors with other processes.
+"""The threads that torch computes with: how many, and how they share the processors with other processes.
 
 The threads of one operation wait for each other at its end, dozens of times in a training step. GNU's OpenMP lets a thread spin for
 milliseconds before it sleeps. On an idle machine that is fastest: waking a thread takes longer than most operations. Beside other
@@ -19,6 +19,10 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+import torch
+
+from vaecli.errors import UsageError
+
 INTERVAL = 0.1
 """Seconds between two looks."""
 
@@ -33,6 +37,34 @@ spin, for 0.2 or more if they sleep."""
 
 _TASKS = Path("/proc/self/task")
 _SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+@contextmanager
+def computing_threads(count: int | None, recorded: int | None = None) -> Iterator[None]:
+    """While entered, torch computes with this many CPU threads.
+
+    Args:
+        count: how many; None for `recorded`.
+        recorded: of a run that goes on, taken if this machine has as many processors; None for as many as torch takes by itself.
+
+    Raises:
+        UsageError: `count` is more than the processors that this process may use.
+    """
+    before, most = torch.get_num_threads(), processors()
+    if count is not None and not 1 <= count <= most:
+        raise UsageError(f"{{threads}}: expected 1 to {most}, the processors that there are", threads=count)
+    if count is None and recorded is not None and recorded <= most:
+        count = recorded
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -12,8 +12,8 @@ from vaecli.report import findings
 from vaecli.report.definitions import FIGURES
 from vaecli.report.differences import paired, unpaired
 from vaecli.report.evidence import Evidence
+from vaecli.report.finding import UNCLAIMED, UNDECIDED
 from vaecli.report.findings import finding
-from vaecli.report.verdicts import UNCLAIMED, UNDECIDED
 from vaecli.seeding import generator
 
 N = 400

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.helpers import one_line
-from vaecli import device
+from vaecli import device, threads
 from vaecli.runs.find import CONFIG, MODEL
 from vaecli.runs.run import read_run
 
@@ -46,7 +46,7 @@ def test_the_resolved_precision_may_be_given_again_and_another_not(vaecli, small
 @pytest.fixture
 def two_threads(vaecli, small_mnist, monkeypatch):
     """A run that was computed with two threads, whatever this machine has."""
-    monkeypatch.setattr(device, "processors", lambda: 2)
+    monkeypatch.setattr(threads, "processors", lambda: 2)
     run = vaecli("train", "--data-dir", small_mnist, "--name", "r", "--epochs", "1", "--threads", "2", *SMALL).path
     assert read_run(run).provenance.threads == 2
     return run
@@ -66,7 +66,7 @@ def test_other_threads_are_noted(vaecli, two_threads):
 
 
 def test_a_machine_with_fewer_processors_goes_on_with_its_own(vaecli, two_threads, monkeypatch):
-    monkeypatch.setattr(device, "processors", lambda: 1)
+    monkeypatch.setattr(threads, "processors", lambda: 1)
     torch_takes = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -76,7 +76,7 @@ def test_a_machine_with_fewer_processors_goes_on_with_its_own(vaecli, two_thread
 
 
 def test_more_threads_than_processors_are_refused(vaecli, monkeypatch, tmp_path):
-    monkeypatch.setattr(device, "processors", lambda: 2)
+    monkeypatch.setattr(threads, "processors", lambda: 2)
     line = one_line(vaecli("train", "--threads", "3", "--limit", "10", "-q"), 2)
     assert line == "vaecli: --threads 3: expected 1 to 2, the processors that there are"
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -13,7 +13,7 @@ from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.report.definitions import Figure
 from vaecli.report.differences import Difference, paired, unpaired
 from vaecli.report.evidence import SAMPLES, Evidence, agreements, entropies, reconstructed, sampled, table
-from vaecli.report.verdicts import UNCLAIMED, UNDECIDED, Finding, decided
+from vaecli.report.finding import UNCLAIMED, UNDECIDED, Finding, decided
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
 

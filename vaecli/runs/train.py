@@ -10,7 +10,7 @@ from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
-from vaecli.device import computing_threads, resolve_device, resolve_precision
+from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, TrainingError, UsageError
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
@@ -20,6 +20,7 @@ from vaecli.runs.folder import RunFolder, locked_folder
 from vaecli.runs.run import Run, load
 from vaecli.runs.start import Listener, Start, resumed
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.threads import computing_threads
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
 
 

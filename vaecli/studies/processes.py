@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from vaecli.device import processors
 from vaecli.errors import VaecliError
 from vaecli.studies.plan import Plan
 from vaecli.studies.study import Study
 from vaecli.studies.worker import POLL, Listener, Seen, Worker
+from vaecli.threads import processors
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _OFTEN = 0.2
