@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,9 +98,9 @@ def test_a_range_is_sampled_and_goes_on_to_more_trials(search):
 
 
 def test_every_sample_is_trained_with_every_seed(search):
-    told = json.loads(search("--lr", "1e-4:1e-2", "--seed", "3,4", "--trials", "4", "--json").out)
-    assert [sorted(trial["seed"] for trial in row["trials"]) for row in told["table"]] == [[3, 4], [3, 4]]
-    assert all(row["standard_error"] is not None for row in told["table"])
+    outcome = json.loads(search("--lr", "1e-4:1e-2", "--seed", "3,4", "--trials", "4", "--json").out)
+    assert [sorted(trial["seed"] for trial in row["trials"]) for row in outcome["table"]] == [[3, 4], [3, 4]]
+    assert all(row["standard_error"] is not None for row in outcome["table"])
 
 
 def test_pruning_stops_runs_that_fall_behind(vaecli, small_mnist):
@@ -172,6 +174,76 @@ def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     assert "Traceback" not in err
 
 
+def test_ctrl_c_in_a_terminal_while_workers_start_is_one_line(tmp_path, small_mnist):
+    """A terminal sends it to all processes of the line."""
+    words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
+    line = [sys.executable, "-m", "vaecli", "search", *words]
+    for pause in (0.0, 0.4, 1.2):
+        process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        begun = [process.stderr.readline(), process.stderr.readline()]
+        assert begun[1].startswith("trial "), begun
+        time.sleep(pause)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        notes = [text for text in err.splitlines() if not text.startswith("vaecli: interrupted")]
+        assert notes == [], err
+
+
+def test_an_interruption_counts_the_trials_that_ended(search, monkeypatch):
+    def broken_off(plan, workers, listen):
+        listen.progress(1.9, 2, "two runs, almost done")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vaecli.studies.search.carry_out", broken_off)
+    assert one_line(search("--latent-dim", "2,3", "-q"), 130).startswith("vaecli: interrupted: 0 of 2 trials are done")
+
+
+def test_paths_may_have_any_letter(search, tmp_path):
+    out, name = tmp_path / "a?b", "n#%41{x} ü"
+    outcome = search("--latent-dim", "2,3", "--out", out, "--name", name, "--workers", "2")
+    assert outcome.code == 0, outcome.err
+    assert (out / name / "study.db").is_file()
+    assert [folder.name for folder in tmp_path.iterdir()] == ["a?b"]
+
+
+def test_a_file_that_is_no_database_is_refused(search):
+    Path("checkpoints/mine").mkdir(parents=True)
+    Path("checkpoints/mine/study.db").write_text("garbage" * 100)
+    assert "the file is no SQLite database" in one_line(search("--latent-dim", "2,3", "--name", "mine", "-q"), 1)
+
+
+def test_the_winner_is_known_by_its_settings_and_not_by_its_folder(search):
+    line = ["--latent-dim", "2,3", "--json", "-q"]
+    first = json.loads(search(*line).out)
+    winner = Path(first["best"]["path"])
+    (other,) = {Path(run["path"]) for run in first["runs"]} - {winner}
+    winner.rename("checkpoints/renamed")
+    assert json.loads(search(*line).out)["best"]["path"] == "checkpoints/renamed"
+    shutil.rmtree("checkpoints/renamed")
+    gone = "the winner's run is there no longer; train it again in a search of another name, such as with --name"
+    assert gone in one_line(search(*line), 1)
+    shutil.copytree(other, winner)
+    assert gone in one_line(search(*line), 1)
+
+
+def test_half_of_the_winner_is_not_taken_for_it(search, monkeypatch):
+    """As on a machine that began the run which another one trained to its end."""
+    line = ["--latent-dim", "2,3", "--epochs", "2", "--json", "-q"]
+    first = json.loads(search(*line).out)
+    log = Path(first["best"]["path"]) / "loss.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]))
+    monkeypatch.setattr("vaecli.studies.search.socket.gethostname", lambda: "another")
+    assert json.loads(search(*line).out)["best"]["path"] == str(log.parent.absolute())
+
+
+def test_a_run_whose_files_are_of_different_settings_is_refused(search):
+    winner = json.loads(search("--latent-dim", "2,4", "--json", "-q").out)["best"]
+    config = Path(winner["path"]) / "config.json"
+    config.write_text(re.sub('"latent_dim": .', '"latent_dim": 3', config.read_text()))
+    assert "model.safetensors is of other settings than config.json" in one_line(search("--latent-dim", "3,5", "-q"), 1)
+
+
 def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
     outcome = search("--latent-dim", "2,3", "--seed", "0,1", "--dry-run")
     assert outcome.code == 0, outcome.err
@@ -200,6 +272,10 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
         (["--latent-dim", "2,3", "--trials", "5"], 2, "--trials 5 without a range"),
         (["--latent-dim", "2,3", "--by", "best"], 2, "--by best: expected elbo, or L_k"),
         (["--latent-dim", "2,3", "--storage", "mysql://me:sesame@host/db"], 2, "--storage: found no URL of a database"),
+        (["--latent-dim", "2,3", "--storage", "postgresql://me:se@same@host/db"], 2, "in a password write @ as %40"),
+        (["--latent-dim", "2,3", "--storage", "postgresql://me:se@sa:m/e%41@host/db"], 2, "in a password write @ as %40"),
+        (["--latent-dim", "2,3", "--storage", "sqlite:///:memory:"], 2, "found no URL of a database that lasts"),
+        (["--lr", "nan:1"], 2, "expected the lower end first"),
         (["--latent-dim", "2,3", "--storage", "sesame"], 2, "--storage: found no URL of a database"),
         (["--latent-dim", "2,3", "--storage", "postgresql://me:sesame@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
         (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some left"),
@@ -211,7 +287,7 @@ def test_mistakes_are_one_line(search, words, code, said):
     outcome = search(*words, "-q")
     line = one_line(outcome, code)
     assert said in line
-    assert "sesame" not in line
+    assert not any(secret in line for secret in ("sesame", "same@", "sa:m"))
 
 
 def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch):

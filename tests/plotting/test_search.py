@@ -7,7 +7,7 @@ import pytest
 
 from vaecli.plotting import search as plots
 from vaecli.studies.plan import Plan
-from vaecli.studies.search import Found
+from vaecli.studies.search import Outcome
 from vaecli.studies.space import Range
 from vaecli.studies.trials import DONE, PRUNED, Trial, ranked
 
@@ -20,7 +20,7 @@ def drawn(monkeypatch):
         figures = []
         monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: figures.append(figure))
         rows = ranked(trials)
-        plots.save_search(Path("x.png"), Found(Plan.of(settings), rows, rows[0].trials[0], None, "sqlite:///x"))
+        plots.save_search(Path("x.png"), Outcome(Plan.of(settings), rows, rows[0].trials[0], None, "sqlite:///x"))
         return figures[0]
 
     return draw
@@ -64,7 +64,7 @@ def test_each_setting_has_its_axes_and_pruned_runs_do_not_stretch_them(drawn):
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in shown] == ["latent dim", "lr"]
     assert shown[0].get_ylim()[1] < 120
-    assert [text.get_text() for text in figure.legends[0].get_texts()][1].startswith("a run that was pruned")
+    assert [text.get_text() for text in figure.legends[0].get_texts()][1].startswith("a pruned run")
     colours = {tuple(points.get_facecolor()[0].round(3)) for points in shown[0].collections if len(points.get_facecolor())}
     assert len(colours) == 3
 
@@ -73,3 +73,8 @@ def test_a_search_over_seeds_alone_is_drawn_by_seed(drawn):
     axes = drawn({"seed": [4, 7]}, [replace(PLAIN, seed=4), replace(PLAIN, number=1, seed=7, value=-90.0)]).axes[0]
     assert axes.get_xlabel() == "seed"
     assert len(axes.collections[0].get_offsets()) == 2
+
+
+def test_names_keep_away_from_the_edges(drawn):
+    axes = drawn({"objective": ["iwae", "dreg"]}, trials_of("objective", ["dreg", "iwae"])).axes[0]
+    assert axes.get_xlim() == (-0.5, 1.5)

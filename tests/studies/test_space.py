@@ -23,6 +23,11 @@ def test_a_grid_has_every_combination_in_the_order_given():
     assert Plan.of({"latent_dim": [5, 2], "seed": [0, 1]}).total == 4
 
 
+def test_python_may_give_a_list_as_a_tuple():
+    assert Space.of({"latent_dim": (5, 2)}) == Space.of({"latent_dim": [5, 2]})
+    assert Space.of({"hidden": (8, 16), "lr": [1e-3, 1e-2]}).fixed["hidden"] == (8, 16)
+
+
 WITHOUT_LISTS = ("dataset", "binarize", "likelihood", "labels", "validation", "hidden", "channels")
 
 

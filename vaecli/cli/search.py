@@ -21,7 +21,8 @@ from vaecli.runs.find import RUNS
 from vaecli.studies.plan import TRIALS, Plan
 
 if TYPE_CHECKING:
-    from vaecli.studies.search import Found
+    from vaecli.studies.search import Outcome
+    from vaecli.studies.trials import Trial
 
 HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
 SEARCH = "Search"
@@ -72,39 +73,41 @@ def search(
         print_plan(plan, workers, as_json)
         return
 
-    found = _carried_out(plan, workers)
+    outcome = _carried_out(plan, workers)
     from vaecli.plotting.search import save_search
 
     picture = plan.folder / "search.png"
-    save_search(picture, found)
+    save_search(picture, outcome)
     if as_json:
         console.result_json(
-            "search", [(trial.name, Path(trial.path)) for trial in found.trials if trial.path], [picture], **found.to_json()
+            "search", [(trial.name, Path(trial.path)) for trial in outcome.trials if trial.path], [picture], **outcome.to_json()
         )
         return
-    console.table(table(found))
-    console.note(tested(found))
-    console.print_paths([picture, found.path])
+    console.table(table(outcome))
+    console.note(tested(outcome))
+    console.print_paths([picture, outcome.path])
 
 
-def _carried_out(plan: Plan, workers: int) -> "Found":
+def _carried_out(plan: Plan, workers: int) -> "Outcome":
     from vaecli.studies.search import carry_out
     from vaecli.studies.worker import Listener
 
-    console.note(f"Searching {', '.join(plan.space.varied)}: {plan.total:,} trials, by {bound_of(plan)}; kept in {plan.folder}")
+    names = ", ".join(name.replace("_", " ") for name in plan.space.varied)
+    console.note(f"Searching {names}: {plan.total:,} trials, by {bound_of(plan)}; kept in {plan.folder}")
     console.note(heading(plan))
-    done = 0.0
+    done = 0
     with Interruption() as interruption, console.bar("trials", plan.total) as bar:
 
         def progress(share: float, total: int, what: str) -> None:
-            nonlocal done
-            done = share
             bar(share, what, total)
 
+        def ended(trial: "Trial") -> None:
+            nonlocal done
+            done += 1
+            console.note(line(plan, trial))
+
         try:
-            return carry_out(
-                plan, workers, Listener(console.note, lambda trial: console.note(line(plan, trial)), progress, interruption.held)
-            )
+            return carry_out(plan, workers, Listener(console.note, ended, progress, interruption.held))
         except KeyboardInterrupt:
-            said = f"interrupted: {int(done)} of {plan.total} trials are done; go on with the same line again"
-            raise Interrupted(said, interruption.signal or signal.SIGINT) from None
+            message = f"interrupted: {done} of {plan.total} trials are done; go on with the same line again"
+            raise Interrupted(message, interruption.signal or signal.SIGINT) from None

@@ -51,7 +51,7 @@ def _sampled(plan: Plan) -> Table:
     for name, values in plan.space.lists.items():
         made.add_row(name.replace("_", " "), ",".join(map(shown, values)), "sampled by TPE")
     if len(plan.space.seeds) > 1:
-        made.add_row("seed", ",".join(map(str, plan.space.seeds)), "each of them with every sample")
+        made.add_row("seed", ",".join(map(str, plan.space.seeds)), "all of them with every sample")
     return made
 
 

@@ -1,4 +1,4 @@
-"""The options of ``vaecli search`` that are settings: setting takes a value, a list or a range."""
+"""The options of ``vaecli search`` that are settings: they take a value, a list or a range."""
 
 import inspect
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from vaecli.cli.setting_options import as_option
 from vaecli.command_line import flag
 from vaecli.errors import UsageError
 from vaecli.settings import kind_of
-from vaecli.studies.space import VALIDATION, Range
+from vaecli.studies.space import VALIDATION, WITHOUT_LISTS, Range
 
 _NOUNS = {int: ("whole numbers", "2,3,5", "2:50"), float: ("numbers", "1e-4,1e-3", "1e-4:1e-2")}
 
@@ -22,6 +22,10 @@ def as_searched(setting: "Field[Any]") -> inspect.Parameter:
     option = get_args(plain.annotation)[1]
     kind = kind_of(setting)
     metavar = {int: "N|N,N,...|LOW:HIGH", float: "X|X,X,...|LOW:HIGH", str: "NAME|NAME,NAME,..."}.get(kind, option.metavar)
+    if setting.name in WITHOUT_LISTS:
+        metavar = option.metavar if kind is str else "N"
+    elif setting.name == "seed":
+        metavar = "N|N,N,..."
     text = option.help if setting.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
     made = typer.Option(
         flag(setting.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
@@ -45,9 +49,8 @@ def _parser(name: str, kind: type) -> Callable[[str], Any]:
                 return Range(low, high)
             return _one_or_many([kind(part) for part in text.split(",")])
         except ValueError:
-            raise UsageError(
-                f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}, or a range, such as {flag(name)} {span}"
-            ) from None
+            ranges = "" if name == "seed" or name in WITHOUT_LISTS else f", or a range, such as {flag(name)} {span}"
+            raise UsageError(f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}{ranges}") from None
 
     return parse
 

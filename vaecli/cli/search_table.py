@@ -11,7 +11,7 @@ from vaecli.studies.trials import DONE, FAILED, PRUNED
 
 if TYPE_CHECKING:
     from vaecli.studies.plan import Plan
-    from vaecli.studies.search import Found
+    from vaecli.studies.search import Outcome
     from vaecli.studies.trials import Row, Trial
 
 _WIDE = 12
@@ -30,9 +30,9 @@ def line(plan: Plan, trial: Trial) -> str:
     return _aligned([str(trial.number), *values, bound, seconds, trial.error or trial.name])
 
 
-def table(found: Found) -> Table:
+def table(outcome: Outcome) -> Table:
     """The settings, the best first: the mean of their bounds over seeds, with its standard error."""
-    plan = found.plan
+    plan = outcome.plan
     names = [name for name in plan.space.varied if name != "seed"]
     seeds = len(plan.space.seeds)
     made = Table(box=None, pad_edge=False, header_style="bold")
@@ -41,7 +41,7 @@ def table(found: Found) -> Table:
     for head in (bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"):
         made.add_column(head, justify="right", no_wrap=True)
     made.add_column("best run" if seeds > 1 else "run")
-    for row in found.rows:
+    for row in outcome.rows:
         spent = [trial.seconds for trial in row.trials if trial.seconds is not None]
         made.add_row(
             *(shown(row.settings[name]) for name in names),
@@ -58,16 +58,15 @@ def bound_of(plan: Plan) -> str:
     return f"validation -{plan.by.replace('elbo', 'ELBO')}"
 
 
-def tested(found: Found) -> str:
+def tested(outcome: Outcome) -> str:
     """The winner on the test images."""
-    name = found.best.name
-    if found.test is None:
-        return (
-            f"{name}: its run is on {found.best.host}, in {found.best.path}; type the line there to measure it on the test images"
-        )
-    bounds = {bound.replace("elbo", "ELBO"): value for bound, value in found.test["bounds"].items()}
+    name = outcome.best.name
+    if outcome.test is None:
+        there = f"its run is on {outcome.best.host}, in {outcome.best.path}"
+        return f"{name}: {there}; type the line there to measure it on the test images"
+    bounds = {bound.replace("elbo", "ELBO"): value for bound, value in outcome.test["bounds"].items()}
     said = ", ".join(f"-{bound} {-value['mean']:.2f} ±{value['standard_error'] or 0:.2f}" for bound, value in bounds.items())
-    return f"{name} on {found.test['images']:,} test images, measured once: {said} nats"
+    return f"{name} on {outcome.test['images']:,} test images, measured once: {said} nats"
 
 
 def _names(plan: Plan) -> list[str]:

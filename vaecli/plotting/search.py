@@ -1,4 +1,4 @@
-"""What a search found, as a plot: the bound against each setting that varied."""
+"""The outcome of a search as a plot: the bound against every setting that varied."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from vaecli.errors import shown
 from vaecli.plotting.formats import save_figure
-from vaecli.studies.search import Found
+from vaecli.studies.search import Outcome
 from vaecli.studies.space import spans_decades
 from vaecli.studies.trials import DONE, PRUNED, Row
 
@@ -21,72 +21,75 @@ _RUN, _MEAN, _BEST, _PRUNED = "#56B4E9", "#0072B2", "#D55E00", "#999999"
 """Of Okabe & Ito's palette, which people who are colour-blind tell apart; shapes differ too."""
 
 
-def save_search(path: Path, found: Found) -> None:
-    """The bound on the validation images against each setting that varied; lower is better.
+def save_search(path: Path, outcome: Outcome) -> None:
+    """Writes a picture of the bound on the validation images, negated, against every setting that varied; lower is better.
 
     Every run is a point; the mean over seeds has its standard error. Axes are logarithmic where values span decades.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
-        found: by a search.
+        outcome: of a search.
 
     Raises:
         VaecliError: the file cannot be written.
+
+    Example:
+        >>> save_search(Path("search.png"), vaecli.search({"latent_dim": [2, 3]}))
     """
-    names = [name for name in found.plan.space.varied if name != "seed"] or ["seed"]
+    names = [name for name in outcome.plan.space.varied if name != "seed"] or ["seed"]
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(max(6.5, 4.6 * columns), 4.2 * rows), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-    every = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
-    for axes, name in zip(every, names, strict=False):
-        _draw(axes, name, found)
-    for axes in every[len(names) :]:
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    for axes, name in zip(grid, names, strict=False):
+        _draw(axes, name, outcome)
+    for axes in grid[len(names) :]:
         axes.set_visible(False)
     for row in range(rows):
-        every[row * columns].set_ylabel(f"validation -{found.plan.by.replace('elbo', 'ELBO')} (nats per image)")
-    handles, labels = every[0].get_legend_handles_labels()
+        grid[row * columns].set_ylabel(f"validation -{outcome.plan.by.replace('elbo', 'ELBO')} (nats per image)")
+    handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     save_figure(path, figure, _DPI)
 
 
-def _draw(axes: Axes, name: str, found: Found) -> None:
-    values = [_value_of(row, name, seed) for row in found.rows for seed in (trial.seed for trial in row.trials)]
+def _draw(axes: Axes, name: str, outcome: Outcome) -> None:
+    values = [_value_of(row, name, seed) for row in outcome.rows for seed in (trial.seed for trial in row.trials)]
     numeric = all(isinstance(value, int | float) for value in values)
     at = {shown(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}
 
     def x(row: Row, seed: int) -> float:
         return at[shown(_value_of(row, name, seed))]
 
-    top = _top(found)
+    top = _top(outcome)
     done: dict[str, Any] = {"s": 30, "marker": "o", "color": _RUN, "label": "a run"}
-    pruned: dict[str, Any] = {"s": 30, "marker": "x", "color": _PRUNED, "label": "a run that was pruned, at the top if it is above"}
+    pruned: dict[str, Any] = {"s": 30, "marker": "x", "color": _PRUNED, "label": "a pruned run, at the top where it is above"}
     for state, style in ((DONE, done), (PRUNED, pruned)):
-        points = [(x(row, trial.seed), min(-trial.value, top)) for row in found.rows for trial in row.trials
+        points = [(x(row, trial.seed), min(-trial.value, top)) for row in outcome.rows for trial in row.trials
                   if trial.value is not None and trial.state == state]  # fmt: skip
         if points:
             axes.scatter(*zip(*points, strict=True), zorder=2, **style)
-    several = [row for row in found.rows if row.standard_error is not None and name != "seed"]
+    several = [row for row in outcome.rows if row.standard_error is not None and name != "seed"]
     if several:
         places = [x(row, row.trials[0].seed) for row in several]
         means = [-row.value for row in several if row.value is not None]
         errors = [row.standard_error or 0.0 for row in several]
         axes.errorbar(places, means, yerr=errors, fmt="D", markersize=5, capsize=4, color=_MEAN, zorder=3,
                       label="mean over seeds, ± standard error")  # fmt: skip
-        if len([one for one in found.plan.space.varied if one != "seed"]) == 1 and numeric:
+        if [one for one in outcome.plan.space.varied if one != "seed"] == [name] and numeric:
             ordered = sorted(zip(places, means, strict=True))
             axes.plot(*zip(*ordered, strict=True), color=_MEAN, linewidth=1, zorder=1)
-    best = found.best
+    best = outcome.best
     if best.value is not None:
-        axes.scatter([x(found.rows[0], best.seed)], [-best.value], marker="*", s=170, color=_BEST, edgecolors="black",
+        axes.scatter([x(outcome.rows[0], best.seed)], [-best.value], marker="*", s=170, color=_BEST, edgecolors="black",
                      linewidths=0.6, zorder=4, label="the winner")  # fmt: skip
-    _scale(axes, at, numeric, few=name not in found.plan.space.ranges and len(at) <= 12)
+    _scale(axes, at, numeric, few=name not in outcome.plan.space.ranges and len(at) <= 12)
     axes.set_xlabel(name.replace("_", " "))
     axes.grid(alpha=0.3)
 
 
-def _top(found: Found) -> float:
+def _top(outcome: Outcome) -> float:
     """Just above the highest value of a run that was trained to its end: pruned ones may be far above."""
-    values = [-value for row in found.rows for value in row.values]
+    values = [-value for row in outcome.rows for value in row.values]
     return max(values) + 0.1 * (max(values) - min(values) or 1.0)
 
 
@@ -100,6 +103,8 @@ def _scale(axes: Axes, at: dict[str, float], numeric: bool, few: bool) -> None:
     if few or not numeric:
         axes.set_xticks(list(at.values()), list(at), parse_math=False)
         axes.minorticks_off()
+    if not numeric:
+        axes.set_xlim(-0.5, len(at) - 0.5)
 
 
 def _value_of(row: Row, name: str, seed: int) -> Any:

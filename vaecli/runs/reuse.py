@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaecli.config import Config
 from vaecli.errors import VaecliError
 from vaecli.provenance import DataRecord
 from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, read_config, read_log, runs_in
 
+if TYPE_CHECKING:
+    from vaecli.data.load import Source
+
 Same = Callable[[Config, DataRecord], bool]
 """Whether the images that a run of these settings was made of are those that are wanted."""
+
+
+def same_images(source: "Source") -> Same:
+    """Whether a run is of the images of `source`, wherever they were read from."""
+    return lambda config, data: (data.train, data.test) == (source.record.train, source.record.test)
 
 
 def finished(configs: Sequence[Config], same: Same, root: Path = RUNS) -> dict[Config, Path]:

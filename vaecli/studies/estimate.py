@@ -29,7 +29,7 @@ _FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs"
 
 
 def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = lambda share: None) -> list[float]:
-    """About how many seconds each of some trials trains: one for each combination of a study without ranges, else for each corner.
+    """About how many seconds trials take: one of every combination of a study without ranges, else of every corner.
 
     Args:
         plan: what is searched.

@@ -24,7 +24,7 @@ class Plan:
         name: the study's, and its folder's.
         out: the folder that runs are kept in.
         by: the bound that is the higher the better: ``elbo`` or ``L_k``, of the validation images.
-        groups: how many settings, each trained with every seed.
+        groups: how many settings are trained with every seed.
         prune: stop a run whose bound after an epoch is below the median of the others'.
         storage: a URL; None for a SQLite file in the study's folder.
         data_dir: a folder of IDX files to read instead of the data set's own.
@@ -93,9 +93,9 @@ def particles_of(by: str) -> int | None:
     """
     if by == "elbo":
         return None
-    if not (found := re.fullmatch("L_([1-9][0-9]{0,5})", by)):
+    if not (matched := re.fullmatch("L_([1-9][0-9]{0,5})", by)):
         raise UsageError("{by}: expected elbo, or L_k with a number of particles, such as {by=L_50}", by=by)
-    return int(found[1])
+    return int(matched[1])
 
 
 def _groups(space: Space, trials: int | None) -> int:

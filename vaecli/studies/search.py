@@ -1,14 +1,18 @@
 """A search from its first trial to its winner."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vaecli.config import Config
+from vaecli.data.load import Source
 from vaecli.device import resolve_device
-from vaecli.errors import UsageError, VaecliError
+from vaecli.errors import CheckpointError, UsageError, VaecliError
 from vaecli.evaluation.measure import measure
 from vaecli.runs.find import RUNS
+from vaecli.runs.reuse import config_in, finished, is_finished, same_images
 from vaecli.runs.run import Run, read_run
 from vaecli.studies.plan import Plan, particles_of
 from vaecli.studies.processes import work_together
@@ -20,15 +24,15 @@ MAX_WORKERS = 256
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class Outcome:
+    """The outcome of a search.
 
     Attributes:
         plan: what was searched.
         rows: the settings, the best first.
         best: the winner: of the best settings, the seed whose bound on the validation images is highest.
-        test: of the winner on the test images: how many, and its bounds in nats, ``elbo`` and what it was chosen by, each with its
-            standard error over images; None where the winner's folder is on another machine.
+        test: of the winner on the test images: how many, and its bounds in nats, ``elbo`` and what it was chosen by, with their
+            standard errors over images; None where the winner's folder is on another machine.
         storage: where the study is kept, without a password.
     """
 
@@ -72,8 +76,8 @@ class Found:
 def search(
     settings: Mapping[str, Any], out: str | Path = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
     prune: bool = False, storage: str | None = None, workers: int = 1, data_dir: str | Path | None = None, device: str = "auto",
-) -> Found:  # fmt: skip
-    """Trains a run for each of many settings, and chooses the best by images that were held out of training.
+) -> Outcome:  # fmt: skip
+    """The best of many settings, by images that were held out of training, after a run was trained for every combination.
 
     The same call goes on where it was stopped, and shares the trials with others that were made elsewhere with the same storage.
 
@@ -95,8 +99,8 @@ def search(
 
     Example:
         >>> few = {"latent_dim": [2, 3], "epochs": 1, "limit": 400, "validation": 100}
-        >>> found = vaecli.search(few, "checkpoints")
-        >>> [row.settings["latent_dim"] for row in found.rows], found.load().config.validation
+        >>> outcome = vaecli.search(few, "checkpoints")
+        >>> [row.settings["latent_dim"] for row in outcome.rows], outcome.load().config.validation
         ([3, 2], 100)
     """
     plan = Plan.of(
@@ -105,7 +109,7 @@ def search(
     return carry_out(plan, workers)
 
 
-def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> Found:
+def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> Outcome:
     """What `search` gives, for a plan and with callbacks."""
     if not 1 <= workers <= MAX_WORKERS:
         raise UsageError(f"{{workers}}: expected a whole number from 1 to {MAX_WORKERS}", workers=workers)
@@ -116,30 +120,53 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> F
             Worker(study, listen).work()
         else:
             work_together(study, workers, listen)
-        rows = ranked([_found_here(trial, plan) for trial in study.trials()])
+        here = _paths_here(study.trials(), plan)
+        rows = ranked([replace(trial, path=here.get(trial.number, trial.path)) for trial in study.trials()])
         best = rows[0].trials[0]
         if best.state != DONE:
             raise VaecliError(f"no run could be trained to its end: {best.error or 'all were pruned'}")
-        return Found(plan, rows, best, _tested(study, best, listen), study.storage.address.url)
+        there = best.number in here
+        if not there and best.host == socket.gethostname():
+            raise CheckpointError(
+                f"{best.path}: the winner's run is there no longer; train it again in a search of another name, such as "
+                f"with {{name={plan.name}-2}}"
+            )
+        return Outcome(plan, rows, best, _tested(study, best, there, listen), study.storage.address.url)
 
 
-def _found_here(trial: Trial, plan: Plan) -> Trial:
-    """The trial with the path of its run as it is seen from this process."""
-    here = plan.out / Path(trial.path or "nowhere").name
-    return replace(trial, path=str(here)) if here.is_dir() else trial
+def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
+    """The folders of the trials' runs as this process sees them, by the trial's number: of those that it can see.
+
+    A folder of the same name may be another run, or half of this one, which another machine trained to its end.
+    """
+    same = same_images(Source(plan.space.fixed.get("dataset", "mnist"), plan.data_dir))
+    paths: dict[int, str] = {}
+    renamed: dict[Config, int] = {}
+    for trial in trials:
+        if trial.path is None:
+            continue
+        config = plan.space.config(trial.settings, trial.seed)
+        for folder in (plan.out / Path(trial.path).name, Path(trial.path)):
+            if config_in(folder, [config], same) and (trial.state != DONE or is_finished(folder, config)):
+                paths[trial.number] = str(folder)
+                break
+        else:
+            renamed[config] = trial.number
+    if renamed:
+        paths |= {renamed[config]: str(folder) for config, folder in finished(list(renamed), same, plan.out).items()}
+    return paths
 
 
-def _tested(study: Study, best: Trial, listen: Listener) -> dict[str, Any] | None:
+def _tested(study: Study, best: Trial, there: bool, listen: Listener) -> dict[str, Any] | None:
     """The winner's bounds on the test images, which are measured once for each winner of a study."""
     plan, folder = study.plan, Path(best.path or "")
-    there = folder.is_dir()
 
-    def measured() -> dict[str, Any]:
+    def numbers_of_test() -> dict[str, Any]:
         listen.progress(plan.total, plan.total, f"{folder.name} on the test images")
         run, particles, place = read_run(folder), particles_of(plan.by), resolve_device(plan.device)
-        found = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
-        bounds = {"elbo": found.elbo} | {f"L_{k}": bound for k, bound in found.bounds.items()}
+        measured = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
+        bounds = {"elbo": measured.elbo} | {f"L_{k}": bound for k, bound in measured.bounds.items()}
         numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
-        return {"images": found.images, "bounds": numbers}
+        return {"images": measured.images, "bounds": numbers}
 
-    return study.once(f"test {best.number}", measured if there else None)
+    return study.once(f"test {best.number}", numbers_of_test if there else None)

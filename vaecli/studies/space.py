@@ -21,7 +21,7 @@ DECADE = 10
 MAX_RUNS = 10_000
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
-_NATS = ("dataset", "binarize", "likelihood", "labels", "validation")
+WITHOUT_LISTS = ("dataset", "binarize", "likelihood", "labels", "validation")
 """Settings that decide what a nat is measured of: bounds that differ in them cannot be compared."""
 
 
@@ -77,7 +77,7 @@ class Space:
             if isinstance(value, Range):
                 ranges[name] = _checked_range(name, value)
                 continue
-            several = isinstance(value, list) and kind_of(_BY_NAME[name]) is not tuple
+            several = isinstance(value, list | tuple) and kind_of(_BY_NAME[name]) is not tuple
             values = tuple(dict.fromkeys(value)) if several else (value,)
             if len(values) == 1:
                 fixed[name] = values[0]
@@ -164,7 +164,7 @@ def spans_decades(values: Iterable[Any]) -> bool:
 def _checked_list(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise UsageError(f"{{{name}=}}: found an empty list, expected at least one value")
-    if name in _NATS:
+    if name in WITHOUT_LISTS:
         raise UsageError(
             f"{{{name}}}: found a list, expected one value: bounds of runs that differ in it are not of the same images "
             "and cannot be compared", **{name: values},
@@ -174,14 +174,13 @@ def _checked_list(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _checked_range(name: str, span: Range) -> Range:
     kind = kind_of(_BY_NAME[name])
-    if kind not in (int, float) or name in ("seed", *_NATS):
+    if kind not in (int, float) or name in ("seed", *WITHOUT_LISTS):
         wanted = "a list, such as {seed=0,1,2}" if name == "seed" else "a value"
         raise UsageError(f"{{{name}}}: found a range, expected {wanted}", **{name: span})
     if not span.low < span.high:
-        raise UsageError(
-            f"{{{name}}}: the range is upside down or empty, expected the lower end first, such as "
-            f"{{{name}={Range(min(span.low, span.high), max(span.low, span.high))}}}", **{name: span},
-        )  # fmt: skip
+        low, high = sorted((span.low, span.high))
+        example = f", such as {{{name}={Range(low, high)}}}" if low < high else ""
+        raise UsageError(f"{{{name}}}: the range is upside down or empty, expected the lower end first{example}", **{name: span})
     if kind is int and not (isinstance(span.low, int) and isinstance(span.high, int)):
         raise UsageError(f"{{{name}}}: expected a range of whole numbers", **{name: span})
     return span if kind is int else Range(float(span.low), float(span.high))

@@ -2,23 +2,22 @@
 
 import hashlib
 import logging
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from vaecli.errors import UsageError, VaecliError, printable, reason
+from vaecli.errors import VaecliError, printable, reason
+from vaecli.studies.address import Address
 
 T = TypeVar("T")
 
@@ -26,55 +25,6 @@ PATIENCE = 300
 """Seconds for which a storage that stopped answering is tried again, as while its server restarts."""
 
 _PAUSE = 1.0
-_SECRETS = ("password", "sslpassword")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a storage is.
-
-    Attributes:
-        url: SQLAlchemy's, without passwords: it may be shown and kept.
-        secrets: the passwords, by the driver's name for them.
-    """
-
-    url: str
-    secrets: dict[str, str] = field(repr=False)
-
-    @property
-    def file(self) -> Path | None:
-        """The file of SQLite; None for a server."""
-        return Path(self.url.removeprefix("sqlite:///")) if self.url.startswith("sqlite") else None
-
-    def censored(self, words: str) -> str:
-        """The text without the passwords."""
-        for secret in self.secrets.values():
-            words = words.replace(secret, "***") if secret else words
-        return words
-
-
-def address_of(url: str) -> Address:
-    """The storage that a URL names.
-
-    Raises:
-        UsageError: it is none of SQLite or PostgreSQL; the message does not have the URL, which may have a password in it.
-    """
-    try:
-        parts = make_url(url)
-        kind, _, driver = parts.drivername.partition("+")
-        kind = {"postgres": "postgresql"}.get(kind, kind)
-    except (ArgumentError, ValueError):
-        kind = ""
-    if kind not in ("sqlite", "postgresql") or (kind == "sqlite" and not parts.database):
-        raise UsageError(
-            "{storage=}: found no URL of a database, expected {storage=postgresql://USER@HOST/DATABASE} or {storage=sqlite:///FILE}"
-        )
-    if kind == "sqlite":
-        return Address(f"sqlite:///{parts.database}", {})
-    secrets = {name: str(parts.query[name]) for name in _SECRETS if name in parts.query}
-    secrets |= {"password": str(parts.password)} if parts.password else {}
-    clean = parts.set(drivername=f"{kind}+{driver or 'psycopg'}", password=None).difference_update_query(_SECRETS)
-    return Address(clean.render_as_string(hide_password=True), secrets)
 
 
 class Storage:
@@ -99,20 +49,22 @@ class Storage:
         if address.file is None:
             _need_driver(address)
         options = _engine_options(address)
+        url = address.url if address.file is None else "sqlite:///study.db"  # whose place is in the options
         try:
-            self._engine = create_engine(address.url, **options)
+            self._engine = create_engine(url, **options)
         except Exception as error:
             raise _explained(error, address) from None
         try:
             with self.lock("vaecli", "tables"), quiet():  # two that make the tables at once would be in each other's way
-                self.rdb = RDBStorage(address.url, options, heartbeat_interval=heartbeat, grace_period=grace)
+                template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+                self.rdb = RDBStorage(template, options, heartbeat_interval=heartbeat, grace_period=grace)
         except Exception as error:
             self._engine.dispose()
             raise _explained(error, address) from None
 
     @contextmanager
     def lock(self, study: str, what: str) -> Iterator[None]:
-        """Within it nobody else is within the lock of the same study and name, on any machine."""
+        """A context that nobody else, on any machine, is in for the same study and name."""
         if file := self.address.file:
             with FileLock(f"{file}.{what}", timeout=PATIENCE):
                 yield
@@ -159,7 +111,7 @@ class Storage:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna neither logs nor warns within it."""
+    """A context in which Optuna neither logs nor warns."""
     optuna.logging.disable_default_handler()
     optuna.logging.set_verbosity(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
@@ -172,6 +124,8 @@ def unreachable(error: BaseException | None) -> bool:
     """Whether an error says that the storage does not answer now, but may again."""
     seen = 0
     while error is not None and seen < 10:
+        if isinstance(original := getattr(error, "orig", None), sqlite3.Error):
+            return any(word in str(original) for word in ("locked", "busy"))  # a disk that is full stays full
         if isinstance(error, OperationalError | InterfaceError | Timeout) or getattr(error, "connection_invalidated", False):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
@@ -180,7 +134,8 @@ def unreachable(error: BaseException | None) -> bool:
 
 def _engine_options(address: Address) -> dict[str, Any]:
     if address.file is not None:
-        return {"connect_args": {"timeout": 60}}
+        file = address.file  # a URL cannot name it in every version of SQLAlchemy: paths have '?' and '%'
+        return {"creator": lambda: sqlite3.connect(file, timeout=60, check_same_thread=False)}
     # a connection that is cut off is noticed within a minute
     alive = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
     return {"connect_args": {"application_name": "vaecli", **alive, **address.secrets}, "pool_pre_ping": True}
@@ -200,6 +155,7 @@ _SIGNS = (
     (("translate host name", "resolve host", "name or service not known", "name resolution"),
      "there is no such host; check its name"),
     (("database", "does not exist"), "the server has no such database; make it with createdb"),
+    (("file is not a database",), "the file is no SQLite database; move it away, and type the line again"),
     (("no pq wrapper", "libpq"), "the PostgreSQL driver does not load; install it with: pip install 'vaecli[postgresql]'"),
 )  # fmt: skip
 

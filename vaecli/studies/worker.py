@@ -1,10 +1,9 @@
-"""A worker: trains one trial after the other, until none is left to anybody."""
+"""A worker: trains one trial after the other, until none is left for any worker."""
 
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from vaecli.config import Config
@@ -12,9 +11,8 @@ from vaecli.data.load import Source
 from vaecli.device import resolve_device
 from vaecli.errors import CheckpointError, TrainingError
 from vaecli.evaluation.importance import importance_bound
-from vaecli.provenance import DataRecord
 from vaecli.runs import reuse
-from vaecli.runs.find import CONFIG, FILES, has_epochs, measured_split, read_log
+from vaecli.runs.find import CONFIG, FILES, MODEL, has_epochs, measured_split, read_log
 from vaecli.runs.folder import BusyError, RunFolder, locked_folder
 from vaecli.runs.run import read_run
 from vaecli.runs.start import Listener as RunListener
@@ -55,7 +53,7 @@ class _Stopped(Exception):
 
 
 class Seen:
-    """The trials that ended, each shown to a listener once."""
+    """The trials that ended, all shown to a listener once."""
 
     def __init__(self, plan: Plan, listen: Listener) -> None:
         self.total, self.listen = plan.total, listen
@@ -87,6 +85,8 @@ class Worker:
     def __init__(self, study: Study, listen: Listener) -> None:
         self.study, self.plan, self.listen = study, study.plan, listen
         self.seen = Seen(study.plan, listen)
+        self._source = Source(self.plan.space.fixed.get("dataset", "mnist"), self.plan.data_dir)
+        self._same = reuse.same_images(self._source)
 
     def work(self) -> None:
         """Trains trials until all of the study are over, those of other workers included.
@@ -108,7 +108,7 @@ class Worker:
                     time.sleep(POLL)
 
     def _do(self, taken: Taken) -> None:
-        """Trains a trial, or finds that it is trained, and tells the study."""
+        """Trains a trial, unless its run is there already, and keeps how it ended."""
         config = self.plan.space.config(taken.settings, taken.point.seed)
         try:
             with self.study.beating(taken):
@@ -185,21 +185,18 @@ class Worker:
             self.study.report(taken, int(row["epoch"]), row[f"{measured_split(row)}_elbo"])
 
     def _value(self, config: Config, folder: Path) -> float:
-        """The bound on the validation images."""
+        """The bound on the validation images, in nats per image."""
         run, particles = read_run(folder), particles_of(self.plan.by)
+        if run.config != config or "validation_elbo" not in run.results:
+            raise CheckpointError(
+                f"{folder}: {MODEL} is of other settings than {CONFIG}; move the folder away, and type the line again"
+            )
         if particles is None:
             return run.results["validation_elbo"]
         place = resolve_device(self.plan.device)
         images = self._source.images("train")[-self.plan.space.fixed["validation"] :].to(place)
         self.seen.say(f"{folder.name} {self.plan.by}", 1.0)
         return float(importance_bound(run.model.to(place), images, particles).value.mean())
-
-    @cached_property
-    def _source(self) -> Source:
-        return Source(self.plan.space.fixed.get("dataset", "mnist"), self.plan.data_dir)
-
-    def _same(self, config: Config, data: DataRecord) -> bool:
-        return (data.train, data.test) == (self._source.record.train, self._source.record.test)
 
     def _name(self, config: Config) -> str:
         return Start(config, self.plan.data_dir).run_name
