@@ -8,8 +8,8 @@ from torch.distributions import MultivariateNormal, Normal
 
 from tests.helpers import BASELINE
 from tests.objectives.test_objectives import NOISE, PIXELS, LinearGaussian
-from vaecli.analysis.inference import WINDOW, _best, _measure, infer
 from vaecli.analysis.inpainting import complete, mean_image_scores
+from vaecli.analysis.inpainting_inference import WINDOW, _best, _measure, infer
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.distributions.normal import DiagonalNormal

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaecli.analysis.defaults import STARTS, STEPS
-from vaecli.analysis.inference import infer
+from vaecli.analysis.inpainting_inference import infer
 from vaecli.analysis.masks import Half, half
 from vaecli.data.images import SIDE, Images
 from vaecli.distributions.normal import DiagonalNormal
