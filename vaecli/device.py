@@ -8,15 +8,16 @@ from functools import cache
 
 import torch
 
+from vaecli import torchrun
 from vaecli.errors import UsageError
 from vaecli.threads import share_processors
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; ``auto`` is a GPU if there is one.
+    """The device called `name`; ``auto`` is a GPU if there is one. Each process that torchrun starts has a GPU of its own.
 
     Raises:
-        UsageError: this machine has no such device.
+        UsageError: this machine has no such device, or too few of them.
     """
     configure_torch()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -25,6 +26,15 @@ def resolve_device(name: str) -> torch.device:
     if not available.get(name, False):
         here = ", ".join(device for device, usable in available.items() if usable)
         raise UsageError(f"{{device}}: expected one that this machine has: auto, {here}", device=name)
+    place = torchrun.place()
+    if name == "cuda" and place.local_size > 1:
+        if place.local_size > (gpus := torch.cuda.device_count()):
+            raise UsageError(
+                f"{{device}} with {place.local_size} processes here: found {gpus} GPUs, expected one a process; start {gpus} with "
+                f"--nproc-per-node {gpus}, or compute on processors with {{device=cpu}}", device=name,
+            )  # fmt: skip
+        name = f"cuda:{place.local_rank}"
+        torch.cuda.set_device(name)
     return torch.device(name)
 
 
@@ -94,4 +104,5 @@ def configure_torch() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(mmap_threshold, 32 << 20)
         libc.mallopt(trim_threshold, 1 << 27)
-    share_processors()
+    if torchrun.place().size == 1:
+        share_processors()

@@ -98,6 +98,10 @@ class TrainingError(VaecliError):
     """Training that cannot go on, such as a loss that is no longer a number."""
 
 
+class ProcessError(VaecliError):
+    """Another process of a run that ended or cannot be reached."""
+
+
 class Interrupted(VaecliError):
     """Training that Ctrl-C or SIGTERM stopped; the exit code is that of the signal."""
 

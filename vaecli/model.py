@@ -14,7 +14,7 @@ from vaecli.device import configure_torch
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.networks.initialise import initialise
-from vaecli.seeding import generator
+from vaecli.seeding import Noise, generator
 
 MAX_LOG_SCALE = 20.0
 
@@ -78,7 +78,7 @@ class VAE(nn.Module):
         """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, 10); None for a model without labels."""
         return one_hot(labels) if self.conditional else None
 
-    def observe(self, pixels: Tensor, noise: torch.Generator) -> Tensor:
+    def observe(self, pixels: Tensor, noise: Noise) -> Tensor:
         """The values x in the support of the likelihood, float32, from bytes of any shape.
 
         Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.

@@ -39,6 +39,7 @@ class Provenance:
         precision: of the matrix products while training, ``fp32`` or ``bf16``; never ``auto``.
         threads: number of CPU threads.
         torch: PyTorch's version.
+        processes: number of processes that shared the work; not written where it is 1.
     """
 
     data: DataRecord
@@ -46,10 +47,14 @@ class Provenance:
     precision: str
     threads: int
     torch: str
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads."""
-        return asdict(self)
+        values = asdict(self)
+        if self.processes == 1:
+            del values["processes"]
+        return values
 
     @staticmethod
     def from_json(value: object) -> "Provenance":
@@ -61,15 +66,21 @@ class Provenance:
         data = value.get("data") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(data, dict):
             names, data_names = ({item.name for item in fields(kind)} for kind in (Provenance, DataRecord))
-            if value.keys() == names and data.keys() == data_names and _valid(value, data):
+            if value.keys() | {"processes"} == names and data.keys() == data_names and _valid(value, data):
                 return Provenance(**{**value, "data": DataRecord(**data)})
         raise VaecliError("its provenance is not one that vaecli wrote")
 
     def differences(self, now: "Provenance") -> list[str]:
         """The changes that may alter a resumed run's last bits, one phrase each: ``2 threads, now 1``."""
-        changes = [f"{self.threads} threads, now {now.threads}"] if self.threads != now.threads else []
+        counts = (("thread", self.threads, now.threads), ("process", self.processes, now.processes))
+        changes = [f"{_counted(before, what)}, now {after}" for what, before, after in counts if before != after]
         changes += [f"device {self.device}, now {now.device}"] if self.device != now.device else []
         return changes + ([f"torch {self.torch}, now {now.torch}"] if self.torch != now.torch else [])
+
+
+def _counted(number: int, what: str) -> str:
+    ending = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number} {what}{ending}"
 
 
 def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:
@@ -80,8 +91,7 @@ def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:
         and (folder is None or (isinstance(folder, str) and 0 < len(folder) <= 4096 and "\0" not in folder))
         and value["device"] in ("cpu", "cuda", "mps")
         and value["precision"] in ("fp32", "bf16")
-        and type(value["threads"]) is int
-        and 1 <= value["threads"] <= MAX_THREADS
+        and all(type(count) is int and 1 <= count <= MAX_THREADS for count in (value["threads"], value.get("processes", 1)))
         and isinstance(value["torch"], str)
         and _TORCH.fullmatch(value["torch"]) is not None
     )

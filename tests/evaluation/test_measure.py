@@ -107,8 +107,8 @@ def test_two_monte_carlo_errors_cover_the_truth(baseline, conditional, monkeypat
         monkeypatch.setattr(
             measurement,
             "importance_bound",
-            lambda model, some, k, proposal, repeat, tell, trial=trial: importance_bound(
-                model, some, k, proposal, 1000 * trial + repeat, tell
+            lambda model, some, k, proposal, repeat, tell, processes, trial=trial: importance_bound(
+                model, some, k, proposal, 1000 * trial + repeat, tell, processes
             ),
         )
         bound = measure(conditional if "marginal_labels" in what else baseline, images, **what).bounds[k]
@@ -140,7 +140,7 @@ def test_an_exact_value_over_labels_converges_once_an_image(conditional, digits,
     shares[3, 2], moved[3, 2], unconverged[9, 2] = 1, 0, True  # a label that does not matter has not
     shares[4, 3], moved[4, 3], unconverged[4, 3] = 1, 0.1, True  # has not, by a label that is not the last
 
-    def made_up(model, images, tell):
+    def made_up(model, images, tell, processes):
         (y,) = images.labels.unique().tolist()
         return Quadrature(shares[y].log() - 100, moved[y], 80 if y == 4 else 40, unconverged[y])
 

@@ -2,18 +2,20 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from vaecli import __version__
+from vaecli import __version__, torchrun
 from vaecli.cli import compare, console, inpaint, latent_plot, reconstruct, report, sample, search, train
 from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
-from vaecli.errors import VaecliError, is_out_of_memory, reason
+from vaecli.errors import UsageError, VaecliError, is_out_of_memory, reason
 
 app = typer.Typer(
     name="vaecli",
@@ -21,6 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_OF_MANY_PROCESSES = ("train", "compare")
+"""Commands that several processes of torchrun share; any other is run by the first of them."""
+
+_OF_ONE_PROCESS = ("report", "search")
+"""Commands that do not run under torchrun."""
+
+_PATIENCE = 10
+"""Seconds that a process which failed leaves the first one of its host to say why, before torchrun ends that too."""
 
 
 def _version(asked: bool) -> None:
@@ -31,9 +43,18 @@ def _version(asked: bool) -> None:
 
 @app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))
 def _app(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Train, look into and compare variational autoencoders."""
+    place = torchrun.place()
+    if place.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
+        raise UsageError(
+            f"{context.invoked_subcommand}: found {place.size} processes of torchrun, expected one; leave torchrun out, or train "
+            "runs one by one: torchrun ... -m vaecli train"
+        )
+    if not place.leads and context.invoked_subcommand not in _OF_MANY_PROCESSES:
+        raise typer.Exit()  # the first process does it
 
 
 app.command(**train.HELP)(train.train)
@@ -67,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
+        if code and torchrun.place().local_rank:
+            with suppress(KeyboardInterrupt):
+                time.sleep(_PATIENCE)
     return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code
 
 

@@ -1,12 +1,14 @@
 """``vaecli compare``."""
 
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_pictures, compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
@@ -53,15 +55,13 @@ def compare(
     """Measure runs and show them side by side: reconstructions, prior samples, loss curves and a table."""
     console.set_quiet(quiet)
     particles = _particles(k)
-    key = compare_table.sort_key(sort, particles) if sort is not None else None
+    key = _sort_key(sort, particles, exact)
     if table_only:
         without_effect(context, "with --table-only", "n", "seed", *([] if as_csv else ["out"]))
     if not particles:
         without_effect(context, "with --k 0", "repeats", "proposal")
         if not exact:
             without_effect(context, "with --k 0 and without --exact", "marginal_labels")
-    if sort == "exact" and not exact:
-        raise UsageError("--sort exact without --exact: expected a column of the table; add --exact")
     opened = open_runs(runs)
 
     from vaecli.analysis.comparison import Row
@@ -75,10 +75,14 @@ def compare(
         run.model.to(place)
     named = names_and_folders(opened)
     names = [name for name, _ in named]
-    files: list[Path] = []
-    if not table_only:
+    here, files = torchrun.place(), list[Path]()
+
+    def draw() -> None:
         originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
-        files += compare_pictures.draw(opened, names, originals, n, seed, out)
+        files.extend(compare_pictures.draw(opened, names, originals, n, seed, out))
+
+    if not table_only and here.size == 1:
+        draw()
     rows = []
     for run, name in zip(opened, names, strict=True):
         images = run.images(split, data_dir, read)[:limit].to(place)
@@ -88,6 +92,10 @@ def compare(
                 marginal_labels=marginal_labels, on_share=partial(_show, bar, name),
             )  # fmt: skip
         rows.append(Row(run, name, measured))
+    if not here.leads:
+        return
+    if not table_only and here.size > 1:
+        draw()  # last, so that no other process waits for it
     if key is not None:
         rows.sort(key=lambda row: key(row.to_json()))
     table = [row.to_json() for row in rows]
@@ -101,6 +109,13 @@ def compare(
     for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(opened, marginal_labels)):
         console.note(remark)
     console.print_paths(files)
+
+
+def _sort_key(sort: str | None, particles: list[int], exact: bool) -> Callable[[dict[str, Any]], Any] | None:
+    key = None if sort is None else compare_table.sort_key(sort, particles)
+    if sort == "exact" and not exact:
+        raise UsageError("--sort exact without --exact: expected a column of the table; add --exact")
+    return key
 
 
 def _particles(text: str) -> list[int]:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vaecli import __version__
+from vaecli import __version__, torchrun
 from vaecli.errors import printable
 
 
@@ -34,7 +34,13 @@ stdout, stderr = _console(stderr=False), _console(stderr=True)
 
 
 def prepare() -> None:
-    """Sets stdout up to spell out letters that its encoding lacks, instead of failing, and silences the logs of libraries."""
+    """Sets stdout up to spell out letters that its encoding lacks, instead of failing, and silences the logs of libraries.
+
+    Of several processes that torchrun started all but the first are silent; an error is printed by the first of each host.
+    """
+    if not torchrun.place().leads:
+        sys.stdout = io.StringIO()
+        set_quiet(True)
     for library in ("PIL", "matplotlib"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -113,6 +119,8 @@ def note(text: str) -> None:
 
 def error(text: str) -> None:
     """Prints the one line of an error on stderr, also under ``--quiet``."""
+    if torchrun.place().local_rank:
+        return
     try:
         _console(stderr=True).print(f"vaecli: {printable(text)}")
     except OSError:  # stderr is closed too
@@ -121,7 +129,7 @@ def error(text: str) -> None:
 
 def set_quiet(quiet: bool) -> None:
     """Turns notes and progress off or on; errors are printed all the same."""
-    stderr.quiet = quiet
+    stderr.quiet = quiet or not torchrun.place().leads
 
 
 def print_paths(files: Sequence[Path]) -> None:

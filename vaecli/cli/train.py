@@ -58,6 +58,8 @@ def train(
         layer_table.print_layers(chosen, as_json)
         return
 
+    from vaecli.device import resolve_device
+    from vaecli.processes import joined
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
@@ -65,6 +67,22 @@ def train(
     folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
+    processes = joined(resolve_device(device))
+    with processes.agreeing():
+        if processes.leads:
+            _check_folder(folder, resume, overwrite)
+    results = train_run(folder, start, given if resume else None, device)
+    if not processes.leads:
+        return
+    if as_json:
+        numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
+        files = [folder / name for name in FILES if (folder / name).exists()]
+        console.result_json("train", [(folder.name, folder)], files, **numbers, settings=read_config(folder / CONFIG)[0])
+    else:
+        console.result(str(folder))
+
+
+def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     if has_epochs(folder):
         if not resume and not overwrite:
             raise CheckpointError(
@@ -72,10 +90,3 @@ def train(
             )
     elif resume and not (folder / CONFIG).exists():
         console.note(f"No run {folder} to go on with yet: starting it")
-    results = train_run(folder, start, given if resume else None, device)
-    if as_json:
-        numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
-        files = [folder / name for name in FILES if (folder / name).exists()]
-        console.result_json("train", [(folder.name, folder)], files, **numbers, settings=read_config(folder / CONFIG)[0])
-    else:
-        console.result(str(folder))

@@ -7,11 +7,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vaecli import torchrun
 from vaecli.cli import console
 from vaecli.cli.signals import Interruption
-from vaecli.errors import Interrupted
-from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
-from vaecli.runs.folder import locked_folder
+from vaecli.errors import Interrupted, ProcessError
+from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,16 +41,17 @@ def train_run(
 
     Raises:
         Interrupted: by Ctrl-C or SIGTERM; the message says where the run stands.
+        ProcessError: another process ended or cannot be reached; likewise.
         VaecliError: as `vaecli.runs.train.train_in`.
     """
     from vaecli.device import resolve_device
-    from vaecli.runs.start import Listener, resumed
+    from vaecli.processes import joined
+    from vaecli.runs.shared import held_folder
+    from vaecli.runs.start import Listener
     from vaecli.runs.train import train_in
 
-    resolve_device(device)
-    with locked_folder(folder, FILES) as held, Interruption() as interruption, (bar or _bar)() as show:
-        if not held.locked:
-            console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into this run")
+    processes = joined(resolve_device(device))
+    with Interruption() as interruption, (bar or _bar)() as show:
 
         def on_epoch(record: EpochRecord, elbo: float) -> None:
             split = "test" if start.config.validation is None else "validation"
@@ -62,14 +63,19 @@ def train_run(
         listen = Listener(console.note, on_epoch, on_batch, interruption.held)
         replaced = _written(folder) if given is None else None
         try:
-            if given is not None:
-                start = resumed(held, given, start, listen)
-            return train_in(held, start, device, listen)
-        except KeyboardInterrupt:
+            with held_folder(folder, start, given, processes, listen) as (held, begun):
+                if not held.locked:
+                    console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into it")
+                return train_in(held, begun, device, listen, processes)
+        except (KeyboardInterrupt, ProcessError) as error:
+            if not processes.leads:
+                raise
             if replaced is not None and _written(folder) == replaced:
                 state = f"no epoch is finished; {folder} keeps the run that was there"
             else:
                 state = f"{_standing(folder)}{_line_to_go_on(folder, start, device)}"
+            if isinstance(error, ProcessError):
+                raise error.reworded(ProcessError, after=f"; {state}") from None
             raise Interrupted(f"interrupted: {state}", interruption.signal or signal.SIGINT) from None
 
 
@@ -99,4 +105,4 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if start.threads is None else ["--threads", str(start.threads)]
     written, _ = read_config(folder / CONFIG)
     words += [] if written["epochs"] == start.config.epochs else ["--epochs", str(start.config.epochs)]
-    return f"; go on with: {shlex.join(['vaecli', 'train', *words])}"
+    return f"; go on with: {torchrun.again(shlex.join(['vaecli', 'train', *words]))}"

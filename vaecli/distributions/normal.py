@@ -1,11 +1,14 @@
 """The diagonal Gaussian: prior and posterior of a VAE."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
+
+from vaecli.seeding import Noise, drawn
 
 
 class DiagonalNormal(Distribution):
@@ -38,10 +41,10 @@ class DiagonalNormal(Distribution):
         """The variances sigma^2, shape (..., D)."""
         return (2 * self.log_scale).exp()
 
-    def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
+    def rsample(self, sample_shape: Any = (), generator: Noise | None = None) -> Tensor:
         """Latents loc + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        eps = torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype)
+        eps = drawn(partial(torch.randn, device=self.loc.device, dtype=self.loc.dtype), shape, generator)
         return (self.stddev * eps).add_(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:

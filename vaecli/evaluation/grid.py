@@ -46,8 +46,9 @@ class Grid:
 
 
 def log_likelihoods(
-    model: VAE, points: Tensor, x: Tensor, labels: Tensor, parts: Sequence[Tensor] = (), block: int | None = None
-) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:
+    model: VAE, points: Tensor, x: Tensor, labels: Tensor, parts: Sequence[Tensor] = (), block: int | None = None,
+    turns: Iterator[bool] | None = None,
+) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:  # fmt: skip
     """The log p(x | z, y) of N images at each of G latents, a chunk of latents at a time.
 
     Images with the same label share the decoder's outputs for the latents.
@@ -60,6 +61,7 @@ def log_likelihoods(
         parts: boolean masks of pixels, shape (784,); without any the likelihood is that of the whole image.
         block: images at a time. The last block is filled up, so that all products have one shape: an image's numbers are then
             the same to the bit, however many images follow it. Without it, all images at once, which is faster for many.
+        turns: whether each chunk of latents is to be computed, in turn; others are left out.
 
     Yields:
         Which images, positions of shape (n,); which latents; those latents, shape (g, latent_dim); and nats, shape (g, n), or
@@ -70,6 +72,8 @@ def log_likelihoods(
     for label in given:
         members = torch.arange(len(x), device=x.device) if label is None else (labels == label).nonzero().squeeze(1)
         for start in range(0, len(points), chunk):
+            if turns and not next(turns):
+                continue
             z = points[start : start + chunk]
             y = None if label is None else model.condition(labels.new_full((len(z),), label))
             likelihood = model.likelihood(z, y)

@@ -14,6 +14,7 @@ from vaecli.device import accumulator
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
 from vaecli.model import VAE
+from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
 PROPOSALS = ("posterior", "mixture")
@@ -53,31 +54,39 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: VAE, images: Images, draws: int = 1) -> Evaluation:
+def evaluate(model: VAE, images: Images, draws: int = 1, processes: Processes = ALONE) -> Evaluation:
     """The ELBO of all images, with the same noise and binarisation each time.
 
     Args:
         model: on the same device as `images`.
         images: with labels where the model is conditional.
         draws: particles drawn for each image. The first is its value, whatever the others are; all of them give its variance.
+        processes: that share the images; all of them have the result.
     """
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
     more_noise = generator(images.pixels.device, "evaluation", "more draws")
-    parts, variances, means = [], [], []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+    count = len(images)
+    value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+    means = torch.zeros(count, model.latent_dim)
+    for start, mine in zip(range(0, count, BATCH), processes.turns(), strict=False):
+        part = slice(start, start + BATCH)
+        batch = images[part]
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
+        if not mine:  # every process draws all noise, which is cheap beside decoding
+            model.prior.rsample((1, len(batch)), noise)
+            model.prior.rsample((draws - 1, len(batch)), more_noise)
+            continue
         q = model.posterior(x, y)
         z = q.rsample((1,), noise)
-        parts.append(torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).cpu().double())
+        value[:, part] = torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).cpu().double()
         if draws > 1:
             more = model.likelihood(q.rsample((draws - 1,), more_noise), y).log_prob(x).cpu().double()
-            variances.append(torch.cat((parts[-1][:1], more)).var(0))
-        means.append(q.loc.cpu())
-    reconstruction, kl = torch.cat(parts, 1)
-    active_units = int((torch.cat(means).var(0, correction=0) > ACTIVE).sum())
-    return Evaluation(reconstruction, kl, torch.cat(variances) if variances else None, active_units)
+            variance[part] = torch.cat((value[:1, part], more)).var(0)
+        means[part] = q.loc.cpu()
+    reconstruction, kl = processes.sum(value)  # of 0 from all but one
+    active_units = int((processes.sum(means).var(0, correction=0) > ACTIVE).sum())
+    return Evaluation(reconstruction, kl, processes.sum(variance) if draws > 1 else None, active_units)
 
 
 @dataclass(frozen=True)
@@ -124,8 +133,9 @@ def jackknife(value: Tensor, without: Tensor, sizes: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def importance_bound(
-    model: VAE, images: Images, k: int, proposal: str = "posterior", repeat: int = 0, on_images: Callable[[int], None] | None = None
-) -> ImportanceBound:
+    model: VAE, images: Images, k: int, proposal: str = "posterior", repeat: int = 0,
+    on_images: Callable[[int], None] | None = None, processes: Processes = ALONE,
+) -> ImportanceBound:  # fmt: skip
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.
 
     With one or two latents and many particles log p(x|z) is read off a `LikelihoodTable`, to within a hundredth of a nat.
@@ -138,6 +148,7 @@ def importance_bound(
             (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
         repeat: another number gives other particles; pixels that are binarised at random stay the same.
         on_images: called with how many images are done, now and then.
+        processes: that share the images; all of them have the result.
     """
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
@@ -146,13 +157,16 @@ def importance_bound(
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
     particles, wide = min(k, max(1, ROWS // 10 // groups) * groups), accumulator(images.pixels.device)
     sizes = torch.tensor([len(range(group, k, groups)) for group in range(groups)], dtype=torch.float64)
+    tabled, turns = worthwhile(model, len(images), k), processes.turns()
     parts = []
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
         q, p = model.posterior(x, y), model.prior
-        table = LikelihoodTable(model, x, block, q) if worthwhile(model, len(images), k) else None
+        block_is_mine = tabled and next(turns)
+        table = LikelihoodTable(model, x, block, q) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, ROWS // particles)):
+            mine = block_is_mine if tabled else next(turns)
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
             q_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows])
             x_rows, y_rows = x[rows], None if y is None else y[rows]
@@ -162,6 +176,9 @@ def importance_bound(
                 if proposal == "mixture":
                     from_prior = torch.rand(*z.shape[:-1], 1, generator=noise, device=x.device) < 0.5
                     z = torch.where(from_prior, p.rsample(z.shape[:-1], noise), z)
+                if not mine:  # every process draws all noise, which is cheap beside decoding
+                    continue
+                if proposal == "mixture":
                     log_r = torch.logaddexp(q_rows.log_prob(z), p.log_prob(z)) - math.log(2)
                 else:
                     log_r = q_rows.log_prob(z)
@@ -169,10 +186,11 @@ def importance_bound(
                 log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
                 rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % groups), value=-math.inf).unflatten(0, (-1, groups))
                 log_sums = torch.logaddexp(log_sums, rounds.logsumexp(0))
-            parts.append(_with_and_without(log_sums.cpu().double(), sizes))
+            part = _with_and_without(log_sums.cpu().double(), sizes)
+            parts.append(part if mine else torch.zeros_like(part))
             if on_images:
                 on_images(start + int(rows[-1]) + 1)
-    value, *without = torch.cat(parts, 1)
+    value, *without = processes.sum(torch.cat(parts, 1))  # of 0 from all but one
     return ImportanceBound(value, torch.stack(without), sizes)
 
 

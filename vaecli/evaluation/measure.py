@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measure
 from vaecli.evaluation.importance import PROPOSALS, evaluate, importance_bound, jackknife
 from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
 from vaecli.model import VAE
+from vaecli.processes import Processes, joined
 
 DRAWS = 5
 """Draws of the single particle of the ELBO and of L_1; the Monte Carlo error comes from their spread."""
@@ -45,6 +47,8 @@ def measure(
 ) -> Measured:
     """The ELBO of a model on images and, if asked for, L_k and log p(x), each with its errors.
 
+    In a script that torchrun started, all processes call this alike, share the work and have the result.
+
     Args:
         model: on the same device as `images`.
         images: with their labels, which a conditional model is given unless they are to be summed out.
@@ -60,6 +64,7 @@ def measure(
     Raises:
         UsageError: an argument is out of bounds, labels are to be summed out of a model without labels, or exact values are asked
             for with more than two latents.
+        ProcessError: another process ended or cannot be reached.
 
     Example:
         >>> measured = vaecli.measure(vaecli.load("baseline").model, vaecli.load_images("mnist", "test", limit=100), k=(5, 50))
@@ -74,20 +79,50 @@ def measure(
         raise UsageError("{k}, {repeats}, {draws}: expected whole numbers from 1", k=tuple(k), repeats=repeats, draws=draws)
     check_measurable(model, exact=exact, marginal_labels=marginal_labels)
 
+    processes = joined(images.pixels.device)
+    with processes.ending_together():
+        _check_equal(processes, model, images, (*k, exact, proposal, repeats, draws, marginal_labels))
+        return _measure(model, images, k, exact, proposal, repeats, draws, marginal_labels, on_share, processes)
+
+
+def _check_equal(processes: Processes, model: VAE, images: Images, how: tuple[object, ...]) -> None:
+    """Refuses processes that are about to measure different things.
+
+    Raises:
+        UsageError: some are, in all of them.
+    """
+    if processes.alone:
+        return
+    digest = sha256(repr(how).encode())
+    for tensor in (*model.state_dict().values(), images.pixels, images.labels):
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    first, *others = processes.of_all(digest.hexdigest())
+    for rank, other in enumerate(others, 1):
+        if other != first:
+            raise UsageError(
+                f"process {rank} measures another model, other images or otherwise than the first; expected the same in all: type "
+                "the same line on every host, where the same runs are"
+            )
+
+
+def _measure(
+    model: VAE, images: Images, ks: Sequence[int], exact: bool, proposal: str, repeats: int, draws: int, marginal_labels: bool,
+    on_share: Callable[[float, str], None] | None, processes: Processes,
+) -> Measured:  # fmt: skip
     def report(share: float, part: str) -> None:
         if on_share:
             on_share(share, part)
 
-    value = evaluate(model, images, draws)
+    value = evaluate(model, images, draws, processes)
     bounds, bound_accuracy = {}, {}
     every = _with_each_label(images) if marginal_labels else [images]
-    for count in k:
-        bounds[count], by_label = _bound(model, every, count, proposal, repeats, partial(report, part=f"L_{count}"))
+    for k in ks:
+        bounds[k], by_label = _bound(model, every, k, proposal, repeats, partial(report, part=f"L_{k}"), processes)
         if marginal_labels:
-            bound_accuracy[count] = _accuracy(by_label, images)
+            bound_accuracy[k] = _accuracy(by_label, images)
     exact_value, convergence, exact_accuracy = None, None, None
     if exact:
-        exact_value, convergence, by_label = _exact(model, every, report)
+        exact_value, convergence, by_label = _exact(model, every, report, processes)
         exact_accuracy = _accuracy(by_label, images) if marginal_labels else None
     return Measured(
         len(images),
@@ -104,14 +139,18 @@ def measure(
 
 
 def _bound(
-    model: VAE, every: Sequence[Images], k: int, proposal: str, repeats: int, on_share: Callable[[float], None]
-) -> tuple[Estimate, Tensor]:
+    model: VAE, every: Sequence[Images], k: int, proposal: str, repeats: int, on_share: Callable[[float], None],
+    processes: Processes,
+) -> tuple[Estimate, Tensor]:  # fmt: skip
     """L_k of the images, whose labels are summed out where `every` has them with each label, and the mean L_k by label."""
     repeats = repeats if k > 1 else max(repeats, DRAWS)
     count = len(every[0])
     values, by_label = [], torch.zeros(len(every), count, dtype=torch.float64)
     for repeat in range(repeats):
-        bounds = [importance_bound(model, labelled, k, proposal, repeat, lambda done: on_share(done / count)) for labelled in every]
+        bounds = [
+            importance_bound(model, labelled, k, proposal, repeat, lambda done: on_share(done / count), processes)
+            for labelled in every
+        ]
         estimates = torch.stack([bound.value for bound in bounds])
         values.append(_over_labels(estimates))
         by_label += estimates / repeats
@@ -123,9 +162,14 @@ def _bound(
     return Estimate.of(value.mean(0), variance), by_label
 
 
-def _exact(model: VAE, every: Sequence[Images], on_share: Callable[[float, str], None]) -> tuple[Estimate, Convergence, Tensor]:
+def _exact(
+    model: VAE, every: Sequence[Images], on_share: Callable[[float, str], None], processes: Processes
+) -> tuple[Estimate, Convergence, Tensor]:
     """The log p(x) of the images, as `_bound` has L_k; how far it converged; and its values by label."""
-    parts = [exact_log_prob(model, labelled, lambda side, share: on_share(share, f"grid of {side}")) for labelled in every]
+    parts = [
+        exact_log_prob(model, labelled, lambda side, share: on_share(share, f"grid of {side}"), processes=processes)
+        for labelled in every
+    ]
     by_label = torch.stack([part.log_prob for part in parts])
     shares = by_label.softmax(0)
     # a label with a smaller share moves the image by less than quadrature's tolerance, even if its whole share is wrong

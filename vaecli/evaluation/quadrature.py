@@ -14,6 +14,7 @@ from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
 from vaecli.evaluation.grid import Grid, log_likelihoods, reaches_of
 from vaecli.model import VAE
+from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
 START = {1: 2000, 2: 150}
@@ -49,8 +50,9 @@ class Quadrature:
 
 @torch.inference_mode()
 def exact_log_prob(
-    model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None, sides: tuple[int, int] | None = None
-) -> Quadrature:
+    model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None, sides: tuple[int, int] | None = None,
+    processes: Processes = ALONE,
+) -> Quadrature:  # fmt: skip
     """The log of the integral of p(x|z) p(z) over a grid of z, halved until it no longer moves the image.
 
     The midpoint rule on a grid that reaches 6 standard deviations of the prior, and of the image's posterior where that is
@@ -62,6 +64,7 @@ def exact_log_prob(
         images: with labels where the model is conditional.
         on_share: called with the points a side of the grid at work, and the share of it that is done, now and then.
         sides: points a side of the first grid and of the finest; those of START and MOST by default.
+        processes: that share the latents of each grid; all of them have the result.
 
     Raises:
         UsageError: the latent space has more dimensions.
@@ -70,7 +73,7 @@ def exact_log_prob(
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
-    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides)
+    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides, processes)
     return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
 
@@ -124,6 +127,7 @@ def _resolve(
     seen: Tensor | None,
     on_share: Callable[[int, float], None] | None,
     sides: tuple[int, int] | None,
+    processes: Processes = ALONE,
 ) -> Quadrature:
     """Every image's values on ever finer grids, as far as it needs them."""
     size = model.latent_dim
@@ -140,7 +144,7 @@ def _resolve(
         while len(active) and side <= most:
             grid = Grid(size, side, reach)
             positions = active.to(x.device)
-            finer = _integrate(model, x[positions], labels[positions], grid, seen, on_share)
+            finer = _integrate(model, x[positions], labels[positions], grid, seen, on_share, processes)
             moved[active] = (finer - value[:, active]).abs().amax(0)
             value[:, active] = finer
             active = active[~(moved[active] <= TOLERANCE) | (narrowest[active] < grid.cell)]
@@ -150,13 +154,15 @@ def _resolve(
 
 
 def _integrate(
-    model: VAE, x: Tensor, labels: Tensor, grid: Grid, seen: Tensor | None, on_share: Callable[[int, float], None] | None
-) -> Tensor:
+    model: VAE, x: Tensor, labels: Tensor, grid: Grid, seen: Tensor | None, on_share: Callable[[int, float], None] | None,
+    processes: Processes,
+) -> Tensor:  # fmt: skip
     """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `seen` log p of the parts and of both, (3, N)."""
     wide = accumulator(x.device)
     total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
-    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block):
+    turns = None if processes.alone else processes.turns()
+    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, turns):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
         log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
         # a sum down the columns depends on how many there are in its last bits; one along an image's own row does not
@@ -164,4 +170,8 @@ def _integrate(
         total[:, members] = torch.logaddexp(total[:, members], log_sum.to(wide))
         if on_share:
             on_share(grid.side, latents.stop / grid.side**grid.size)
+    if not processes.alone:
+        of_all = total.new_zeros(processes.size, *total.shape)
+        of_all[processes.rank] = total
+        total = processes.sum(of_all).logsumexp(0)
     return (total + grid.size * math.log(grid.cell)).cpu().double()

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.model import VAE
+from vaecli.seeding import Noise
 
 
 class Bound(NamedTuple):
@@ -27,7 +27,7 @@ class Bound(NamedTuple):
 class Objective(Protocol):
     """The call that all objectives share."""
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
         """The objective for images x, shape (B, 784), with labels y, shape (B, 10) or None."""
         ...
 

@@ -10,6 +10,7 @@ from torch.distributions import kl_divergence
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
+from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DReG:
 
     k: int
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
+from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ELBO:
     k: int
     kl_weight: float
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
         """Nats per image, shape (B,)."""
         q = model.posterior(x, y)
         z = q.rsample((self.k,), noise)

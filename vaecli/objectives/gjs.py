@@ -9,6 +9,7 @@ from torch.distributions import kl_divergence
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
+from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class GJS:
     k: int
     alpha: float
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: torch.Generator) -> Bound:
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
         """Nats per image, shape (B,)."""
         q, p = model.posterior(x, y), model.prior
         z = q.rsample((self.k,), noise)

@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from vaecli.errors import VaecliError, reason
 from vaecli.files import PART, make_folder, write_file
@@ -15,6 +17,40 @@ _LOCK = ".lock"
 
 class BusyError(VaecliError):
     """The folder of a run that another process trains."""
+
+
+class Folder(Protocol):
+    """The folder of a run, for the process that writes it and for those that share the run's work."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def locked(self) -> bool:
+        """Whether other processes are kept out; some file systems have no locks."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Puts a file into the folder, whole or not at all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """The folder of a run that another process writes, which need not be there.
+
+    Attributes:
+        path: where it is.
+        locked: True; the other process sees to it.
+    """
+
+    path: Path
+    locked: bool = True
+
+    def write(self, name: str, data: bytes) -> None:
+        """Does nothing."""
 
 
 class RunFolder:

@@ -12,7 +12,7 @@ from vaecli.data import Read, Source, read_once
 from vaecli.errors import CheckpointError, UsageError, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
-from vaecli.runs.folder import RunFolder
+from vaecli.runs.folder import Folder
 from vaecli.runs.state import Training, load_training, save_again
 from vaecli.training.loop import EpochRecord
 
@@ -43,9 +43,10 @@ class Start:
         data_dir: the folder of IDX files; None for the place recorded in `provenance`, or the data set's own.
         provenance: of an earlier run, whose data, precision and number of threads are used again.
         same_data: whether the images must be those of `provenance`.
-        training: the state to continue from; None for a run without a finished epoch.
+        training: the state to continue from; None for a run without a finished epoch, and where another process has it.
         threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
         read: reads the images.
+        finished: epochs done.
     """
 
     config: Config
@@ -55,6 +56,7 @@ class Start:
     training: Training | None = None
     threads: int | None = None
     read: Read = field(default_factory=read_once, repr=False, compare=False)
+    finished: int = 0
 
     @property
     def recorded(self) -> DataRecord | None:
@@ -86,7 +88,7 @@ class Start:
         return self.config.name_for(f"own-{words}" if words else "own")
 
 
-def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: Listener | None = None) -> Start:
+def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: Listener | None = None) -> Start:
     """The state of the run in a folder; `start` if there is none.
 
     Args:
@@ -120,7 +122,7 @@ def resumed(folder: RunFolder, given: Mapping[str, Any], start: Start, listen: L
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
     training = replace(training, config=chosen)
-    return replace(start, config=chosen, provenance=provenance, same_data=True, training=training)
+    return replace(start, config=chosen, provenance=provenance, same_data=True, training=training, finished=len(training.log))
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:

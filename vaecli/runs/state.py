@@ -16,7 +16,7 @@ from vaecli.model import VAE, empty
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
-from vaecli.runs.folder import RunFolder
+from vaecli.runs.folder import Folder
 from vaecli.runs.format import pack, unpack
 from vaecli.training.optimizer import Adam
 
@@ -54,7 +54,7 @@ class Training:
 
 
 def save_epoch(
-    folder: RunFolder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
+    folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
     provenance: Provenance | None,
 ) -> None:  # fmt: skip
     """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
@@ -71,7 +71,7 @@ def save_epoch(
         folder.write(name, data)
 
 
-def save_again(folder: RunFolder, training: Training, results: dict[str, float] | None = None) -> None:
+def save_again(folder: Folder, training: Training, results: dict[str, float] | None = None) -> None:
     """Rewrites the files of a run that differ from its state, as a crash between two of them leaves them.
 
     Args:
@@ -87,7 +87,7 @@ def save_again(folder: RunFolder, training: Training, results: dict[str, float] 
             folder.write(name, data)
 
 
-def save_settings(folder: RunFolder, config: Config, provenance: Provenance) -> None:
+def save_settings(folder: Folder, config: Config, provenance: Provenance) -> None:
     """Writes a run's ``config.json``, from which it starts again if it is killed before its first epoch ends."""
     folder.write(CONFIG, _settings(config, provenance))
 

@@ -14,11 +14,13 @@ from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, TrainingError, UsageError
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
+from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs.find import CONFIG, FILES, has_epochs
-from vaecli.runs.folder import RunFolder, locked_folder
+from vaecli.runs.find import CONFIG, has_epochs
+from vaecli.runs.folder import Folder
 from vaecli.runs.run import Run, load
-from vaecli.runs.start import Listener, Start, resumed
+from vaecli.runs.shared import common, held_folder
+from vaecli.runs.start import Listener, Start
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
 from vaecli.threads import computing_threads
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
@@ -29,6 +31,9 @@ def train(
     overwrite: bool = False, threads: int | None = None, read: Read | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
+
+    In a script that torchrun started, all processes call this alike and share each batch. The first one writes the run, into a
+    folder that all of them see.
 
     Args:
         config: the settings.
@@ -42,7 +47,7 @@ def train(
         read: reads the images; one from `vaecli.data.read_once` shares them with other work.
 
     Raises:
-        VaecliError: settings, data or files are wrong, or training diverged.
+        VaecliError: settings, data or files are wrong, training diverged, or another process ended.
 
     Example:
         >>> run = vaecli.train(vaecli.Config(latent_dim=3, epochs=1, limit=1000), "checkpoints/mine")
@@ -52,22 +57,28 @@ def train(
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder = Path(folder)
-    if has_epochs(folder) and not resume and not overwrite:
-        raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
+    processes = joined(resolve_device(device))
+    with processes.agreeing():
+        if processes.leads and has_epochs(folder) and not resume and not overwrite:
+            raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
     start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads, read=read or read_once())
-    with locked_folder(folder, FILES) as held:
-        train_in(held, resumed(held, config.to_json(), start) if resume else start, device)
+    with held_folder(folder, start, config.to_json() if resume else None, processes) as (held, start):
+        train_in(held, start, device, processes=processes)
+        processes.meet()
     return load(folder)
 
 
-def train_in(folder: RunFolder, start: Start, device: str = "auto", listen: Listener | None = None) -> dict[str, float]:
+def train_in(
+    folder: Folder, start: Start, device: str = "auto", listen: Listener | None = None, processes: Processes = ALONE
+) -> dict[str, float]:
     """The results of the last epoch, after training to it and writing the run after each epoch.
 
     Args:
-        folder: the run's, locked.
-        start: the state in which training begins.
+        folder: the run's, from `vaecli.runs.shared.held_folder`.
+        start: the state in which training begins, from there too.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         listen: callbacks.
+        processes: that share the run; all of them have the results, unless nothing was left to train.
 
     Raises:
         UsageError: this machine has no such device, or fewer processors than the threads asked for.
@@ -76,21 +87,21 @@ def train_in(folder: RunFolder, start: Start, device: str = "auto", listen: List
         VaecliError: a file cannot be written.
     """
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
-    finished = len(training.log) if training else 0
-    if training and finished >= chosen.epochs:
-        listen.note(f"{path} is finished: {finished} epochs are done")
-        return training.results
+    if start.finished >= chosen.epochs:
+        listen.note(f"{path} is finished: {start.finished} epochs are done")
+        return training.results if training else {}
     placed = resolve_device(device)
-    recorded = start.provenance.threads if start.provenance else None
-    with computing_threads(start.threads, recorded):
-        return _train(folder, start, placed, listen)
+    recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
+    with computing_threads(start.threads, recorded.threads if recorded else None):
+        return _train(folder, start, placed, listen, processes)
 
 
-def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listener) -> dict[str, float]:
-    path, chosen, training = folder.path, start.config, start.training
-    finished = len(training.log) if training else 0
-    source = _source(start, path.name)
-    provenance = _provenance(start, source.record, placed)
+def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener, processes: Processes) -> dict[str, float]:
+    path, chosen, training, finished = folder.path, start.config, start.training, start.finished
+    with processes.agreeing():
+        source = _source(start, path.name)
+        provenance = _provenance(start, source.record, placed, processes)
+    provenance = common(processes, provenance)
     if start.provenance and (different := start.provenance.differences(provenance)):
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
@@ -105,7 +116,7 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
     if training:
         training.restore(optimizer, finished * steps)
         rows, results = list(training.log), training.results
-    elif not has_epochs(path):
+    elif processes.leads and not has_epochs(path):
         save_settings(folder, chosen, provenance)
     again = f" after epoch {finished}" if finished else ""
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
@@ -114,8 +125,9 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
         listen.batch(epoch, (epoch - 1) * steps + done, chosen.epochs * steps)
 
     try:
-        for record in fit(model, optimizer, images, replace(chosen, precision=provenance.precision), finished, on_batch):
-            row, results_now = _measured(record, evaluate(model, held_out), split)
+        resolved = replace(chosen, precision=provenance.precision)
+        for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
+            row, results_now = _measured(record, evaluate(model, held_out, processes=processes), split)
             elbo = row[f"{split}_elbo"]
             if not sane(elbo):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, chosen)
@@ -125,6 +137,8 @@ def _train(folder: RunFolder, start: Start, placed: torch.device, listen: Listen
                 results = results_now
             listen.epoch(record, elbo)
     except TrainingError as error:
+        if not processes.leads:
+            raise
         if not rows:
             if not has_epochs(path):
                 (path / CONFIG).unlink(missing_ok=True)
@@ -192,9 +206,10 @@ def _source(start: Start, run: str) -> Source:
     return source
 
 
-def _provenance(start: Start, data: DataRecord, device: torch.device) -> Provenance:
+def _provenance(start: Start, data: DataRecord, device: torch.device, processes: Processes) -> Provenance:
     """The provenance of this process; an `auto` precision is that of the earlier run, if there is one."""
     precision = start.config.precision
     if precision == "auto" and start.provenance:
         precision = start.provenance.precision
-    return Provenance(data, device.type, resolve_precision(precision, device), torch.get_num_threads(), torch.__version__)
+    precision = resolve_precision(precision, device)
+    return Provenance(data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size)

@@ -12,6 +12,7 @@ from vaecli.data.images import Images
 from vaecli.device import configure_torch
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
+from vaecli.processes import ALONE, Processes
 from vaecli.seeding import seed_of
 from vaecli.training.cuda_graph import RecordedStep
 from vaecli.training.optimizer import Adam
@@ -62,6 +63,7 @@ def fit(
     config: Config,
     finished: int = 0,
     on_batch: Callable[[int, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[EpochRecord]:
     """Yields a record after each epoch, in which the model was trained in place.
 
@@ -76,17 +78,21 @@ def fit(
         config: the run's settings.
         finished: epochs already done.
         on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
+        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights
+            and moments, so that processors which round differently stay together.
 
     Raises:
         TrainingError: the loss is NaN, infinite or beyond a million nats.
+        ProcessError: another process ended or cannot be reached.
     """
     configure_torch()
     device = images.pixels.device
-    train = make_step(model, optimizer, images, config)
-    if device.type == "cuda":
+    train = make_step(model, optimizer, images, config, processes)
+    if device.type == "cuda" and processes.alone:
         train = RecordedStep(train, config.batch_size)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
+    processes.from_first(optimizer.state)
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
@@ -97,10 +103,11 @@ def fit(
         for step, index in enumerate(order.split(config.batch_size)):
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                _check_sane(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1], epoch, config)
+                _check_sane(processes.sum(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1]), epoch, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
         value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
+        processes.from_first(optimizer.state)
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
 

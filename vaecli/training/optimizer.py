@@ -47,6 +47,11 @@ class Adam:
         else:
             self._lr = lr
 
+    @property
+    def state(self) -> list[Tensor]:
+        """All that a step changes: the parameters, their moments and their numbers of steps."""
+        return [*self.parameters, *self.exp_avg, *self.exp_avg_sq, *self.steps]
+
     def zero_grad(self) -> None:
         """Removes the gradients."""
         for parameter in self.parameters:

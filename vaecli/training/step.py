@@ -1,6 +1,6 @@
 """One training step: a batch's bound, its gradient and Adam's update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from vaecli.data.images import Images
 from vaecli.device import resolve_precision
 from vaecli.model import VAE
 from vaecli.objectives.base import make_objective
+from vaecli.processes import ALONE, Processes
+from vaecli.seeding import rows_of
 from vaecli.training.optimizer import Adam
 
 ROWS = 10_000
@@ -20,11 +22,12 @@ Step = Callable[[Tensor, torch.Generator], Tensor]
 `Bound`, summed over these images: shape (3,), in nats."""
 
 
-def make_step(model: VAE, optimizer: Adam, images: Images, config: Config) -> Step:
+def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, processes: Processes = ALONE) -> Step:
     """The training step of these settings, on `images`, which are on the model's device.
 
     A batch with more than ROWS particles goes through the model a few images at a time. Every objective is a sum
-    over images, so that the gradient is the same.
+    over images, so that the gradient is the same. Each of several processes takes its own images of the batch and draws the
+    noise of all; their gradients are added up, so that all of them take the step of one.
     """
     objective = make_objective(config)
     device = images.pixels.device
@@ -32,17 +35,32 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config) -> St
     at_once = max(1, ROWS // (config.k or 1))
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
-        x = model.observe(images.pixels.index_select(0, index), noise)
+        count, own = len(index), processes.own(len(index))
+        index = index[own]
+        x = model.observe(images.pixels.index_select(0, index), rows_of(noise, count, own))
         y = model.condition(images.labels.index_select(0, index))
         sums = torch.zeros(3, device=device)
         optimizer.zero_grad()
-        for start in range(0, len(x), at_once):
-            part = slice(start, start + at_once)
+        for start in range(0, count, at_once):
+            stop = min(start + at_once, count)
+            # of these images this process has those of `rows`, maybe none; in its own batch they are `part`
+            first, last = (min(max(start, end), stop) for end in (own.start, own.stop))
+            rows, part = slice(first - start, last - start), slice(first - own.start, last - own.start)
             with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                bound = objective(model, x[part], None if y is None else y[part], noise)
-            (-bound.value.sum() / len(x)).backward()
+                bound = objective(model, x[part], None if y is None else y[part], rows_of(noise, stop - start, rows))
+            (-bound.value.sum() / count).backward()
             sums += torch.stack(bound).detach().sum(1)
+        if not processes.alone:
+            sum_gradients(optimizer.parameters, processes)
         optimizer.step()
         return sums
 
     return step
+
+
+def sum_gradients(parameters: Sequence[Tensor], processes: Processes) -> None:
+    """Replaces the gradients of these parameters by their sum over the processes, sent as one tensor."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = processes.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters]), strict=True):
+        parameter.grad = part.view_as(parameter)

@@ -1,0 +1,228 @@
+"""The processes that share a piece of work, which torchrun started, and what they send each other.
+
+Each has all the data and the same generators, draws the noise of all images in the order of one process, and computes its own
+images. Every call of a method that sends is made by all of them, in one order. A process that is alone sends nothing.
+
+Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for another gives up after TIMEOUT.
+"""
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaecli import torchrun
+from vaecli.errors import ProcessError, TrainingError, UsageError, VaecliError, shown
+
+TIMEOUT = timedelta(seconds=45)
+"""How long a process waits for another."""
+
+_WHY = "why"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes that share a piece of work, as one of them sees them.
+
+    Attributes:
+        rank: this one's number, from 0.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first, which alone writes files."""
+        return self.rank == 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other."""
+        return self.size == 1
+
+    def own(self, count: int) -> slice:
+        """Which of `count` images are this process's: as many as those of any other, or one more."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def turns(self) -> Iterator[bool]:
+        """Whether the next part of the work is this process's, without end; the processes wait for each other each round."""
+        while True:
+            self.meet()
+            for rank in range(self.size):
+                yield rank == self.rank
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of the tensors of all processes, the same bits in each; overwrites `tensor`."""
+        if not self.alone:
+            import torch.distributed as dist
+
+            with _lost_becomes_error():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Copies the first process's tensors, of one type and device, into those of the others."""
+        if not self.alone:
+            import torch.distributed as dist
+
+            flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+            with _lost_becomes_error():
+                dist.broadcast(flat, 0)
+            if not self.leads:
+                with torch.no_grad():
+                    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+                        tensor.copy_(part.view_as(tensor))
+
+    def meet(self) -> None:
+        """Waits for all others."""
+        self.sum(torch.zeros(1))
+
+    def of_all(self, value: Any) -> list[Any]:
+        """The JSON values of all processes, by rank."""
+        if self.alone:
+            return [value]
+        text = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        lengths = torch.zeros(self.size, dtype=torch.int64)
+        lengths[self.rank] = len(text)
+        texts = torch.zeros(self.size, int(self.sum(lengths).max()), dtype=torch.uint8)
+        texts[self.rank, : len(text)] = text
+        pairs = zip(self.sum(texts), lengths.tolist(), strict=True)
+        return [json.loads(row[:length].numpy().tobytes()) for row, length in pairs]
+
+    @contextmanager
+    def agreeing(self) -> Iterator[None]:
+        """A part that all processes end alike: if it fails for one of them, it fails for all.
+
+        Raises:
+            VaecliError: its own, or that of the first process that failed.
+        """
+        failed: VaecliError | None = None
+        try:
+            yield
+        except ProcessError:
+            raise
+        except VaecliError as error:
+            failed = error
+        if not self.alone:
+            errors = self.of_all(None if failed is None else _to_json(failed))
+            first = next((error for error in errors if error), None)
+            if first and failed is None:
+                before = f"process {errors.index(first)} on {first['host']}: "
+                raise _from_json(first).reworded(UsageError if first["usage"] else VaecliError, before)
+        if failed is not None:
+            raise failed
+
+    @contextmanager
+    def ending_together(self) -> Iterator[None]:
+        """A part in which a process that fails takes the others with it: they raise ProcessError with its reason.
+
+        A training that diverges does so in every process, and needs no word to the others.
+        """
+        try:
+            yield
+        except TrainingError:
+            raise
+        except BaseException as error:
+            if not self.alone:
+                _leave(None if isinstance(error, ProcessError) else error, self.rank)
+            raise
+
+
+ALONE = Processes()
+"""A process that shares its work with no other."""
+
+
+def joined(device: torch.device) -> Processes:
+    """The processes that torchrun started, which wait here for each other the first time; ALONE without torchrun.
+
+    Args:
+        device: that this one computes on.
+
+    Raises:
+        UsageError: such devices cannot share work.
+        ProcessError: another did not come.
+    """
+    place = torchrun.place()
+    if place.size == 1:
+        return ALONE
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(
+            f"{{device}} with {place.size} processes: expected {{device=cpu}} or {{device=cuda}}, which can share work",
+            device=device,
+        )
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+        try:
+            dist.init_process_group(backend, timeout=TIMEOUT, device_id=None if device.type == "cpu" else device)
+        except (RuntimeError, ValueError) as error:
+            raise ProcessError(
+                f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run within "
+                f"{TIMEOUT.seconds} s ({_reason(error)}); see whether all of them were started, and can reach each other"
+            ) from None
+    return Processes(place.rank, place.size)
+
+
+@contextmanager
+def _lost_becomes_error() -> Iterator[None]:
+    """Turns the failure of a connection into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        why = _why_another_left()
+        raise ProcessError(
+            why or f"lost another of the {torchrun.place().size} processes ({_reason(error)}): it ended, or its network did"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).lower()
+    if "closed by peer" in text or "reset by peer" in text:
+        return "connection closed"
+    if "timed out" in text or "timeout" in text:
+        return f"no answer for {TIMEOUT.seconds} s"
+    return str(error).splitlines()[0][:100]
+
+
+def _store() -> Any:
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    return _get_default_store()
+
+
+def _leave(error: BaseException | None, rank: int) -> None:
+    """Closes the connections to the others, so that they notice at once, and leaves them the reason."""
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return
+    with suppress(RuntimeError):
+        if isinstance(error, VaecliError):
+            _store().set(_WHY, f"process {rank} on {socket.gethostname()}: {error}")
+        dist.destroy_process_group()
+
+
+def _why_another_left() -> str | None:
+    with suppress(RuntimeError):
+        store = _store()
+        if store.check([_WHY]):
+            return str(store.get(_WHY).decode())
+    return None
+
+
+def _to_json(error: VaecliError) -> dict[str, Any]:
+    settings = {name: shown(value) for name, value in error.settings.items()}
+    return {"message": error.message, "settings": settings, "usage": isinstance(error, UsageError), "host": socket.gethostname()}
+
+
+def _from_json(error: dict[str, Any]) -> VaecliError:
+    return VaecliError(error["message"], **error["settings"])
