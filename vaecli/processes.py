@@ -7,6 +7,7 @@ Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for anoth
 """
 
 import json
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -159,11 +160,16 @@ def joined(device: torch.device) -> Processes:
             device=device,
         )
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     if not dist.is_initialized():
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         try:
-            dist.init_process_group(backend, timeout=TIMEOUT, device_id=None if device.type == "cpu" else device)
+            store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
+            # torchrun keeps its store when it starts processes again, and the addresses of dead ones in it
+            store = dist.PrefixStore(f"vaecli/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            where = None if device.type == "cpu" else device
+            dist.init_process_group(backend, timeout=TIMEOUT, store=store, rank=rank, world_size=size, device_id=where)
         except (RuntimeError, ValueError) as error:
             raise ProcessError(
                 f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run within "

@@ -1,6 +1,6 @@
 """One training step: a batch's bound, its gradient and Adam's update."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from vaecli.objectives.base import make_objective
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import rows_of
 from vaecli.training.optimizer import Adam
+from vaecli.training.sharing import draw_only, sum_gradients
 
 ROWS = 10_000
 """Images times particles decoded at once: 31 MB for each tensor of 784 pixels."""
@@ -45,6 +46,9 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
             stop = min(start + at_once, count)
             # of these images this process has those of `rows`, maybe none; in its own batch they are `part`
             first, last = (min(max(start, end), stop) for end in (own.start, own.stop))
+            if first == last:
+                draw_only(objective, model, x, y, noise, stop - start)
+                continue
             rows, part = slice(first - start, last - start), slice(first - own.start, last - own.start)
             with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
                 bound = objective(model, x[part], None if y is None else y[part], rows_of(noise, stop - start, rows))
@@ -56,11 +60,3 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
         return sums
 
     return step
-
-
-def sum_gradients(parameters: Sequence[Tensor], processes: Processes) -> None:
-    """Replaces the gradients of these parameters by their sum over the processes, sent as one tensor."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = processes.sum(torch.cat([gradient.flatten() for gradient in gradients]))
-    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)

@@ -1,0 +1,79 @@
+"""The noise of some images of a batch, and the step that is split over processes, without any other process."""
+
+import pytest
+import torch
+
+from vaecli import registry
+from vaecli.config import Config
+from vaecli.model import build
+from vaecli.objectives.base import make_objective
+from vaecli.processes import Processes
+from vaecli.seeding import generator, rows_of
+from vaecli.training import step
+from vaecli.training.loop import make_optimizer
+
+SETTINGS = {"hidden": (20,), "labels": "partial", "label_fraction": 0.5, "precision": "fp32"}
+
+
+class Fake(Processes):
+    """One of several processes, which is sent nothing by the others."""
+
+    def sum(self, tensor):
+        return tensor
+
+
+@pytest.mark.parametrize("objective", registry.names("objective"))
+def test_some_images_have_the_value_that_they_have_among_all(objective, digits):
+    config = Config(objective=objective, k=7, **SETTINGS)
+    model, call = build(config), make_objective(config)
+    x = model.observe(digits.pixels[:11], generator("cpu", "pixels"))
+    y = model.condition(digits.labels[:11])
+    whole = call(model, x, y, generator("cpu", "noise"))
+    for rows in (slice(0, 4), slice(4, 11), slice(10, 11)):
+        part = call(model, x[rows], y[rows], rows_of(generator("cpu", "noise"), 11, rows))
+        for got, expected in zip(part, whole, strict=True):
+            torch.testing.assert_close(got, expected[rows], rtol=1e-5, atol=1e-4)
+
+
+def test_random_pixels_are_those_of_the_whole_batch(digits):
+    model = build(Config(binarize="stochastic"))
+    noise, again = generator("cpu", "pixels"), generator("cpu", "pixels")
+    whole = model.observe(digits.pixels[:10], noise)
+    part = model.observe(digits.pixels[3:7], rows_of(again, 10, slice(3, 7)))
+    assert torch.equal(part, whole[3:7])
+    assert torch.equal(torch.rand(3, generator=noise), torch.rand(3, generator=again))  # as much was drawn
+
+
+@pytest.mark.parametrize("arch", registry.names("arch"))
+@pytest.mark.parametrize("likelihood", registry.names("likelihood"))
+@pytest.mark.parametrize("objective", registry.names("objective"))
+@pytest.mark.parametrize(("images", "rows", "size"), [(10, 10_000, 3), (10, 21, 3), (2, 10_000, 5), (7, 7, 2)])
+def test_the_gradients_of_all_processes_add_up_to_that_of_one(objective, likelihood, arch, images, rows, size, digits, monkeypatch):
+    """Whether a batch goes through the model at once or a few images at a time, and if some processes have no image."""
+    if (arch == "conv") + (likelihood != "bernoulli") + (objective != "iwae") > 1:
+        pytest.skip("every objective, likelihood and architecture is covered, not every combination")
+    shape = {"channels": (4, 4), "hidden": (20,)} if arch == "conv" else {"hidden": (20,)}
+    binarize = {"binarize": "stochastic"} if likelihood == "bernoulli" else {}
+    config = Config(objective=objective, likelihood=likelihood, arch=arch, k=7, precision="fp32", **shape, **binarize)
+    monkeypatch.setattr(step, "ROWS", rows)
+
+    def gradient_and_nats(processes):
+        model = build(config)
+        noise = generator("cpu", "noise")
+        nats = step.make_step(model, make_optimizer(model, config), digits, config, processes)(torch.arange(images), noise)
+        left = torch.rand(3, generator=noise)
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).double(), nats, left
+
+    whole, nats, left = gradient_and_nats(Processes())
+    parts = [gradient_and_nats(Fake(rank, size)) for rank in range(size)]
+    assert float((sum(part for part, _, _ in parts) - whole).norm() / whole.norm()) < 1e-6
+    torch.testing.assert_close(sum(part for _, part, _ in parts), nats, rtol=1e-5, atol=1e-3)
+    assert all(torch.equal(after, left) for _, _, after in parts)
+
+
+def test_noise_without_the_dimension_of_images_is_refused():
+    from vaecli.distributions.normal import DiagonalNormal
+
+    q = DiagonalNormal(torch.zeros(3, 2), torch.zeros(3, 2))
+    with pytest.raises(AssertionError, match="as many images as there are"):
+        q.rsample((), rows_of(generator("cpu", "noise"), 7, slice(0, 2)))

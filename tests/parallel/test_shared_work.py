@@ -1,0 +1,155 @@
+"""One, two and three processes do the same, in a script of a person's own and on the command line."""
+
+import json
+
+import pytest
+import torch
+
+from tests.parallel import shared_work
+from tests.parallel.torchrun import SMALL, ran, said
+from vaecli.runs.find import CONFIG, FILES, MODEL
+from vaecli.runs.run import read_run
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, small_mnist):
+    folder = tmp_path_factory.mktemp("alone")
+    shared_work.work(folder, small_mnist)
+    return json.loads((folder / "found-0.json").read_text())
+
+
+def numbers(value, path=()):
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from numbers(item, (*path, name))
+    elif isinstance(value, int | float):
+        yield path, value
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
+    outcome = ran(tmp_path, "--nproc-per-node", size, shared_work.__file__, tmp_path, small_mnist)
+    assert outcome.returncode == 0, outcome.stderr
+    found = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(size)]
+    assert all(other == found[0] for other in found)
+    gradient, expected = (torch.tensor(these["gradient"], dtype=torch.float64) for these in (found[0], alone))
+    assert float((gradient - expected).norm() / expected.norm()) < 1e-6
+    for name in ("test_elbo", "elbo", "test_kl"):
+        assert found[0]["results"][name] == pytest.approx(alone["results"][name], abs=0.05)
+    # the runs differ by the order of float sums; of one model all numbers are equal, which the next test has
+
+
+def test_compare_prints_the_same(tmp_path, small_mnist, vaecli, trained):
+    line = [
+        "compare",
+        trained,
+        "--k",
+        "1,50",
+        "--limit",
+        "30",
+        "--exact",
+        "--proposal",
+        "mixture",
+        "--data-dir",
+        small_mnist,
+        "--json",
+    ]
+    alone = json.loads(vaecli(*line, "--table-only").out)
+    outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", *line, "--out", tmp_path / "pictures")
+    assert outcome.returncode == 0, outcome.stderr
+    shared = json.loads(outcome.stdout)
+    assert len(list((tmp_path / "pictures").iterdir())) == len(shared["files"]) == 3
+    pairs = list(zip(numbers(alone["table"][0]), numbers(shared["table"][0]), strict=True))
+    assert len(pairs) > 20
+    for (path, expected), (other, value) in pairs:
+        assert (path, value) == (other, pytest.approx(expected, abs=1e-6))
+
+
+def test_train_writes_one_run_and_says_how_many_processes(tmp_path, small_mnist):
+    line = ["-m", "vaecli", "train", "--data-dir", small_mnist, *SMALL, "--name", "r"]
+    outcome = ran(tmp_path, "--nproc-per-node", 2, *line, "--epochs", "2", "--k", "700", "--limit", "41")
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout == "checkpoints/r\n"
+    assert [line.split()[0] for line in outcome.stderr.splitlines()] == ["Begin", "Epoch", "Epoch", "Training"]
+    run = tmp_path / "checkpoints" / "r"
+    assert sorted(file.name for file in run.iterdir()) == sorted(FILES)
+    assert read_run(run).provenance.processes == json.loads((run / CONFIG).read_text())["provenance"]["processes"] == 2
+
+    refused = ran(tmp_path, "--nproc-per-node", 2, *line, "--epochs", "2", "--k", "700", "--limit", "41")
+    assert refused.returncode == 1
+    (message,) = said(refused.stderr)
+    assert "checkpoints/r: found a run there" in message
+
+
+def test_another_number_of_processes_goes_on_with_a_note(tmp_path, small_mnist, vaecli):
+    line = ["train", "--data-dir", small_mnist, *SMALL, "--name", "r"]
+    assert vaecli(*line, "--epochs", "1").code == 0
+    outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", "train", "--name", "r", "--resume", "--epochs", "2")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "1 process, now 2" in outcome.stderr
+    again = vaecli("train", "--name", "r", "--resume", "--epochs", "3")
+    assert again.code == 0
+    assert "2 processes, now 1" in again.err
+    assert len(read_run(tmp_path / "checkpoints" / "r").log) == 3
+
+
+def test_a_run_that_diverges_ends_all_with_one_line(tmp_path, small_mnist):
+    line = ["-m", "vaecli", "train", "--data-dir", small_mnist, *SMALL, "--lr", "1000000"]
+    outcome = ran(tmp_path, "--nproc-per-node", 2, *line)
+    assert outcome.returncode == 1
+    (message,) = said(outcome.stderr)
+    assert "the loss became" in message
+    assert "nothing was saved yet" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["sample", "RUN", "--out", "x.png"], None),
+        (["train", "--help"], None),
+        (["report"], "report: found 2 processes of torchrun, expected one"),
+        (["train", "--epochs", "none"], "--epochs"),
+        (["compare", "nobody"], "nobody: no such run"),
+    ],
+)
+def test_only_the_first_process_speaks(tmp_path, trained, words, expected):
+    outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", *[str(trained) if word == "RUN" else word for word in words])
+    if expected is None:
+        assert outcome.returncode == 0, outcome.stderr
+        assert outcome.stdout.count("x.png" if words[0] == "sample" else "Usage:") == 1
+    else:
+        assert outcome.returncode == 1  # torchrun's
+        (message,) = said(outcome.stderr)
+        assert expected in message
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 1, reason="there are GPUs")
+def test_more_gpus_than_there_are(monkeypatch):
+    from vaecli.device import resolve_device
+    from vaecli.errors import UsageError
+
+    for name, value in (
+        ("TORCHELASTIC_RUN_ID", "x"),
+        ("RANK", "1"),
+        ("WORLD_SIZE", "2"),
+        ("LOCAL_RANK", "1"),
+        ("LOCAL_WORLD_SIZE", "2"),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="2 processes here: found 1 GPUs, expected one a process; start 1 with --nproc-per-node 1"):
+        resolve_device("cuda")
+
+
+def test_one_process_does_not_join(small_mnist, tmp_path):
+    """And one that torchrun started alone computes the same bytes."""
+    import vaecli
+
+    config = vaecli.Config(hidden=(10,), epochs=1, precision="fp32")
+    vaecli.train(config, tmp_path / "plain", data_dir=small_mnist, threads=1)
+    assert not torch.distributed.is_initialized()
+    line = ["-m", "vaecli", "train", "--hidden", "10", "--epochs", "1", "--precision", "fp32", "--data-dir", small_mnist]
+    assert ran(tmp_path, "--nproc-per-node", 1, *line, "--threads", 1, "--name", "one").returncode == 0
+    written = [(folder / MODEL).read_bytes() for folder in (tmp_path / "plain", tmp_path / "checkpoints" / "one")]
+    assert written[0] == written[1]

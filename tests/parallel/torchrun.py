@@ -1,0 +1,70 @@
+"""Starting vaecli under torchrun, and finding its processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LAUNCH = [sys.executable, "-m", "torch.distributed.run"]
+SMALL = ["--batch-size", "20", "--hidden", "10", "--precision", "fp32"]
+
+
+def ran(folder, *words, timeout=100, **environment):
+    """A torchrun that ended by itself."""
+    return subprocess.run(
+        [*LAUNCH, *map(str, words)],
+        cwd=folder, capture_output=True, text=True, timeout=timeout, env=os.environ | environment, check=False,
+    )  # fmt: skip
+
+
+@contextmanager
+def started(folder, *words, before=(), **environment):
+    """A torchrun at work; at the end it is killed with its processes, if it is there still."""
+    process = subprocess.Popen(
+        [*before, *LAUNCH, *map(str, words)],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        for pid in [*workers(process.pid).values(), process.pid]:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+def workers(pid):
+    """The processes that a torchrun started, by rank."""
+    found = {}
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(OSError, StopIteration):
+                words = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+                found[int(next(word for word in words if word.startswith(b"RANK="))[5:])] = int(child)
+    return found
+
+
+def wait_for(process, beginning):
+    """Reads a program's stderr up to a line that begins so."""
+    while not (line := process.stderr.readline()).startswith(beginning):
+        assert process.poll() is None and line, "it ended before"
+    return line
+
+
+def ended(pids, seconds=60):
+    """Whether these processes end in time."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def said(err):
+    """The lines that vaecli's errors left on stderr; torchrun's agent writes its own report besides."""
+    return [line for line in err.splitlines() if line.startswith("vaecli: ")]
