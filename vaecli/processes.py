@@ -9,7 +9,8 @@ Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for anoth
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,10 +22,14 @@ from torch import Tensor
 from vaecli import torchrun
 from vaecli.errors import ProcessError, TrainingError, UsageError, VaecliError, shown
 
-TIMEOUT = timedelta(seconds=45)
+TIMEOUT = timedelta(seconds=40)
 """How long a process waits for another."""
 
 _WHY = "why"
+"""The reason of a process that leaves, in torchrun's store."""
+
+_PATIENCE = 3.0
+"""Seconds to wait for torchrun's store."""
 
 
 @dataclass(frozen=True)
@@ -199,30 +204,38 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0][:100]
 
 
-def _store() -> Any:
-    from torch.distributed.distributed_c10d import _get_default_store
-
-    return _get_default_store()
-
-
 def _leave(error: BaseException | None, rank: int) -> None:
     """Closes the connections to the others, so that they notice at once, and leaves them the reason."""
     import torch.distributed as dist
 
     if not dist.is_initialized():
         return
+    if isinstance(error, VaecliError):
+        why = f"process {rank} on {socket.gethostname()}: {error}"
+        _with_store(lambda store: store.set(_WHY, why))
     with suppress(RuntimeError):
-        if isinstance(error, VaecliError):
-            _store().set(_WHY, f"process {rank} on {socket.gethostname()}: {error}")
         dist.destroy_process_group()
 
 
 def _why_another_left() -> str | None:
-    with suppress(RuntimeError):
-        store = _store()
-        if store.check([_WHY]):
-            return str(store.get(_WHY).decode())
-    return None
+    found = _with_store(lambda store: store.get(_WHY).decode() if store.check([_WHY]) else None)
+    return found if isinstance(found, str) else None
+
+
+def _with_store(use: Callable[[Any], Any]) -> Any:
+    """What `use` makes of torchrun's store; None if it fails, or does not answer because the network is gone."""
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    found: list[Any] = []
+
+    def ask() -> None:
+        with suppress(RuntimeError, ValueError):
+            found.append(use(_get_default_store()))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    return found[0] if found else None
 
 
 def _to_json(error: VaecliError) -> dict[str, Any]:

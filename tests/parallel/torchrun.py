@@ -59,10 +59,18 @@ def ended(pids, seconds=60):
     """Whether these processes end in time."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if not any(map(_runs, pids)):
             return True
         time.sleep(0.05)
     return False
+
+
+def _runs(pid):
+    """Whether a process is there and has not ended, even if the one that started it has not looked yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def said(err):
