@@ -6,6 +6,7 @@ images. Every call of a method that sends is made by all of them, in one order. 
 Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for another gives up after TIMEOUT.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -172,9 +173,10 @@ def joined(device: torch.device) -> Processes:
         try:
             store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
             # torchrun keeps its store when it starts processes again, and the addresses of dead ones in it
-            store = dist.PrefixStore(f"vaecli/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            store = dist.PrefixStore(f"vaecli/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)  # type: ignore[attr-defined]
             where = None if device.type == "cpu" else device
             dist.init_process_group(backend, timeout=TIMEOUT, store=store, rank=rank, world_size=size, device_id=where)
+            atexit.register(_leave, None, rank)  # a process that ends with connections open is often aborted
         except (RuntimeError, ValueError) as error:
             raise ProcessError(
                 f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run within "

@@ -1,7 +1,7 @@
 """Seconds an epoch of one run over several processes, beside one process with as many threads, and the cost model fitted to it.
 
     python tests/benchmarks/scaling.py                     # k = 1, 10, 50: one process of 2 threads, one and two of 1 thread each
-    python tests/benchmarks/scaling.py --share 0.1         # a tenth of an epoch's batches
+    python tests/benchmarks/scaling.py --share 0.5         # half of an epoch's batches; a tenth by default, and less for many particles
 
 The contenders take turns, each in processes of its own. Bytes are what a process hands to the all-reduce in a step; around a ring
 it sends 2 (N - 1) / N times as many. The least of all epochs counts, since whatever else a machine does only adds to it.
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["fp32", "auto"], choices=("auto", "fp32", "bf16"))
     parser.add_argument("--epochs", type=int, default=2, help="epochs measured in a process, after one that warms up")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each contender")
-    parser.add_argument("--share", type=float, default=0.2, help="of an epoch's batches")
+    parser.add_argument("--share", type=float, default=0.1, help="of an epoch's batches")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
@@ -118,7 +118,7 @@ def main() -> None:
         table.add_column(heading, justify="left" if heading in ("", "precision") else "right")
     for precision in dict.fromkeys(resolved(precision) for precision in given.precision):
         for k in given.k:
-            share = min(given.share, 4 / k) if k > 1 else given.share
+            share = min(given.share, 2 / k)
             rounds = [{name: measured(name, k, precision, share, given.epochs) for name in CONTENDERS} for _ in range(given.rounds)]
             best = {name: min((found[name] for found in rounds), key=lambda found: found["seconds"]) for name in CONTENDERS}
             one = best["1 process, 1 thread"]["seconds"]

@@ -3,11 +3,15 @@
 import pytest
 import torch
 
+from tests.helpers import BASELINE
 from vaecli import registry
 from vaecli.config import Config
+from vaecli.data import load_images
+from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.model import build
 from vaecli.objectives.base import make_objective
 from vaecli.processes import Processes
+from vaecli.runs.run import load
 from vaecli.seeding import generator, rows_of
 from vaecli.training import step
 from vaecli.training.loop import make_optimizer
@@ -44,17 +48,20 @@ def test_random_pixels_are_those_of_the_whole_batch(digits):
     assert torch.equal(torch.rand(3, generator=noise), torch.rand(3, generator=again))  # as much was drawn
 
 
-@pytest.mark.parametrize("arch", registry.names("arch"))
-@pytest.mark.parametrize("likelihood", registry.names("likelihood"))
-@pytest.mark.parametrize("objective", registry.names("objective"))
+MEMBERS = [(objective, "bernoulli", "mlp") for objective in registry.names("objective")]
+MEMBERS += [("elbo", likelihood, "mlp") for likelihood in registry.names("likelihood")] + [("iwae", "bernoulli", "conv")]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("objective", "likelihood", "arch"), MEMBERS)
 @pytest.mark.parametrize(("images", "rows", "size"), [(10, 10_000, 3), (10, 21, 3), (2, 10_000, 5), (7, 7, 2)])
-def test_the_gradients_of_all_processes_add_up_to_that_of_one(objective, likelihood, arch, images, rows, size, digits, monkeypatch):
+def test_the_gradients_of_all_processes_add_up_to_that_of_one(
+    objective, likelihood, arch, images, rows, size, precision, digits, monkeypatch
+):
     """Whether a batch goes through the model at once or a few images at a time, and if some processes have no image."""
-    if (arch == "conv") + (likelihood != "bernoulli") + (objective != "iwae") > 1:
-        pytest.skip("every objective, likelihood and architecture is covered, not every combination")
     shape = {"channels": (4, 4), "hidden": (20,)} if arch == "conv" else {"hidden": (20,)}
     binarize = {"binarize": "stochastic"} if likelihood == "bernoulli" else {}
-    config = Config(objective=objective, likelihood=likelihood, arch=arch, k=7, precision="fp32", **shape, **binarize)
+    config = Config(objective=objective, likelihood=likelihood, arch=arch, k=7, precision=precision, **shape, **binarize)
     monkeypatch.setattr(step, "ROWS", rows)
 
     def gradient_and_nats(processes):
@@ -66,8 +73,9 @@ def test_the_gradients_of_all_processes_add_up_to_that_of_one(objective, likelih
 
     whole, nats, left = gradient_and_nats(Processes())
     parts = [gradient_and_nats(Fake(rank, size)) for rank in range(size)]
-    assert float((sum(part for part, _, _ in parts) - whole).norm() / whole.norm()) < 1e-6
-    torch.testing.assert_close(sum(part for _, part, _ in parts), nats, rtol=1e-5, atol=1e-3)
+    coarse = precision == "bf16"  # products of other shapes round in another way
+    assert float((sum(part for part, _, _ in parts) - whole).norm() / whole.norm()) < (0.02 if coarse else 1e-6)
+    torch.testing.assert_close(sum(part for _, part, _ in parts), nats, rtol=0.01 if coarse else 1e-5, atol=1e-3)
     assert all(torch.equal(after, left) for _, _, after in parts)
 
 
@@ -77,3 +85,27 @@ def test_noise_without_the_dimension_of_images_is_refused():
     q = DiagonalNormal(torch.zeros(3, 2), torch.zeros(3, 2))
     with pytest.raises(AssertionError, match="as many images as there are"):
         q.rsample((), rows_of(generator("cpu", "noise"), 7, slice(0, 2)))
+
+
+@pytest.mark.parametrize(("k", "proposal"), [(1, "posterior"), (50, "posterior"), (50, "mixture"), (3000, "posterior")])
+def test_bounds_of_each_image_come_from_one_process_to_the_bit(k, proposal, baseline_model):
+    images = load_images("mnist", "test", limit=610)
+    whole = importance_bound(baseline_model, images, k, proposal)
+    parts = [importance_bound(baseline_model, images, k, proposal, processes=Fake(rank, 3)) for rank in range(3)]
+    assert torch.equal(sum(part.value for part in parts), whole.value)
+    assert all((part.value != 0).any() for part in parts[: 2 if k == 3000 else 3])
+
+
+@pytest.mark.parametrize("draws", [1, 5])
+def test_the_elbo_of_each_image_comes_from_one_process_to_the_bit(draws, baseline_model):
+    images = load_images("mnist", "test", limit=1510)
+    whole = evaluate(baseline_model, images, draws)
+    parts = [evaluate(baseline_model, images, draws, Fake(rank, 3)) for rank in range(3)]
+    assert torch.equal(sum(part.elbo for part in parts), whole.elbo)
+    if draws > 1:
+        assert torch.equal(sum(part.variance for part in parts), whole.variance)
+
+
+@pytest.fixture(scope="module")
+def baseline_model():
+    return load(BASELINE).model
