@@ -1,7 +1,7 @@
 """Seconds an epoch of one run over several processes, beside one process with as many threads, and the cost model fitted to it.
 
     python tests/benchmarks/scaling.py                     # k = 1, 10, 50: one process of 2 threads, one and two of 1 thread each
-    python tests/benchmarks/scaling.py --share 0.5         # half of an epoch's batches; a tenth by default, and less for many particles
+    python tests/benchmarks/scaling.py --share 0.5         # half of an epoch's batches
 
 The contenders take turns, each in processes of its own. Bytes are what a process hands to the all-reduce in a step; around a ring
 it sends 2 (N - 1) / N times as many. The least of all epochs counts, since whatever else a machine does only adds to it.
