@@ -30,8 +30,8 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and place.local_size > 1:
         if place.local_size > (gpus := torch.cuda.device_count()):
             raise UsageError(
-                f"{{device}} with {place.local_size} processes here: found {gpus} GPUs, expected one a process; start {gpus} with "
-                f"--nproc-per-node {gpus}, or compute on processors with {{device=cpu}}", device=name,
+                f"{{device}} with {place.local_size} processes here: found GPUs for {gpus}, expected one a process; start as many "
+                "processes as there are GPUs, or compute on processors with {device=cpu}", device=name,
             )  # fmt: skip
         name = f"cuda:{place.local_rank}"
         torch.cuda.set_device(name)

@@ -36,12 +36,3 @@ def place() -> Place:
         return Place(*(int(os.environ[name]) for name in _NAMES))
     except (KeyError, ValueError):
         return Place()
-
-
-def again(command: str) -> str:
-    """How `command`, which begins with ``vaecli``, is typed for as many processes as there are now."""
-    here = place()
-    if here.size == 1:
-        return command
-    hosts = "" if here.size == here.local_size else f"--nnodes {here.size // here.local_size} ... "
-    return f"torchrun {hosts}--nproc-per-node {here.local_size} -m {command}"

@@ -138,7 +138,7 @@ def test_more_gpus_than_there_are(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UsageError, match="2 processes here: found 1 GPUs, expected one a process; start 1 with --nproc-per-node 1"):
+    with pytest.raises(UsageError, match="2 processes here: found GPUs for 1, expected one a process"):
         resolve_device("cuda")
 
 
@@ -157,6 +157,6 @@ def test_one_process_does_not_join(small_mnist, tmp_path):
 
 def test_processes_end_without_an_abort(tmp_path):
     """Two thirds of them were aborted when they left their connections open."""
-    for _ in range(4):
+    for _ in range(2):
         outcome = ran(tmp_path, "--nproc-per-node", 2, ends.__file__)
         assert outcome.returncode == 0, outcome.stderr

@@ -105,4 +105,13 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if start.threads is None else ["--threads", str(start.threads)]
     written, _ = read_config(folder / CONFIG)
     words += [] if written["epochs"] == start.config.epochs else ["--epochs", str(start.config.epochs)]
-    return f"; go on with: {torchrun.again(shlex.join(['vaecli', 'train', *words]))}"
+    return f"; go on with: {_for_as_many_processes(shlex.join(['vaecli', 'train', *words]))}"
+
+
+def _for_as_many_processes(line: str) -> str:
+    """How a command line is typed for the processes that there are now."""
+    here = torchrun.place()
+    if here.size == 1:
+        return line
+    hosts = "" if here.size == here.local_size else f"--nnodes {here.size // here.local_size} ... "
+    return f"torchrun {hosts}--nproc-per-node {here.local_size} -m {line}"
