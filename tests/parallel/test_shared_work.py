@@ -9,12 +9,15 @@ from tests.parallel import ends, shared_work
 from tests.parallel.torchrun import SMALL, ran, said
 from vaecli.runs.find import CONFIG, FILES, MODEL
 from vaecli.runs.run import read_run
+from vaecli.threads import computing_threads
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, small_mnist):
+    """One process, with one thread, as each of torchrun's has."""
     folder = tmp_path_factory.mktemp("alone")
-    shared_work.work(folder, small_mnist)
+    with computing_threads(1):
+        shared_work.work(folder, small_mnist)
     return json.loads((folder / "found-0.json").read_text())
 
 
@@ -54,7 +57,8 @@ def test_compare_prints_the_same(tmp_path, small_mnist, vaecli, trained):
         small_mnist,
         "--json",
     ]
-    alone = json.loads(vaecli(*line, "--table-only").out)
+    with computing_threads(1):  # as each of torchrun's processes has
+        alone = json.loads(vaecli(*line, "--table-only").out)
     outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", *line, "--out", tmp_path / "pictures")
     assert outcome.returncode == 0, outcome.stderr
     shared = json.loads(outcome.stdout)

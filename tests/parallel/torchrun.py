@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run"]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""What torchrun gives each process by itself, with some lines about it on stderr."""
+
 SMALL = ["--batch-size", "20", "--hidden", "10", "--precision", "fp32"]
 
 
@@ -16,7 +19,7 @@ def ran(folder, *words, timeout=100, **environment):
     """A torchrun that ended by itself."""
     return subprocess.run(
         [*LAUNCH, *map(str, words)],
-        cwd=folder, capture_output=True, text=True, timeout=timeout, env=os.environ | environment, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=timeout, env=os.environ | ONE_THREAD | environment, check=False,
     )  # fmt: skip
 
 
@@ -25,7 +28,7 @@ def started(folder, *words, before=(), **environment):
     """A torchrun at work; at the end it is killed with its processes, if it is there still."""
     process = subprocess.Popen(
         [*before, *LAUNCH, *map(str, words)],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | environment,
     )  # fmt: skip
     try:
         yield process

@@ -75,8 +75,10 @@ def measure(
     """
     if proposal not in PROPOSALS:
         raise UsageError(f"{{proposal}}: expected one of {', '.join(PROPOSALS)}", proposal=proposal)
-    if repeats < 1 or draws < 1 or not all(count >= 1 for count in k):
-        raise UsageError("{k}, {repeats}, {draws}: expected whole numbers from 1", k=tuple(k), repeats=repeats, draws=draws)
+    if repeats < 1 or not all(count >= 1 for count in k):
+        raise UsageError("{k} with {repeats}: expected whole numbers from 1", k=tuple(k), repeats=repeats)
+    if draws < 1:
+        raise UsageError("{draws}: expected a whole number from 1", draws=draws)
     check_measurable(model, exact=exact, marginal_labels=marginal_labels)
 
     processes = joined(images.pixels.device)
