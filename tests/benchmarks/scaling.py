@@ -3,7 +3,8 @@
     python tests/benchmarks/scaling.py                     # k = 1, 10, 50: one process of 2 threads, one and two of 1 thread each
     python tests/benchmarks/scaling.py --share 0.5         # half of an epoch's batches
 
-The contenders take turns, each in processes of its own. Bytes are what a process hands to the all-reduce in a step; around a ring
+The contenders take turns, each in processes of its own; one of them beside another that shares nothing with it, which shows what
+two processors have to give. Bytes are what a process hands to the all-reduce in a step; around a ring
 it sends 2 (N - 1) / N times as many. The least of all epochs counts, since whatever else a machine does only adds to it.
 """
 
@@ -13,6 +14,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 IMAGES, BATCH = 60_000, 200
-CONTENDERS = {"1 process, 2 threads": (1, 2), "1 process, 1 thread": (1, 1), "2 processes, 1 thread": (2, 1)}
+BESIDE = "1 process, 1 thread, beside another"
+CONTENDERS = {
+    "1 process, 2 threads": (1, 2),
+    "1 process, 1 thread": (1, 1),
+    BESIDE: (1, 1),
+    "2 processes, 1 thread": (2, 1),
+}
 
 
 def work(k: int, precision: str, share: float, epochs: int, answer: Path) -> None:
@@ -82,14 +91,27 @@ def measured(contender: str, k: int, precision: str, share: float, epochs: int) 
         answer = Path(folder) / "answer"
         words = ["--work", str(answer), "--k", str(k), "--precision", precision, "--share", str(share), "--epochs", str(epochs)]
         launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-        done = subprocess.run(
-            [sys.executable, *launch, __file__, *words],
-            capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        )  # fmt: skip
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        with beside_another(environment, k, precision) if contender == BESIDE else nullcontext():
+            done = subprocess.run(
+                [sys.executable, *launch, __file__, *words], capture_output=True, text=True, check=False, env=environment
+            )
         if done.returncode:
             raise SystemExit(f"{contender}, k = {k}: {done.stderr[-2000:]}")
         result: dict[str, float] = json.loads(answer.read_text())
         return result
+
+
+@contextmanager
+def beside_another(environment: dict[str, str], k: int, precision: str) -> Iterator[None]:
+    """While entered, the same work is done by another process that shares nothing: what the processors can do at most."""
+    words = ["--work", os.devnull, "--k", str(k), "--precision", precision, "--share", "1", "--epochs", "1000"]
+    other = subprocess.Popen([sys.executable, __file__, *words], env=environment)
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
 
 
 def resolved(precision: str) -> str:

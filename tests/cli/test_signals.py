@@ -92,6 +92,15 @@ class TestInterruption:
             signal.raise_signal(signal.SIGINT)
             assert inner.signal == outer.signal == signal.SIGTERM
 
+    def test_after_the_end_signals_are_ignored_within_and_without(self):
+        with Interruption():
+            with Interruption() as inner:
+                inner.end()
+                signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        with Interruption(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
     MODULE = "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n    pass\n"
 
     def test_a_signal_during_an_import_waits_for_its_end(self, tmp_path, monkeypatch):

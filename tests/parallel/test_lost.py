@@ -16,7 +16,6 @@ def training(data, *words):
     return ["-m", "vaecli", "train", "--data-dir", data, *SMALL, "--name", "r", *words]
 
 
-@pytest.mark.slow  # torchrun sometimes ends the first process before it has said its line
 def test_a_killed_process_ends_all(tmp_path, small_mnist):
     with started(tmp_path, "--nproc-per-node", 3, *training(small_mnist, "--epochs", 100_000)) as process:
         wait_for(process, "Epoch 2:")

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from tests.helpers import BASELINE
 from tests.parallel import ends, shared_work
 from tests.parallel.torchrun import SMALL, ran, said
 from vaecli.runs.find import CONFIG, FILES, MODEL
@@ -42,21 +43,8 @@ def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
     # the runs differ by the order of float sums; of one model all numbers are equal, which the next test has
 
 
-def test_compare_prints_the_same(tmp_path, small_mnist, vaecli, trained):
-    line = [
-        "compare",
-        trained,
-        "--k",
-        "1,50",
-        "--limit",
-        "30",
-        "--exact",
-        "--proposal",
-        "mixture",
-        "--data-dir",
-        small_mnist,
-        "--json",
-    ]
+def test_compare_prints_the_same(tmp_path, vaecli):
+    line = ["compare", BASELINE, "--k", "1,50", "--limit", "20", "--exact", "--proposal", "mixture", "--json"]
     with computing_threads(1):  # as each of torchrun's processes has
         alone = json.loads(vaecli(*line, "--table-only").out)
     outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", *line, "--out", tmp_path / "pictures")

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
-        if code and torchrun.place().local_rank:
+        if code and interruption.signal is None and torchrun.place().local_rank:
             with suppress(KeyboardInterrupt):
                 time.sleep(_PATIENCE)
     return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code

@@ -32,6 +32,7 @@ class Interruption:
         self.signal: int | None = None
         self.while_importing = while_importing
         self.is_held = False
+        self.is_over = False
         self.caller: FrameType | None = None
         self._before: dict[int, Any] = {}
 
@@ -51,6 +52,11 @@ class Interruption:
             _entered.remove(self)
         self.caller = None
 
+    def end(self) -> None:
+        """Ignores signals from now on: the work has ended by itself, and only its last words are left to say."""
+        for entered in _entered:
+            entered.is_over = True
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """A context that a signal does not interrupt: KeyboardInterrupt is raised at its end."""
@@ -67,7 +73,7 @@ _entered: list[Interruption] = []
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if any(entered.signal for entered in _entered):
+    if any(entered.signal or entered.is_over for entered in _entered):
         return
     held = any(entered.is_held for entered in _entered)
     innermost = _entered[-1]

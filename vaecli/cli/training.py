@@ -70,6 +70,7 @@ def train_run(
         except (KeyboardInterrupt, ProcessError) as error:
             if not processes.leads:
                 raise
+            interruption.end()  # torchrun ends the others as soon as one is lost
             if replaced is not None and _written(folder) == replaced:
                 state = f"no epoch is finished; {folder} keeps the run that was there"
             else:
