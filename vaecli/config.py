@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaecli import registry
 from vaecli.errors import UsageError
+from vaecli.image_shape import COLOURS, ImageShape
 from vaecli.settings import checked, setting, short_name
 
 BINARIZE = ("threshold", "stochastic", "none")
@@ -36,7 +37,7 @@ class _Core:
     )
     latent_dim: int = setting(2, "Size of the latent space.", "Model", low=1, high=4096)
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
-    likelihood: str = setting("bernoulli", "Distribution of a pixel given the latents.", "Model", family="likelihood")
+    likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
         choices=("torch", "glorot"),
@@ -65,6 +66,8 @@ class _Core:
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
                 object.__setattr__(self, field.name, checked(field, value))
+        if self.likelihood is None:
+            object.__setattr__(self, "likelihood", registry.find("dataset", self.dataset).likelihood)
         for family in registry.REGISTRY:
             self._fill_options(family)
         self._fill_binarize()
@@ -76,7 +79,9 @@ class _Core:
         for option in registry.options_of(family):
             value = getattr(self, option.name)
             if value is None:
-                object.__setattr__(self, option.name, defaults.get(option.name))
+                default = defaults.get(option.name)
+                by_size = isinstance(default, registry.BySize)
+                object.__setattr__(self, option.name, default.of(self.image_shape.height) if by_size else default)
             elif option.name not in defaults:
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
                 raise UsageError(
@@ -86,7 +91,7 @@ class _Core:
                 )
 
     def _fill_binarize(self) -> None:
-        allowed = registry.find("likelihood", self.likelihood).binarize
+        allowed = registry.find("likelihood", str(self.likelihood)).binarize
         if self.binarize is None:
             object.__setattr__(self, "binarize", allowed[0])
         elif self.binarize not in allowed:
@@ -130,6 +135,12 @@ class _Core:
         return Config(**values)
 
     @property
+    def image_shape(self) -> ImageShape:
+        """The shape of the images."""
+        size: int = self.image_size  # noqa: B009: the registry's options are added below
+        return ImageShape(COLOURS[getattr(self, "colour", None) or "grey"], size, size)
+
+    @property
     def run_name(self) -> str:
         """`name_for` the data set."""
         return self.name_for(self.dataset)
@@ -139,12 +150,14 @@ class _Core:
         parts = [data, f"z{self.latent_dim}", self.objective]
         k = getattr(self, "k", None)
         parts += [f"k{k}"] if k not in (None, 1) else []
+        size = getattr(self, "image_size", None)
         plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=k,
-                       arch=self.arch, likelihood=self.likelihood)  # fmt: skip
+                       arch=self.arch, likelihood=self.likelihood, image_size=size)  # fmt: skip
+        usual = Config(dataset=self.dataset)
         for field in SETTINGS:
             value = getattr(self, field.name)
-            if field.name in ("arch", "likelihood"):
-                parts += [value] if value != field.default else []
+            if field.name in ("arch", "likelihood", "image_size"):
+                parts += [short_name(field.name, value)] if value != getattr(usual, field.name) else []
             elif value != getattr(plain, field.name):
                 parts.append(short_name(field.name, value))
         return "-".join(parts)
@@ -160,8 +173,12 @@ if TYPE_CHECKING:
 
 else:
     _OWNED = [
-        (option.name, option.kind | None, setting(None, option.help, group, low=option.low, high=option.high))
-        for family, group in (("arch", "Model"), ("objective", "Objective"))
+        (
+            option.name,
+            option.kind | None,
+            setting(None, option.help, group, low=option.low, high=option.high, choices=option.choices),
+        )
+        for family, group in (("dataset", "Data"), ("arch", "Model"), ("objective", "Objective"))
         for option in registry.options_of(family)
     ]
     Config = make_dataclass("Config", _OWNED, bases=(_Core,), frozen=True, kw_only=True)

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.data.binarize import binarize
-from vaecli.data.images import CLASSES, Images
+from vaecli.data.images import Images
 from vaecli.data.labels import one_hot
 from vaecli.device import configure_torch
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.errors import UsageError
+from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.networks.initialise import initialise
 from vaecli.seeding import Noise, generator
 
@@ -27,11 +29,12 @@ class VAE(nn.Module):
 
     Args:
         encoder: (x, y) to the posterior's loc and log_scale side by side, shape (..., 2 * latent_dim).
-        decoder: (z, y) to the likelihood's raw output, shape (..., outputs_per_pixel, 784).
+        decoder: (z, y) to the likelihood's raw output, shape (..., outputs_per_pixel, D).
         likelihood: makes a distribution over images from that output.
         latent_dim: size of z.
         labels: length of y; 0 for a model without labels.
         binarize: what `observe` does with grey pixels, ``threshold``, ``stochastic`` or ``none``.
+        image_shape: of the images, whose `size` is D.
 
     Example:
         >>> model = vaecli.load("baseline").model
@@ -42,12 +45,12 @@ class VAE(nn.Module):
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: type[PixelLikelihood], latent_dim: int,
-        *, labels: int = 0, binarize: str = "threshold",
+        *, labels: int = 0, binarize: str = "threshold", image_shape: ImageShape = GREY_28,
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.pixel_likelihood = likelihood
-        self.latent_dim, self.labels, self.binarize = latent_dim, labels, binarize
+        self.latent_dim, self.labels, self.binarize, self.image_shape = latent_dim, labels, binarize, image_shape
         self.register_buffer("_zeros", torch.zeros(latent_dim), persistent=False)
         self._zeros: Tensor
 
@@ -62,7 +65,7 @@ class VAE(nn.Module):
         return DiagonalNormal(self._zeros, self._zeros)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z | x, y) for images x, shape (B, 784), and labels y, shape (B, 10) or None.
+        """q(z | x, y) for images x, shape (B, D), and labels y, shape (B, labels) or None.
 
         Its log_scale is clamped to within 20 of 0, where sigma^2 and its inverse are finite in float32.
         """
@@ -75,8 +78,8 @@ class VAE(nn.Module):
         return likelihood
 
     def condition(self, labels: Tensor) -> Tensor | None:
-        """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, 10); None for a model without labels."""
-        return one_hot(labels) if self.conditional else None
+        """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, `labels`); None for a model without labels."""
+        return one_hot(labels, self.labels) if self.conditional else None
 
     def observe(self, pixels: Tensor, noise: Noise) -> Tensor:
         """The values x in the support of the likelihood, float32, from bytes of any shape.
@@ -87,7 +90,7 @@ class VAE(nn.Module):
 
     @torch.inference_mode()
     def mean_image(self, images: Images) -> Tensor:
-        """The mean of `observe` over the images, in expectation over its noise: shape (784,)."""
+        """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
         parts = images.pixels.split(10_000)
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
@@ -95,13 +98,21 @@ class VAE(nn.Module):
         return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
 
 
-def build(config: Config, images: Images | None = None) -> VAE:
+def build(config: Config, images: Images) -> VAE:
     """A model at the start of training, on the CPU.
 
-    Its weights depend on the settings alone, and no global seed is touched. With ``init_bias`` data the decoder's output bias is
-    that of the mean of the training `images` (Burda et al. 2015, section 5), for a convolution that of its mean pixel.
+    Its weights depend on the settings and the number of labels, and no global seed is touched. With ``init_bias`` data the
+    decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5), for a convolution that of
+    the mean pixel of each channel.
+
+    Raises:
+        UsageError: the settings ask for labels, and the images have none.
     """
-    model = empty(config)
+    if config.labels != "none" and not images.class_names:
+        raise UsageError(
+            "{labels}: the images have none; expected sub-folders, one a label, or {labels=none}", labels=config.labels
+        )
+    model = empty(config, len(images.class_names))
     noise = generator("cpu", "weights", config.seed)
     initialise(model.encoder, noise, config.init)
     initialise(model.decoder, noise, config.init)
@@ -109,28 +120,29 @@ def build(config: Config, images: Images | None = None) -> VAE:
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
-    if config.init_bias == "data" and images is not None:
+    if config.init_bias == "data":
         start = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
-        output.bias.data.copy_(start.flatten() if output.bias.numel() == start.numel() else start.mean(1))
+        of_channels = start.unflatten(1, (model.image_shape.channels, -1)).mean(-1)
+        output.bias.data.copy_((start if output.bias.numel() == start.numel() else of_channels).flatten())
     return model
 
 
-def empty(config: Config) -> VAE:
-    """A model with uninitialised weights, on the CPU."""
-    model = skeleton(config)
+def empty(config: Config, classes: int) -> VAE:
+    """A model with uninitialised weights, on the CPU, for images with so many labels."""
+    model = skeleton(config, classes)
     model.load_state_dict({name: torch.empty(tensor.shape) for name, tensor in model.state_dict().items()}, assign=True)
     model._zeros = torch.zeros(config.latent_dim)
     return model
 
 
-def skeleton(config: Config) -> VAE:
-    """A model on the meta device: its tensors have shapes but take no memory."""
+def skeleton(config: Config, classes: int) -> VAE:
+    """A model on the meta device, for images with so many labels: its tensors have shapes but take no memory."""
     configure_torch()
     options = registry.find("arch", config.arch).defaults
-    likelihood = registry.load("likelihood", config.likelihood)
-    labels = 0 if config.labels == "none" else CLASSES
+    likelihood = registry.load("likelihood", str(config.likelihood))
+    labels, shape = 0 if config.labels == "none" else classes, config.image_shape
     with torch.device("meta"):
         arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-        encoder = arch.encoder(labels, outputs=2 * config.latent_dim)
-        decoder = arch.decoder(config.latent_dim, labels, outputs=likelihood.outputs_per_pixel)
-        return VAE(encoder, decoder, likelihood, config.latent_dim, labels=labels, binarize=str(config.binarize))
+        encoder = arch.encoder(shape, labels, outputs=2 * config.latent_dim)
+        decoder = arch.decoder(shape, config.latent_dim, labels, outputs=likelihood.outputs_per_pixel)
+        return VAE(encoder, decoder, likelihood, config.latent_dim, labels=labels, binarize=str(config.binarize), image_shape=shape)

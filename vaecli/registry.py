@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from vaecli.errors import UsageError
+from vaecli.image_shape import COLOURS
 
 if TYPE_CHECKING:
     from vaecli.data.dataset import Dataset
@@ -26,17 +27,32 @@ class Option:
 
     Attributes:
         name: of the field of `vaecli.Config`.
-        kind: ``int``, ``float`` or ``tuple`` (of whole numbers).
+        kind: ``int``, ``float``, ``str`` or ``tuple`` (of whole numbers).
         help: one line.
         low: the least value allowed; for a tuple, of each of its numbers.
         high: the greatest value allowed.
+        choices: the words allowed, of a ``str``.
     """
 
     name: str
     kind: type
     help: str
-    low: float
-    high: float
+    low: float = 0
+    high: float = 0
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class BySize:
+    """A default that depends on the size of the images.
+
+    Attributes:
+        of: from the height and width of the images, in pixels, to the value.
+        help: the values, for ``--help``.
+    """
+
+    of: Callable[[int], Any]
+    help: str
 
 
 @dataclass(frozen=True)
@@ -48,12 +64,14 @@ class Member:
         summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
+        likelihood: for a data set, the default one.
     """
 
     path: str
     summary: str
     options: Mapping[Option, Any] = field(default_factory=dict)
     binarize: tuple[str, ...] = ()
+    likelihood: str = "bernoulli"
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -61,20 +79,39 @@ class Member:
         return {option.name: default for option, default in self.options.items()}
 
 
+IMAGE_SIZE = Option("image_size", int, "Height and width of the images, in pixels; smaller ones get a black border.", 4, 256)
+COLOUR = Option("colour", str, "Grey images, or red, green and blue ones.", choices=tuple(COLOURS))
 K = Option("k", int, "Particles (latent samples) an image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", float, "Weight of the KL divergence (beta-VAE).", 0, 1e6)
 ALPHA = Option("alpha", float, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", tuple, "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
 CHANNELS = Option("channels", tuple, "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
 
+
+def _channels(size: int) -> tuple[int, ...]:
+    """The channels of convolutions that halve a side down to 8 pixels or to an odd number: 32, 64, 128 and then 256."""
+    halvings = 1
+    while size >> halvings > 8 and size % (2 << halvings) == 0:
+        halvings += 1
+    return tuple(min(256, 32 << stage) for stage in range(halvings))
+
+
+CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
+
 REGISTRY: dict[str, dict[str, Member]] = {
     "dataset": {
-        "mnist": Member("vaecli.data.mnist:MNIST", "70,000 handwritten digits, inside the package"),
-        "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing"),
+        "mnist": Member("vaecli.data.mnist:MNIST", "70,000 handwritten digits, inside the package", {IMAGE_SIZE: 28}),
+        "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing", {IMAGE_SIZE: 28}),
+        "folder": Member(
+            "vaecli.data.folder:FOLDER",
+            "a person's own pictures, below --data-dir",
+            {IMAGE_SIZE: 64, COLOUR: "rgb"},
+            likelihood="continuous-bernoulli",
+        ),
     },
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
-        "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: (32, 64), HIDDEN: (256,)}),
+        "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
     },
     "likelihood": {
         "bernoulli": Member(

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 from vaecli import registry
 from vaecli.errors import UsageError
 
-_SHORT = {"epochs": "e", "limit": "n", "validation": "v"}
+_SHORT = {"epochs": "e", "limit": "n", "validation": "v", "image_size": "size"}
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
@@ -69,7 +69,7 @@ def short_name(name: str, value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    initials = "".join(word[0] for word in name.split("_")) if "_" in name else _SHORT.get(name, name)
+    initials = _SHORT.get(name) or ("".join(word[0] for word in name.split("_")) if "_" in name else name)
     numbers = "_".join(
         f"{item:g}" if isinstance(item, float) else str(item) for item in (value if isinstance(value, tuple) else (value,))
     )

@@ -1,8 +1,10 @@
 """The layers of a model, layer by layer, before anything is trained."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from vaecli import registry
 from vaecli.config import Config
 from vaecli.model import skeleton
 from vaecli.networks.summary import Layer, layers
@@ -48,10 +50,19 @@ class Architecture:
         return [*rows, ("all", "", "", "", "", f"{self.parameters:,}", by_label)]
 
 
-def architecture(config: Config) -> Architecture:
-    """The layers of a model with these settings; takes no memory for their weights."""
-    model = skeleton(config)
-    return Architecture(layers(model.encoder, model.decoder, model.latent_dim, model.labels))
+def architecture(config: Config, folder: Path | None = None) -> Architecture:
+    """The layers of a model with these settings; takes no memory for their weights.
+
+    Args:
+        config: the settings.
+        folder: of a person's own pictures, whose labels the model sees.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    labelled = config.labels != "none"
+    model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
+    return Architecture(layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
 
 
 def _by(shape: tuple[int, ...]) -> str:

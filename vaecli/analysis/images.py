@@ -6,27 +6,22 @@ from pathlib import Path
 import torch
 
 from vaecli import registry
-from vaecli.data import Images, Read, load_images
+from vaecli.data import Images, Read, read_split
 from vaecli.data.images import UNKNOWN
-from vaecli.data.picture import read_picture
 from vaecli.errors import UsageError
 from vaecli.runs.run import Run
 
 
-def class_names(dataset: str) -> tuple[str, ...]:
-    """The names of the labels of a registered data set."""
-    return registry.load("dataset", dataset).class_names
-
-
-def check_label(label: int, dataset: str) -> None:
-    """Refuses a label that a registered data set does not have.
+def check_label(label: int, class_names: Sequence[str]) -> None:
+    """Refuses a label that is none of the names' numbers.
 
     Raises:
-        UsageError: `label` is none of its labels.
+        UsageError: it is none of them.
     """
-    labels = len(class_names(dataset))
-    if not 0 <= label < labels:
-        raise UsageError(f"{{label}}: expected 0 to {labels - 1}, one of {dataset}'s labels", label=label)
+    if not class_names:
+        raise UsageError("{label}: found images without labels; leave {label=} out", label=label)
+    if not 0 <= label < len(class_names):
+        raise UsageError(f"{{label}}: expected 0 to {len(class_names) - 1}, the number of a label", label=label)
 
 
 def choose_images(
@@ -37,7 +32,7 @@ def choose_images(
     label: int | None = None,
     pictures: Sequence[Path] = (),
     data_dir: Path | None = None,
-    read: Read = load_images,
+    read: Read = read_split,
 ) -> Images:
     """The first `n` images of a split that a run was trained or tested on, or a person's own pictures.
 
@@ -54,13 +49,13 @@ def choose_images(
         UsageError: there is no such label, or no image has it.
         DataError: the images or a picture cannot be read.
     """
-    dataset = run.config.dataset
     if label is not None:
-        check_label(label, dataset)
+        check_label(label, run.class_names)
     if pictures:
-        registered = registry.load("dataset", dataset)
-        pixels = torch.stack([read_picture(file, registered) for file in pictures])
-        return Images(pixels, torch.full((len(pixels),), UNKNOWN if label is None else label), registered.class_names)
+        dataset, shape = registry.load("dataset", run.config.dataset), run.config.image_shape
+        pixels = torch.stack([dataset.picture(file, shape) for file in pictures])
+        labels = torch.full((len(pixels),), UNKNOWN if label is None else label)
+        return Images(pixels, labels, run.class_names, shape, tuple(map(str, pictures)))
     images = run.images(split, data_dir, read)
     if label is not None:
         images = images[images.labels == label]

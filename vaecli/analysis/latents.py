@@ -147,7 +147,7 @@ def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
     if size != 2:
         raise UsageError(f"{{manifold=}}: {run.name} has {size} latent dimensions, expected 2; leave {{manifold=}} out")
     if label is not None:
-        check_label(label, run.config.dataset)
+        check_label(label, run.class_names)
     device = model.prior.loc.device
     z = prior_quantiles(side).to(device)
     y = model.condition(torch.full((len(z),), UNKNOWN if label is None else label, device=device))

@@ -6,38 +6,39 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vaecli.data.images import SIDE
 from vaecli.data.picture import read_mask
 from vaecli.errors import UsageError
+from vaecli.image_shape import ImageShape
 
 Half = Literal["top", "bottom", "left", "right"]
 
 
-def half(name: Half) -> Tensor:
-    """The pixels of one half of an image, boolean, shape (784,).
+def half(name: Half, shape: ImageShape) -> Tensor:
+    """The pixels of one half of an image of this shape, boolean, shape (D,).
 
     Raises:
         UsageError: there is no half of this name.
     """
     if name not in get_args(Half):
         raise UsageError(f"{{seen}}: expected one of {', '.join(get_args(Half))}", seen=name)
-    page = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    first = slice(0, SIDE // 2) if name in ("top", "left") else slice(SIDE // 2, SIDE)
+    page = torch.zeros(shape.channels, shape.height, shape.width, dtype=torch.bool)
+    middle = (shape.height if name in ("top", "bottom") else shape.width) // 2
+    first = slice(0, middle) if name in ("top", "left") else slice(middle, None)
     if name in ("top", "bottom"):
-        page[first] = True
-    else:
         page[:, first] = True
+    else:
+        page[:, :, first] = True
     return page.flatten()
 
 
-def white_pixels(picture: Path) -> Tensor:
-    """The pixels that are white in a picture, boolean, shape (784,).
+def white_pixels(picture: Path, shape: ImageShape) -> Tensor:
+    """The pixels of an image of this shape that are white in a picture, boolean, shape (D,).
 
     Raises:
         DataError: it cannot be read.
         UsageError: it is white all over, or black all over.
     """
-    seen = read_mask(picture)
+    seen = read_mask(picture, shape)
     if seen.all() or not seen.any():
         colour = "white" if seen.all() else "black"
         raise UsageError(

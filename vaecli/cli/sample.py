@@ -35,14 +35,14 @@ def sample(
     console.set_quiet(quiet)
     opened = open_run(run)
 
-    from vaecli.analysis.images import check_label, class_names
+    from vaecli.analysis.images import check_label
     from vaecli.analysis.sampling import sample as draw_samples
     from vaecli.plotting.grids import Panel, save_panels
 
     model = opened.model.to(resolve_device(device))
-    names = class_names(opened.config.dataset)
+    names = opened.class_names
     if digit is not None:
-        check_label(digit, opened.config.dataset)
+        check_label(digit, names)
         if not model.conditional:
             raise UsageError(
                 f"--digit {digit}: {opened.name} was trained without labels and draws whatever digit comes; "

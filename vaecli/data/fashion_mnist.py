@@ -5,10 +5,11 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from vaecli.data.dataset import Dataset
+from vaecli.data.dataset import IdxDataset
 from vaecli.data.download import download
 from vaecli.data.idx import SPLITS, read_folder
 from vaecli.data.images import Images
+from vaecli.data.picture import Drawing
 from vaecli.errors import DataError, VaecliError
 from vaecli.files import write_file
 
@@ -47,7 +48,7 @@ def read(split: str) -> Images:
     if named := os.environ.get("VAECLI_DATA_DIR"):
         own = Path(named) / "fashion-mnist"
         if any(own.glob("train-images-idx3-ubyte*")):
-            return read_folder(own, split, FASHION_MNIST.class_names)
+            return read_folder(own, split, FASHION_MNIST.names)
     images = FASHION_MNIST.published(DEBIAN, split)
     if images is None:
         cached = cache()
@@ -66,7 +67,7 @@ def _downloaded(folder: Path, split: str) -> Images:
             f"fashion-mnist: found no whole copy on this machine, and cannot download one ({error}); "
             "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with {data_dir=}"
         ) from None
-    return read_folder(folder, split, FASHION_MNIST.class_names)
+    return read_folder(folder, split, FASHION_MNIST.names)
 
 
 def _fetch(folder: Path, split: str) -> None:
@@ -86,13 +87,12 @@ def _fetch(folder: Path, split: str) -> None:
             write_file(folder / name, (Path(beside) / name).read_bytes())
 
 
-FASHION_MNIST = Dataset(
-    class_names=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+FASHION_MNIST = IdxDataset(
+    names=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     digests={
         "train": "7288bac6a281ba62d0deb234d54ebf280bb37069484d5ccda0afde783c1deb7b",
         "test": "4f215d879fce96bd3ec42ee7240e9f78fff1655890f93848c6dc9120eb29b033",
     },
-    read=read,
-    box=28,
-    centred_by_mass=False,
+    own=read,
+    drawing=Drawing(box=28, centred_by_mass=False),
 )

@@ -14,8 +14,9 @@ from typing import IO, Any, BinaryIO
 import torch
 from torch import Tensor
 
-from vaecli.data.images import SIDE, Images
+from vaecli.data.images import Images
 from vaecli.errors import DataError, reason
+from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.reading import bytes_on_disk, open_file
 
 SPLITS = {"train": "train", "test": "t10k"}
@@ -62,7 +63,7 @@ class _Xz(io.RawIOBase):
 _UNPACKERS: dict[str, Any] = {"": lambda file: file, ".gz": gzip.open, ".xz": lambda file: io.BufferedReader(_Xz(file))}
 
 
-def read_folder(folder: Path, split: str, class_names: tuple[str, ...]) -> Images:
+def read_folder(folder: Path, split: str, class_names: tuple[str, ...], largest: ImageShape = GREY_28) -> Images:
     """Reads one split from a folder of IDX files.
 
     Args:
@@ -70,26 +71,30 @@ def read_folder(folder: Path, split: str, class_names: tuple[str, ...]) -> Image
             ``train-images.idx3-ubyte`` is read too.
         split: ``train`` or ``test``.
         class_names: what the labels 0, 1, ... stand for.
+        largest: the most height and width that the images may have.
 
     Raises:
-        DataError: a file is missing, damaged or not IDX, the images are not 28 x 28, or the files do not belong together.
+        DataError: a file is missing, damaged or not IDX, the images are larger, or the files do not belong together.
     """
     image_file = _find(folder, split, "images", "idx3")
     label_file = _find(folder, split, "labels", "idx1")
     labels = read_labels(label_file)
-    pixels = read_images(image_file, label_file.name, len(labels))
+    pixels, shape = read_images(image_file, label_file.name, len(labels), largest)
     if len(labels) and int(labels.max()) >= len(class_names):
         raise DataError(f"{label_file}: found label {int(labels.max())}, expected 0 to {len(class_names) - 1}")
-    return Images(pixels, labels, class_names)
+    return Images(pixels, labels, class_names, shape)
 
 
-def read_images(path: Path, beside: str = "", labels: int | None = None) -> Tensor:
-    """Reads an IDX file of 28 x 28 images: uint8, shape (N, 784).
+def read_images(
+    path: Path, beside: str = "", labels: int | None = None, largest: ImageShape = GREY_28
+) -> tuple[Tensor, ImageShape]:
+    """Reads an IDX file of images: uint8, shape (N, height * width), and the shape of each image.
 
     Args:
         path: the file.
         beside: the name of the file of their labels.
         labels: how many it has, if that is known; checked before the images are read.
+        largest: the most height and width that the images may have.
 
     Raises:
         DataError: the file is not that, or has another number of images.
@@ -102,7 +107,8 @@ def read_images(path: Path, beside: str = "", labels: int | None = None) -> Tens
                 "expected as many labels as images; are the two files from one data set?"
             )
 
-    return _read(path, _IMAGES, "images", (SIDE, SIDE), check).view(-1, SIDE * SIDE)
+    data, (height, width) = _read(path, _IMAGES, "images", (largest.height, largest.width), check)
+    return data.view(-1, height * width), ImageShape(1, height, width)
 
 
 def read_labels(path: Path) -> Tensor:
@@ -111,7 +117,7 @@ def read_labels(path: Path) -> Tensor:
     Raises:
         DataError: the file is not that.
     """
-    return _read(path, _LABELS, "labels", ()).long()
+    return _read(path, _LABELS, "labels", ())[0].long()
 
 
 def _find(folder: Path, split: str, what: str, kind: str) -> Path:
@@ -128,33 +134,36 @@ def _find(folder: Path, split: str, what: str, kind: str) -> Path:
     raise DataError(f"{folder}: {found}; expected a folder of IDX files, {stems[0]} among them (plain, .gz or .xz)")
 
 
-def _read(path: Path, magic: int, what: str, shape: tuple[int, ...], check: Callable[[int], None] = lambda count: None) -> Tensor:
-    """All items' bytes, shape (N * item,); never takes more memory than the file really fills.
+def _read(
+    path: Path, magic: int, what: str, largest: tuple[int, ...], check: Callable[[int], None] = lambda count: None
+) -> tuple[Tensor, list[int]]:
+    """All items' bytes, shape (N * item,), and the sizes of an item; never takes more memory than the file really fills.
 
     Args:
         path: the file.
         magic: the number that it starts with.
         what: it holds.
-        shape: of an item.
+        largest: the most that an item's sizes may be.
         check: gets the number of items before they are read.
     """
     try:
         with open_file(path) as packed, _UNPACKERS[path.suffix if path.suffix in _UNPACKERS else ""](packed) as file:
-            header = file.read(8 + 4 * len(shape))
+            header = file.read(8 + 4 * len(largest))
             found = struct.unpack(">I", header[:4])[0] if len(header) >= 4 else None
             if found != magic:
                 shown = "an empty or cut file" if found is None else f"the magic number {found:#010x}"
                 raise DataError(f"{path}: found {shown}, expected {magic:#010x}: this is no IDX file of {what}")
-            if len(header) < 8 + 4 * len(shape):
+            if len(header) < 8 + 4 * len(largest):
                 raise DataError(f"{path}: the file ends within its header: it is cut short, fetch it again")
-            count, *sizes = struct.unpack(f">{1 + len(shape)}I", header[4:])
+            count, *sizes = struct.unpack(f">{1 + len(largest)}I", header[4:])
             if count > MAX_ITEMS:
                 raise DataError(f"{path}: the header says {count:,} {what}, expected at most {MAX_ITEMS:,}")
-            if tuple(sizes) != shape:
-                expected = " x ".join(map(str, shape))
-                raise DataError(f"{path}: found images of {' x '.join(map(str, sizes))} pixels, expected {expected}")
+            if not all(1 <= size <= most for size, most in zip(sizes, largest, strict=True)):
+                expected = " x ".join(map(str, largest))
+                hint = f" at most; expected a larger {{image_size={max(sizes)}}}?" if min(sizes) > 0 else ""
+                raise DataError(f"{path}: found images of {' x '.join(map(str, sizes))} pixels, expected {expected}{hint}")
             check(count)
-            size = count * math.prod(shape)
+            size = count * math.prod(sizes)
             _check_packing(path, size, os.fstat(packed.fileno()))
             data = torch.empty(size, dtype=torch.uint8)
             filled = _fill(file, data)
@@ -165,7 +174,7 @@ def _read(path: Path, magic: int, what: str, shape: tuple[int, ...], check: Call
     if filled != size:
         short = "fewer" if filled < size else "more"
         raise DataError(f"{path}: the header says {count:,} {what}, but the file holds {short}: it is cut short or damaged")
-    return data
+    return data, sizes
 
 
 def _check_packing(path: Path, size: int, file: os.stat_result) -> None:

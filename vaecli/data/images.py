@@ -5,13 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-SIDE = 28
-"""Height and width of every image, in pixels."""
-
-CLASSES = 10
-"""The number of labels of each data set."""
+from vaecli.image_shape import GREY_28, ImageShape
 
 UNKNOWN = -1
 """The label of an image whose label is not known."""
@@ -19,33 +16,57 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Images:
-    """Grey images with labels.
+    """Images of one shape, grey or in colour, with labels.
 
     Attributes:
-        pixels: uint8, shape (N, 784), 0 black to 255 white, row by row from the top left.
+        pixels: uint8, shape (N, D) with D = `shape.size`, 0 black to 255 white; channel by channel, each row by row.
         labels: int64, shape (N,), each an index into `class_names`, or UNKNOWN.
-        class_names: the names of the labels.
+        class_names: the names of the labels; none where the images have no labels.
+        shape: of every image.
+        names: the name of each image's file; none where the images are not files of their own.
     """
 
     pixels: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
+    shape: ImageShape = GREY_28
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the number of images, their pixels and their labels."""
-        digest = hashlib.sha256(f"{len(self)}\n".encode())
+        """SHA-256, in hexadecimal, of the number of images, their shape, their pixels and their labels."""
+        shape = "" if self.shape == GREY_28 else f" {self.shape}"
+        digest = hashlib.sha256(f"{len(self)}{shape}\n".encode())
         digest.update(self.pixels.cpu().contiguous().numpy().data)
         digest.update(self.labels.cpu().to(torch.int16).contiguous().numpy().data)
         return digest.hexdigest()
 
     def __getitem__(self, index: slice | Tensor) -> "Images":
         """The images at `index`: a slice, or a tensor of positions or of booleans."""
-        return replace(self, pixels=self.pixels[index], labels=self.labels[index])
+        return replace(self, pixels=self.pixels[index], labels=self.labels[index], names=self._names_at(index))
+
+    def _names_at(self, index: slice | Tensor) -> tuple[str, ...]:
+        if not self.names or isinstance(index, slice):
+            return self.names[index] if self.names else ()
+        positions = index.nonzero().flatten() if index.dtype == torch.bool else index
+        return tuple(self.names[position] for position in positions.tolist())
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+    def padded(self, shape: ImageShape) -> "Images":
+        """The same images in the middle of larger ones, black around them.
+
+        Args:
+            shape: at least as high and wide, with as many channels.
+        """
+        if shape == self.shape:
+            return self
+        across, down = shape.width - self.shape.width, shape.height - self.shape.height
+        around = (across // 2, across - across // 2, down // 2, down - down // 2)
+        pixels = self.pixels.view(-1, self.shape.channels, self.shape.height, self.shape.width)
+        return replace(self, pixels=F.pad(pixels, around).flatten(1), shape=shape)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vaecli.data.images import CLASSES, UNKNOWN, Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.seeding import generator
 
 
-def one_hot(labels: Tensor) -> Tensor:
-    """One-hot vectors, float32, shape (B, 10), of labels of shape (B,); all zeros where the label is unknown."""
-    return (labels.unsqueeze(-1) == torch.arange(CLASSES, device=labels.device)).float()
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """One-hot vectors, float32, shape (B, classes), of labels of shape (B,); all zeros where the label is unknown."""
+    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
 
 
 def hide_labels(images: Images, fraction: float, seed: int) -> Images:

@@ -1,28 +1,36 @@
 """Data sets by name."""
 
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from vaecli import registry
-from vaecli.data.idx import SPLITS, read_folder
+from vaecli.config import Config
+from vaecli.data.dataset import ReadListener
+from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.device import configure_torch
 from vaecli.errors import DataError, UsageError
+from vaecli.image_shape import ImageShape
 from vaecli.provenance import DataRecord
 
 
-def load_images(dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None) -> Images:
+def load_images(
+    dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None, *, image_size: int | None = None,
+    colour: str | None = None,
+) -> Images:  # fmt: skip
     """One split of a registered data set.
 
     Args:
         dataset: its name in the registry.
         split: ``train`` or ``test``.
-        data_dir: a folder of IDX files to read instead of the data set's own.
+        data_dir: the folder of a person's own pictures, or of IDX files to read instead of the data set's own.
         limit: keep only the first `limit` images.
+        image_size: height and width, in pixels; the data set's usual one if not given.
+        colour: ``grey`` or ``rgb``; the data set's usual one if not given.
 
     Raises:
-        UsageError: there is no such data set or split.
+        UsageError: there is no such data set or split, or it has no such images.
         DataError: it cannot be found or read, or holds no image.
 
     Example:
@@ -35,33 +43,52 @@ def load_images(dataset: str, split: str, data_dir: str | Path | None = None, li
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
     if limit is not None and limit < 1:
         raise UsageError("{limit}: expected a whole number from 1", limit=limit)
-    registered = registry.load("dataset", dataset)
-    images = registered.read(split) if data_dir is None else read_folder(Path(data_dir), split, registered.class_names)
-    if not len(images):
-        raise DataError(f"{data_dir or dataset}: the {split} split holds no image; expected at least one")
+    shape = Config(dataset=dataset, image_size=image_size, colour=colour).image_shape
+    images = read_split(dataset, split, None if data_dir is None else Path(data_dir), shape)
     return images if limit is None else images[:limit]
 
 
-Read = Callable[[str, str, Path | None], Images]
-"""Gives a split, by the data set's name, its own, and the folder of IDX files to read instead of the data set's own place."""
+def read_split(
+    dataset: str, split: str, folder: Path | None, shape: ImageShape, listen: ReadListener | None = None
+) -> Images:
+    """One split of a registered data set, in a given shape.
+
+    Args:
+        dataset: its name in the registry.
+        split: ``train`` or ``test``.
+        folder: to read instead of the data set's own place.
+        shape: of the images.
+        listen: callbacks.
+
+    Raises:
+        DataError: it cannot be found or read, or holds no image.
+    """
+    images = registry.load("dataset", dataset).read(split, shape, folder, listen or ReadListener())
+    if not len(images):
+        raise DataError(f"{folder or dataset}: the {split} split holds no image; expected at least one")
+    return images
 
 
-def read_once() -> Read:
-    """A `load_images` that reads a split once from each place, and keeps its images and their digest."""
-    return cache(load_images)
+Read = Callable[[str, str, Path | None, ImageShape], Images]
+"""Gives a split, by the data set's name, its own, the folder to read instead of the data set's own place, and the images' shape."""
+
+
+def read_once(listen: ReadListener | None = None) -> Read:
+    """A `read_split` that reads a split once from each place, and keeps its images and their digest."""
+    return cache(partial(read_split, listen=listen))
 
 
 class Source:
     """The images of one data set from one place, each split read once.
 
     Args:
-        dataset: its name in the registry.
-        folder: a folder of IDX files to read instead of the data set's own.
+        config: names the data set and the shape of its images.
+        folder: a folder to read instead of the data set's own place.
         read: reads a split; one that other work shares has read it once for all.
     """
 
-    def __init__(self, dataset: str, folder: Path | None = None, read: Read | None = None) -> None:
-        self.dataset, self.folder = dataset, folder
+    def __init__(self, config: Config, folder: Path | None = None, read: Read | None = None) -> None:
+        self.dataset, self.shape, self.folder = config.dataset, config.image_shape, folder
         self._read = read or read_once()
 
     def images(self, split: str) -> Images:
@@ -70,7 +97,7 @@ class Source:
         Raises:
             DataError: it cannot be read.
         """
-        return self._read(self.dataset, split, self.folder)
+        return self._read(self.dataset, split, self.folder, self.shape)
 
     @cached_property
     def record(self) -> DataRecord:
@@ -86,7 +113,9 @@ class Source:
     def own(self) -> bool:
         """Whether `folder` holds other images than the data set's."""
         digests = registry.load("dataset", self.dataset).digests
-        return self.folder is not None and (self.record.train, self.record.test) != (digests["train"], digests["test"])
+        if self.folder is None:
+            return False
+        return any(self._read(self.dataset, split, self.folder, self.shape).digest != digests.get(split) for split in SPLITS)
 
 
 def expect(images: Images, split: str, digest: str, place: str, run: str) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from vaecli.data.dataset import Dataset
+from vaecli.data.dataset import IdxDataset
 from vaecli.data.images import Images
+from vaecli.data.picture import Drawing
 from vaecli.errors import DataError
 
 FOLDER = Path(__file__).parent / "mnist_idx"
@@ -23,13 +24,12 @@ def read(split: str, folder: Path = FOLDER) -> Images:
     return images
 
 
-MNIST = Dataset(
-    class_names=tuple("0123456789"),
+MNIST = IdxDataset(
+    names=tuple("0123456789"),
     digests={
         "train": "16d4db30f8b8fd2767fcc73cd64bbb263e29a44395aef09dbf0ea27086ed7da4",
         "test": "5a8be49da49b33bc2d6a0e195891ccd3901a8a383d19a73c9915bf4c7c1aeba1",
     },
-    read=read,
-    box=20,
-    centred_by_mass=True,
+    own=read,
+    drawing=Drawing(box=20, centred_by_mass=True),
 )

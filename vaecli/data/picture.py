@@ -1,17 +1,17 @@
-"""A person's own picture, prepared as MNIST's makers prepared theirs."""
+"""A person's own picture: opened with care, and prepared as the images of a data set are."""
 
 import io
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vaecli.data.dataset import Dataset
-from vaecli.data.images import SIDE
 from vaecli.errors import DataError, reason
+from vaecli.image_shape import ImageShape
 from vaecli.reading import open_file
 
 MAX_PIXELS = 25_000_000
@@ -31,55 +31,77 @@ _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 """Grey with more than 256 shades."""
 
 
-def read_picture(path: Path, dataset: Dataset) -> Tensor:
-    """The pixels of a picture, white on black as the images of `dataset` are: uint8, shape (784,).
+@dataclass(frozen=True)
+class Drawing:
+    """How a drawing is prepared, as MNIST's makers prepared theirs (LeCun et al. 1998, section III.A).
 
-    As MNIST's makers did (LeCun et al. 1998, section III.A): the drawing is scaled to fit 20 x 20 pixels with its aspect ratio
-    kept, and placed by its centre of mass; other data sets have another box and another centre. A light background is turned
-    dark, transparency counts as background. A picture that is 28 x 28 already is only turned white on black.
-
-    Raises:
-        DataError: it is missing, not a picture, too large, or blank.
+    Attributes:
+        box: the side of the square, in pixels, that the drawing fits in an image of 28 x 28.
+        centred_by_mass: whether the drawing's centre of mass is the middle of its image; else the middle of its outline is.
     """
-    grey = _ink(_open(path))
-    drawn = grey > _FAINT
-    if not drawn.any():
-        raise DataError(f"{path}: the picture is blank: expected a drawing, dark on light or light on dark")
-    if grey.shape == (SIDE, SIDE):
-        return (grey * 255).round().to(torch.uint8).flatten()
-    rows, columns = drawn.any(1).nonzero().flatten(), drawn.any(0).nonzero().flatten()
-    digit = grey[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    scale = dataset.box / max(digit.shape)
-    size = [max(1, round(side * scale)) for side in digit.shape]
-    small = Image.fromarray((digit * 255).round().to(torch.uint8).numpy()).resize(
-        (size[1], size[0]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    )
-    pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size).float()
-    page = torch.zeros(SIDE, SIDE)
-    masses = [pixels.sum(1 - axis) if dataset.centred_by_mass else torch.ones(size[axis]) for axis in (0, 1)]
-    top, left = (_corner(mass) for mass in masses)
-    page[top : top + size[0], left : left + size[1]] = pixels * (255 / pixels.max())
-    return page.round().to(torch.uint8).flatten()
+
+    box: int
+    centred_by_mass: bool
+
+    def read(self, path: Path, shape: ImageShape) -> Tensor:
+        """The pixels of a picture, white on black: uint8, shape (shape.size,).
+
+        The drawing is scaled to fit the box with its aspect ratio kept, and placed by its centre; in an image larger than 28 x 28
+        a black border surrounds that. A light background is turned dark, transparency counts as background. A picture that has
+        the size already is only turned white on black.
+
+        Args:
+            path: the file.
+            shape: of the images, which are grey and at least 28 x 28.
+
+        Raises:
+            DataError: it is missing, not a picture, too large, or blank.
+        """
+        own = shape.height, shape.width
+        grey = _ink(open_picture(path), own)
+        drawn = grey > _FAINT
+        if not drawn.any():
+            raise DataError(f"{path}: the picture is blank: expected a drawing, dark on light or light on dark")
+        if grey.shape == own:
+            return (grey * 255).round().to(torch.uint8).flatten()
+        rows, columns = drawn.any(1).nonzero().flatten(), drawn.any(0).nonzero().flatten()
+        digit = grey[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+        scale = self.box / max(digit.shape)
+        size = [max(1, round(side * scale)) for side in digit.shape]
+        small = Image.fromarray((digit * 255).round().to(torch.uint8).numpy()).resize(
+            (size[1], size[0]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+        )
+        pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size).float()
+        page = torch.zeros(own)
+        masses = [pixels.sum(1 - axis) if self.centred_by_mass else torch.ones(size[axis]) for axis in (0, 1)]
+        top, left = (_corner(mass, side) for mass, side in zip(masses, own, strict=True))
+        page[top : top + size[0], left : left + size[1]] = pixels * (255 / pixels.max())
+        return page.round().to(torch.uint8).flatten()
 
 
-def read_mask(path: Path) -> Tensor:
-    """The pixels that are white in a picture of any size, scaled to 28 x 28: boolean, shape (784,).
+def read_mask(path: Path, shape: ImageShape) -> Tensor:
+    """The pixels that are white in a picture of any size, scaled to that of `shape`: boolean, shape (shape.size,).
 
     Raises:
         DataError: it is missing, not a picture, or too large.
     """
-    picture = _open(path).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) > 127
+    picture = open_picture(path).convert("L").resize((shape.width, shape.height), Image.Resampling.BOX)
+    white = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) > 127
+    return white.repeat(shape.channels)
 
 
-def _corner(mass: Tensor) -> int:
-    """The start of a strip of pixels that puts its centre of mass in the middle of the page."""
+def _corner(mass: Tensor, side: int) -> int:
+    """The start of a strip of pixels that puts its centre of mass in the middle of a page of this side."""
     centre = float((mass * (torch.arange(len(mass)) + 0.5)).sum() / mass.sum())
-    return min(max(round(SIDE / 2 - centre), 0), SIDE - len(mass))
+    return min(max(round(side / 2 - centre), 0), side - len(mass))
 
 
-def _open(path: Path) -> Image.Image:
-    """A picture, upright and not too large, in one of the modes `_DEEP` or in RGBA."""
+def open_picture(path: Path) -> Image.Image:
+    """A picture, upright and not too large, in one of the modes `_DEEP` or in RGBA.
+
+    Raises:
+        DataError: it is missing, not a picture, or too large.
+    """
     try:
         with open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -107,8 +129,11 @@ def _open(path: Path) -> Image.Image:
         raise DataError(f"{path}: cannot be read as a picture ({why[:80]}); expected a PNG, JPEG or the like") from None
 
 
-def _ink(picture: Image.Image) -> Tensor:
-    """The ink of each pixel in [0, 1]; 0 is the background, whether that was light or dark; shape (height, width)."""
+def _ink(picture: Image.Image, clean: tuple[int, int]) -> Tensor:
+    """The ink of each pixel in [0, 1]; 0 is the background, whether that was light or dark; shape (height, width).
+
+    A picture of the size `clean` whose background is black already is left as it is.
+    """
     if picture.mode in _DEEP:
         values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
         values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
@@ -128,7 +153,7 @@ def _ink(picture: Image.Image) -> Tensor:
     if edge > 0.5:
         grey = 1 - grey
         edge = 1 - edge
-    if grey.shape == (SIDE, SIDE) and edge == 0:
+    if grey.shape == clean and edge == 0:
         return grey
     # paper is uneven: pixels up to a third of the way from it to the darkest ink count as paper
     top = grey.max()

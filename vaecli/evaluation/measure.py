@@ -9,7 +9,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from vaecli.data.images import CLASSES, Images
+from vaecli.data.images import Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measured
 from vaecli.evaluation.importance import PROPOSALS, evaluate, importance_bound, jackknife
@@ -183,7 +183,7 @@ def _exact(
 
 def _with_each_label(images: Images) -> list[Images]:
     """The images, all with label 0, all with label 1 and so on."""
-    return [replace(images, labels=torch.full_like(images.labels, y)) for y in range(CLASSES)]
+    return [replace(images, labels=torch.full_like(images.labels, y)) for y in range(len(images.class_names))]
 
 
 def _over_labels(log_prob: Tensor) -> Tensor:

@@ -6,12 +6,11 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaecli.data.images import SIDE
 from vaecli.errors import UsageError
+from vaecli.image_shape import ImageShape
 from vaecli.networks.layers import LabelledLinear
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even side, and its transpose doubles it
-_HALVINGS = 2  # 28 -> 14 -> 7
 
 
 @dataclass(frozen=True)
@@ -19,42 +18,65 @@ class Conv:
     """4 x 4 convolutions of stride 2 and dense layers, with ReLU between them; the label goes into the first dense layer.
 
     Attributes:
-        channels: channels of the encoder's convolutions, one or two of them, since each halves the side.
+        channels: channels of the encoder's convolutions; each halves the side of the image, which must be even before it.
         hidden: units of the encoder's dense layers; the decoder has the layers in the opposite order.
-
-    Raises:
-        UsageError: there are more than two convolutions.
     """
 
     channels: tuple[int, ...]
     hidden: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        """Checks that the sides stay whole."""
-        if len(self.channels) > _HALVINGS:
+    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
+        """Images (..., D) and labels (B, labels) to (..., outputs).
+
+        Raises:
+            UsageError: the image's side cannot be halved as often as there are convolutions.
+        """
+        return _Encoder(shape, self.channels, self._smallest(shape), labels, (*self.hidden, outputs))
+
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D).
+
+        Raises:
+            UsageError: as `encoder`.
+        """
+        channels = (*reversed(self.channels), outputs * shape.channels)
+        return _Decoder((outputs, shape.size), latent_dim, labels, tuple(reversed(self.hidden)), channels, self._smallest(shape))
+
+    def _smallest(self, shape: ImageShape) -> tuple[int, int]:
+        """Height and width after the last convolution."""
+        most = min(_halvings(shape.height), _halvings(shape.width))
+        if len(self.channels) > most:
+            fits = f"expected at most {most} convolutions" if most else "expected a size that can be halved, or {arch=mlp}"
             raise UsageError(
-                f"{{channels}}: expected one or two, since {SIDE} pixels can be halved only twice", channels=self.channels
-            )
+                f"{{channels}}: found {len(self.channels)} convolutions, each of which halves the image; {fits}, "
+                f"since {shape.height} x {shape.width} pixels can be halved evenly {_times(most)}", channels=self.channels,
+            )  # fmt: skip
+        return shape.height >> len(self.channels), shape.width >> len(self.channels)
 
-    def encoder(self, labels: int, outputs: int) -> nn.Module:
-        """Images (..., 784) and labels (B, labels) to (..., outputs)."""
-        return _Encoder(self.channels, labels, (*self.hidden, outputs))
 
-    def decoder(self, latent_dim: int, labels: int, outputs: int) -> nn.Module:
-        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, 784)."""
-        return _Decoder(latent_dim, labels, tuple(reversed(self.hidden)), (*reversed(self.channels), outputs))
+def _halvings(side: int) -> int:
+    """How often a side can be halved without a remainder."""
+    return (side & -side).bit_length() - 1
+
+
+def _times(count: int) -> str:
+    return {0: "not once", 1: "only once", 2: "only twice"}.get(count, f"only {count} times")
 
 
 class _Encoder(nn.Module):
-    def __init__(self, channels: tuple[int, ...], labels: int, sizes: tuple[int, ...]) -> None:
+    def __init__(
+        self, shape: ImageShape, channels: tuple[int, ...], smallest: tuple[int, int], labels: int, sizes: tuple[int, ...]
+    ) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, _KERNEL, _STRIDE, _PADDING) for a, b in pairwise((1, *channels)))
-        side = SIDE >> len(channels)
-        self.input = LabelledLinear(channels[-1] * side * side, labels, sizes[0])
+        self.shape = (shape.channels, shape.height, shape.width)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, _KERNEL, _STRIDE, _PADDING) for a, b in pairwise((shape.channels, *channels))
+        )
+        self.input = LabelledLinear(channels[-1] * smallest[0] * smallest[1], labels, sizes[0])
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h: Tensor = x.reshape(-1, 1, SIDE, SIDE)
+        h: Tensor = x.reshape(-1, *self.shape)
         for layer in self.convolutions:
             h = F.relu(layer(h))
         h = h.flatten(1)
@@ -65,12 +87,14 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, latent_dim: int, labels: int, sizes: tuple[int, ...], channels: tuple[int, ...]) -> None:
+    def __init__(
+        self, outputs: tuple[int, int], latent_dim: int, labels: int, sizes: tuple[int, ...], channels: tuple[int, ...],
+        smallest: tuple[int, int],
+    ) -> None:  # fmt: skip
         super().__init__()
-        side = SIDE >> (len(channels) - 1)
-        self.shape = (channels[0], side, side)
+        self.outputs, self.shape = outputs, (channels[0], *smallest)
         self.input = LabelledLinear(latent_dim, labels, sizes[0])
-        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((*sizes, channels[0] * side * side)))
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((*sizes, channels[0] * smallest[0] * smallest[1])))
         *hidden, output = (nn.ConvTranspose2d(a, b, _KERNEL, _STRIDE, _PADDING) for a, b in pairwise(channels))
         self.convolutions = nn.ModuleList(hidden)
         self.output = output
@@ -83,4 +107,4 @@ class _Decoder(nn.Module):
         for layer in self.convolutions:
             h = F.relu(layer(h))
         output: Tensor = self.output(h)
-        return output.view(*z.shape[:-1], output.shape[1], SIDE * SIDE)
+        return output.reshape(*z.shape[:-1], *self.outputs)

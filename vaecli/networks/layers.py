@@ -5,16 +5,18 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vaecli.image_shape import ImageShape
+
 
 class Architecture(Protocol):
-    """Makes the two networks of a VAE; labels of 0 mean that the networks see none."""
+    """Makes the two networks of a VAE for images of a shape, of D values; labels of 0 mean that the networks see none."""
 
-    def encoder(self, labels: int, outputs: int) -> nn.Module:
-        """Images (..., 784) and labels (B, labels) to (..., outputs)."""
+    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
+        """Images (..., D) and labels (B, labels) to (..., outputs)."""
         ...
 
-    def decoder(self, latent_dim: int, labels: int, outputs: int) -> nn.Module:
-        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, 784)."""
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D)."""
         ...
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from vaecli.data.images import SIDE
+from vaecli.image_shape import ImageShape
 from vaecli.networks.layers import LabelledLinear
 
 
@@ -19,13 +19,13 @@ class MLP:
 
     hidden: tuple[int, ...]
 
-    def encoder(self, labels: int, outputs: int) -> nn.Module:
-        """Images (..., 784) and labels (B, labels) to (..., outputs)."""
-        return _Dense(SIDE * SIDE, labels, (*self.hidden, outputs))
+    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
+        """Images (..., D) and labels (B, labels) to (..., outputs)."""
+        return _Dense(shape.size, labels, (*self.hidden, outputs))
 
-    def decoder(self, latent_dim: int, labels: int, outputs: int) -> nn.Module:
-        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, 784)."""
-        return _PixelDense(latent_dim, labels, (*reversed(self.hidden), outputs * SIDE * SIDE))
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+        """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D)."""
+        return _PixelDense(latent_dim, labels, (*reversed(self.hidden), outputs * shape.size), outputs)
 
 
 class _Dense(nn.Module):
@@ -45,7 +45,11 @@ class _Dense(nn.Module):
 
 
 class _PixelDense(_Dense):
+    def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...], outputs: int) -> None:
+        super().__init__(inputs, labels, sizes)
+        self.outputs = outputs
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         output = super().forward(x, y)
-        pixels: Tensor = output.unflatten(-1, (-1, SIDE * SIDE))
+        pixels: Tensor = output.unflatten(-1, (self.outputs, -1))
         return pixels

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaecli.data.images import SIDE
+from vaecli.image_shape import ImageShape
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,13 @@ class Layer:
     label_parameters: int
 
 
-def layers(encoder: nn.Module, decoder: nn.Module, latent_dim: int, labels: int) -> list[Layer]:
+def layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_dim: int, labels: int) -> list[Layer]:
     """The layers of the encoder and of the decoder, in the order of the forward pass.
 
     Args:
         encoder: on the meta device; afterwards on the CPU, without weights.
         decoder: likewise.
+        shape: of the images.
         latent_dim: size of the latent space.
         labels: entries of y that they see.
     """
@@ -76,7 +77,7 @@ def layers(encoder: nn.Module, decoder: nn.Module, latent_dim: int, labels: int)
             {name: torch.zeros(()).expand(tensor.shape) for name, tensor in module.state_dict().items()}, assign=True
         )
     y = torch.empty(0, labels) if labels else None
-    encoder(torch.empty(0, SIDE * SIDE), y)
+    encoder(torch.empty(0, shape.size), y)
     decoder(torch.empty(0, latent_dim), y)
     return rows
 

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
 from vaecli.model import skeleton
@@ -26,13 +28,16 @@ from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
 from vaecli.runs.find import MODEL
 
-FORMAT = 1
-"""The version of the format that this file writes, and the newest that it reads."""
+FORMAT = 2
+"""The version of the format that this file writes, and the newest that it reads.
+
+Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of
+28 x 28 images, which has names of its own.
+"""
 
 MAX_HEADER = 1 << 20
 
 Shapes = dict[str, tuple[torch.dtype, torch.Size]]
-About = tuple[Config, dict[str, float], Provenance | None]
 
 _KEY = "vaecli"
 _TYPES = {torch.float32: "F32", torch.uint8: "U8"}
@@ -41,6 +46,24 @@ _LARGE = 64 << 20
 _HOLES = 4
 """How many times longer than its bytes on the disk a file of more than `_LARGE` bytes may be; some disks compress."""
 _MAX_RESULT = 1e15
+_MAX_CLASSES, _MAX_NAME = 10_000, 255
+
+
+@dataclass(frozen=True)
+class About:
+    """What a checkpoint says of its run.
+
+    Attributes:
+        config: the settings.
+        results: of the last finished epoch.
+        provenance: the data and the computation; None for a run of a vaecli that did not record them.
+        class_names: the names of the images' labels.
+    """
+
+    config: Config
+    results: dict[str, float]
+    provenance: Provenance | None
+    class_names: tuple[str, ...]
 
 
 def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
@@ -58,7 +81,7 @@ def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
 def unpack(
     file: Path, wanted: Callable[[Shapes], Shapes], texts: Callable[[Config], Mapping[str, int]]
 ) -> tuple[dict[str, Tensor], About]:
-    """The tensors of a file, and its settings, results and provenance.
+    """The tensors of a file, and what it says of its run.
 
     Args:
         file: its path.
@@ -75,8 +98,9 @@ def unpack(
             header, stated, start = _read_header(file, handle, length)
             digest = stated.pop("sha256", None)
             about = _about(file, stated)
-            weights = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(about[0]).state_dict().items()}
-            shapes = _matched(file, header, wanted(weights), texts(about[0]), length)
+            model = skeleton(about.config, len(about.class_names))
+            weights = {name: (tensor.dtype, tensor.shape) for name, tensor in model.state_dict().items()}
+            shapes = _matched(file, header, wanted(weights), texts(about.config), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
             if digest != _digest_in(handle, header, shapes, start, stated):
@@ -108,9 +132,9 @@ def _read_header(file: Path, handle: BinaryIO, length: int) -> tuple[dict[str, A
     stated = _parse(metadata.get(_KEY))
     if stated is None:
         raise CheckpointError(f"{file}: found safetensors, but none that vaecli wrote: expected a run's {MODEL}")
-    if stated.get("format") != FORMAT:
+    if type(stated.get("format")) is not int or not 1 <= stated["format"] <= FORMAT:
         raise CheckpointError(
-            f"{file}: found format {str(stated.get('format'))[:20]}, expected {FORMAT}: upgrade vaecli to read it"
+            f"{file}: found format {str(stated.get('format'))[:20]}, expected 1 to {FORMAT}: upgrade vaecli to read it"
         )
     return header, stated, 8 + size
 
@@ -141,7 +165,7 @@ def _end(header: dict[str, Any]) -> int | None:
 
 
 def _about(file: Path, stated: dict[str, Any]) -> About:
-    """The settings, results and provenance in a header."""
+    """What a header says of its run."""
     try:
         config = Config.from_json(stated.get("config"))
     except UsageError as error:
@@ -155,7 +179,21 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
         provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
     except VaecliError as error:
         raise CheckpointError(f"{file}: {error}: the file is damaged") from None
-    return config, results, provenance
+    return About(config, results, provenance, _class_names(file, stated, config))
+
+
+def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[str, ...]:
+    """The names of the labels in a header; those of the data set where it has none, as in format 1."""
+    names = stated.get("class_names")
+    if names is None and stated["format"] == 1:
+        return registry.load("dataset", config.dataset).class_names()
+    if (
+        not isinstance(names, list)
+        or len(names) > _MAX_CLASSES
+        or not all(isinstance(name, str) and len(name) <= _MAX_NAME for name in names)
+    ):
+        raise CheckpointError(f"{file}: its names of labels are not valid: the file is damaged or not made by vaecli")
+    return tuple(names)
 
 
 def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mapping[str, int], length: int) -> Shapes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.data.load import Read, expect, load_images
+from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, printable
 from vaecli.model import VAE, empty
 from vaecli.provenance import Provenance
@@ -23,6 +23,7 @@ class Run:
         config: the settings that it was trained with.
         results: of its last epoch: ``epoch`` and bounds in nats.
         provenance: its data and computation; None for a run of a vaecli that did not record them.
+        class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
     """
 
@@ -30,6 +31,7 @@ class Run:
     config: Config
     results: dict[str, float]
     provenance: Provenance | None
+    class_names: tuple[str, ...]
     path: Path
 
     @property
@@ -46,25 +48,25 @@ class Run:
         """
         return read_log(self.path)
 
-    def images(self, split: str, data_dir: Path | None = None, read: Read = load_images) -> Images:
+    def images(self, split: str, data_dir: Path | None = None, read: Read = read_split) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on.
 
         They are read from the place that the run read them from.
 
         Args:
             split: ``train`` or ``test``.
-            data_dir: the folder that holds its IDX files now.
+            data_dir: the folder that holds its IDX files or pictures now.
             read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
 
         Raises:
             DataError: they cannot be read, or are not the run's.
         """
         if self.provenance is None:
-            return read(self.config.dataset, split, data_dir)
+            return read(self.config.dataset, split, data_dir, self.config.image_shape)
         data = self.provenance.data
         place = data_dir or (Path(data.folder) if data.folder else None)
         try:
-            images = read(self.config.dataset, split, place)
+            images = read(self.config.dataset, split, place, self.config.image_shape)
         except DataError as error:
             if data_dir or not data.folder:
                 raise
@@ -105,7 +107,7 @@ def read_run(file: Path) -> Run:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
     """
     file = file / MODEL if file.is_dir() else file
-    weights, (config, results, provenance) = unpack(file, lambda weights: weights, lambda config: {})
-    model = empty(config)
+    weights, about = unpack(file, lambda weights: weights, lambda config: {})
+    model = empty(about.config, len(about.class_names))
     model.load_state_dict(weights)
-    return Run(model.eval(), config, results, provenance, file.parent)
+    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent)

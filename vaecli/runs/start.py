@@ -73,7 +73,7 @@ class Start:
     @property
     def source(self) -> Source:
         """The images to train on."""
-        return Source(self.config.dataset, self.place, self.read)
+        return Source(self.config, self.place, self.read)
 
     @property
     def run_name(self) -> str:

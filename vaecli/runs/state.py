@@ -35,6 +35,7 @@ class Training:
         log: the rows of ``loss.csv``, one for each finished epoch, as text.
         results: of the last finished epoch.
         provenance: its data and computation; None for a run of a vaecli that did not record them.
+        class_names: the names of its images' labels.
     """
 
     model: VAE
@@ -43,6 +44,7 @@ class Training:
     log: list[dict[str, str]]
     results: dict[str, float]
     provenance: Provenance | None
+    class_names: tuple[str, ...]
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Sets the moments and the step count of an optimizer of the model's parameters."""
@@ -55,7 +57,7 @@ class Training:
 
 def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
-    provenance: Provenance | None,
+    provenance: Provenance | None, class_names: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
 
@@ -67,7 +69,7 @@ def save_epoch(
         for kind in _MOMENTS
         for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
-    for name, data in _files(config, weights, moments, rows, results, provenance).items():
+    for name, data in _files(config, weights, moments, rows, results, provenance, class_names).items():
         folder.write(name, data)
 
 
@@ -81,7 +83,9 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
     """
     weights = dict(training.model.state_dict())
     results = training.results if results is None else results
-    files = _files(training.config, weights, training.moments, training.log, results, training.provenance)
+    files = _files(
+        training.config, weights, training.moments, training.log, results, training.provenance, training.class_names
+    )
     for name, data in files.items():
         if not holds(folder.path / name, data):
             folder.write(name, data)
@@ -102,10 +106,10 @@ def _provenance(provenance: Provenance | None) -> dict[str, Any]:
 
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
-    results: dict[str, float], provenance: Provenance | None,
+    results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...],
 ) -> dict[str, bytes]:  # fmt: skip
     log = csv_bytes(rows)
-    about = {"config": config.to_json(), "results": results, **_provenance(provenance)}
+    about = {"config": config.to_json(), "results": results, "class_names": list(class_names), **_provenance(provenance)}
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
     return {
         TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
@@ -122,15 +126,15 @@ def load_training(folder: Path) -> Training:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
     """
     file = folder / TRAINING
-    tensors, (config, results, provenance) = unpack(
+    tensors, about = unpack(
         file,
         lambda weights: {f"{kind}.{name}": value for kind in ("weight", *_MOMENTS) for name, value in weights.items()},
         lambda config: {_LOG: log_bytes(config.epochs)},
     )
     log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
-    if len(log) != results.get("epoch"):
-        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {results.get('epoch')}: the file is damaged")
+    if len(log) != (stated := about.results.get("epoch")):
+        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
-    model = empty(config)
+    model = empty(about.config, len(about.class_names))
     model.load_state_dict(weights)
-    return Training(model, config, tensors, log, results, provenance)
+    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names)

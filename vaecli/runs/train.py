@@ -38,7 +38,7 @@ def train(
     Args:
         config: the settings.
         folder: the run's.
-        data_dir: a folder of IDX files to read instead of the data set's own.
+        data_dir: the folder of a person's own pictures, or of IDX files to read instead of the data set's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         resume: go on with the run in the folder, if there is one; its settings must be those of `config`, but for ``epochs``.
         overwrite: replace the run in the folder.
@@ -132,7 +132,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             if not sane(elbo):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, chosen)
             with listen.writing():
-                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance)
+                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)

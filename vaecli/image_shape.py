@@ -1,0 +1,40 @@
+"""The shape of images. No torch, so that settings can name it."""
+
+from dataclasses import dataclass
+
+COLOURS = {"grey": 1, "rgb": 3}
+"""The channels of an image, by the name of its colours."""
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """The shape of every image of a data set.
+
+    An image is passed on as a flat vector: channel by channel, each row by row from the top left.
+
+    Attributes:
+        channels: 1 for grey, 3 for red, green and blue.
+        height: pixels.
+        width: pixels.
+
+    Example:
+        >>> ImageShape(3, 64, 64).size
+        12288
+    """
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """The length of the vector: values of all channels."""
+        return self.channels * self.height * self.width
+
+    def __str__(self) -> str:
+        colour = "" if self.channels == 1 else f" x {self.channels}"
+        return f"{self.height} x {self.width}{colour}"
+
+
+GREY_28 = ImageShape(1, 28, 28)
+"""The shape of MNIST's images."""
