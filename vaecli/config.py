@@ -80,8 +80,9 @@ class _Core:
             value = getattr(self, option.name)
             if value is None:
                 default = defaults.get(option.name)
-                by_size = isinstance(default, registry.BySize)
-                object.__setattr__(self, option.name, default.of(self.image_shape.height) if by_size else default)
+                if isinstance(default, registry.BySize):
+                    default = default.of(self.image_shape.height)
+                object.__setattr__(self, option.name, default)
             elif option.name not in defaults:
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
                 raise UsageError(
@@ -137,8 +138,9 @@ class _Core:
     @property
     def image_shape(self) -> ImageShape:
         """The shape of the images."""
-        size: int = self.image_size  # noqa: B009: the registry's options are added below
-        return ImageShape(COLOURS[getattr(self, "colour", None) or "grey"], size, size)
+        settings = vars(self)
+        size: int = settings["image_size"]
+        return ImageShape(COLOURS[settings["colour"] or "grey"], size, size)
 
     @property
     def run_name(self) -> str:

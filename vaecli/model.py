@@ -91,7 +91,7 @@ class VAE(nn.Module):
     @torch.inference_mode()
     def mean_image(self, images: Images) -> Tensor:
         """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
-        parts = images.pixels.split(10_000)
+        parts = images.pixels.split(self.image_shape.in_place_of(10_000))
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
         noise = generator(images.pixels.device, "unused")

@@ -54,6 +54,9 @@ class BySize:
     of: Callable[[int], Any]
     help: str
 
+    def __str__(self) -> str:
+        return self.help
+
 
 @dataclass(frozen=True)
 class Member:
@@ -65,6 +68,7 @@ class Member:
         options: the settings that belong to it, with its default for each.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
+        own_labels: for a data set, whether a person's own folder decides which labels there are.
     """
 
     path: str
@@ -72,6 +76,7 @@ class Member:
     options: Mapping[Option, Any] = field(default_factory=dict)
     binarize: tuple[str, ...] = ()
     likelihood: str = "bernoulli"
+    own_labels: bool = False
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -107,6 +112,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "a person's own pictures, below --data-dir",
             {IMAGE_SIZE: 64, COLOUR: "rgb"},
             likelihood="continuous-bernoulli",
+            own_labels=True,
         ),
     },
     "arch": {

@@ -81,8 +81,8 @@ class Decoded:
     """Images decoded from N latents.
 
     Attributes:
-        mean: the means of p(x | z, y), shape (N, 784).
-        draw: an image drawn from each, shape (N, 784).
+        mean: the means of p(x | z, y), shape (N, D).
+        draw: an image drawn from each, shape (N, D).
     """
 
     mean: Tensor
@@ -96,7 +96,7 @@ class Shown:
     Attributes:
         run: the run.
         name: its name, distinct from those of the other runs.
-        x: the images as the likelihood sees them, shape (N, 784).
+        x: the images as the likelihood sees them, shape (N, D).
         reconstructions: of `x`.
         samples: from the prior; those of a conditional model have the labels 0, 1, ... in turn.
     """

@@ -11,11 +11,12 @@ from torch import Tensor
 from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.analysis.inpainting_inference import infer
 from vaecli.analysis.masks import Half, half
-from vaecli.data.images import SIDE, Images
+from vaecli.data.images import Images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
+from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
@@ -42,8 +43,8 @@ class Inpainting:
     """N partly seen images, the fills of their missing part, and its scores in nats, each of shape (N,).
 
     Attributes:
-        x: the images as the likelihood sees them, shape (N, 784).
-        seen: which pixels are seen, boolean, shape (784,).
+        x: the images as the likelihood sees them, shape (N, D).
+        seen: which pixels are seen, boolean, shape (D,).
         posterior: q(z | seen), loc and log sigma of shape (N, latent_dim).
         bound: the ELBO of the seen part, a lower bound on log p(seen).
         score: log E_q[p(missing | z)]; not a bound on log p(missing | seen), neither lower nor upper.
@@ -51,8 +52,9 @@ class Inpainting:
         mean_image_of_label: the same with the mean of the images of its label; NaN where there is none.
         exact: log p itself; None for more than two latents.
         steps: gradient steps of each image.
-        fills: the images with their missing part filled in, shape (draws, N, 784).
-        mean_fill: the images with the mean of 200 fills, shape (N, 784).
+        fills: the images with their missing part filled in, shape (draws, N, D).
+        mean_fill: the images with the mean of 200 fills, shape (N, D).
+        shape: of an image, of D values.
     """
 
     x: Tensor
@@ -66,6 +68,7 @@ class Inpainting:
     steps: Tensor
     fills: Tensor
     mean_fill: Tensor
+    shape: ImageShape
 
     def numbers(self) -> dict[str, Tensor]:
         """The numbers of all images, under the names that JSON has for them."""
@@ -120,7 +123,7 @@ def inpaint(
         images: with their labels, which a conditional model sees.
         train: the images that the model was trained on; their mean stands in the missing pixels when the encoder suggests a start,
             and is the guess to beat.
-        seen: the half that is seen, or a boolean tensor of shape (784,).
+        seen: the half that is seen, or a boolean tensor of shape (D,).
         draws: fills of each image.
         kind: fill with the pixels' means given a latent, or with pixels drawn by them.
         starts: from the best of 1,000 prior draws, beside one at the encoder's mean.
@@ -139,9 +142,10 @@ def inpaint(
         torch.Size([3, 1, 784])
     """
     device = images.pixels.device
-    seen = (half(seen) if isinstance(seen, str) else seen).to(device)
-    if seen.shape != (SIDE * SIDE,) or seen.all() or not seen.any():
-        raise UsageError("{seen=}: expected a boolean tensor of 784 pixels, of which some are seen and some are missing")
+    seen = (half(seen, model.image_shape) if isinstance(seen, str) else seen).to(device)
+    if seen.shape != (model.image_shape.size,) or seen.all() or not seen.any():
+        size = model.image_shape.size
+        raise UsageError(f"{{seen=}}: expected a boolean tensor of {size:,} values, of which some are seen and some are missing")
     train = train.to(device)
     pixels = [
         model.observe(image, generator(device, "inpaint", seed, index, "pixels")) for index, image in enumerate(images.pixels)
@@ -153,7 +157,8 @@ def inpaint(
     fills, mean_fill = complete(model, images.labels, inferred.posterior, seed, draws, kind)
     fills, mean_fill = torch.where(seen, x, fills), torch.where(seen, x, mean_fill)
     return Inpainting(
-        x, seen, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill
+        x, seen, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill,
+        model.image_shape,
     )  # fmt: skip
 
 
@@ -176,7 +181,7 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
         kind: ``mean`` for the pixels' means given a latent, ``draw`` for pixels drawn by them.
 
     Returns:
-        The draws, shape (draws, N, 784), and the mean image over 200 latents, shape (N, 784).
+        The draws, shape (draws, N, D), and the mean image over 200 latents, shape (N, D).
     """
     filled, average = [], []
     for index in range(len(labels)):

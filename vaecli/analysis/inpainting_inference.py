@@ -79,10 +79,10 @@ def infer(
 
     Args:
         model: its weights stay as they are.
-        x: images, shape (N, 784); `score` alone looks at pixels that are not `seen`.
+        x: images, shape (N, D); `score` alone looks at pixels that are not `seen`.
         labels: shape (N,); only a conditional model sees them.
-        seen: boolean, shape (784,).
-        mean_image: of the training images, shape (784,).
+        seen: boolean, shape (D,).
+        mean_image: of the training images, shape (D,).
         seed: of all noise.
         starts: how many of the draws from the prior.
         steps: at most this many for each image; they end earlier when the bound no longer rises.

@@ -10,6 +10,7 @@ from vaecli.analysis.images import check_label
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
+from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 from vaecli.runs.run import Run
 
@@ -92,13 +93,15 @@ class Manifold:
 
     Attributes:
         z: the latents, shape (side * side, 2), the top row first.
-        mean: the means of p(x | z, y), shape (side * side, 784).
+        mean: the means of p(x | z, y), shape (side * side, D).
         side: cells a side.
+        shape: of each image.
     """
 
     z: Tensor
     mean: Tensor
     side: int
+    shape: ImageShape
 
 
 def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int = 0) -> Cloud:
@@ -151,7 +154,7 @@ def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
     device = model.prior.loc.device
     z = prior_quantiles(side).to(device)
     y = model.condition(torch.full((len(z),), UNKNOWN if label is None else label, device=device))
-    return Manifold(z, model.likelihood(z, y).mean, side)
+    return Manifold(z, model.likelihood(z, y).mean, side, model.image_shape)
 
 
 def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:

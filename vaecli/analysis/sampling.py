@@ -18,8 +18,8 @@ class Samples:
     Attributes:
         z: the latents, shape (L * n, latent_dim): the same n for each of L labels.
         labels: the L labels; empty for a model without labels.
-        mean: the means of p(x | z, y), shape (L * n, 784).
-        draw: an image drawn from each, shape (L * n, 784).
+        mean: the means of p(x | z, y), shape (L * n, D).
+        draw: an image drawn from each, shape (L * n, D).
     """
 
     z: Tensor
@@ -33,9 +33,9 @@ class Reconstructions:
     """Images encoded and decoded again.
 
     Attributes:
-        x: the images as the likelihood sees them, shape (N, 784).
-        mean: the means of p(x | z, y) for a z drawn from each posterior, shape (N, 784).
-        draw: an image drawn from each, shape (N, 784).
+        x: the images as the likelihood sees them, shape (N, D).
+        mean: the means of p(x | z, y) for a z drawn from each posterior, shape (N, D).
+        draw: an image drawn from each, shape (N, D).
     """
 
     x: Tensor

@@ -14,6 +14,7 @@ from vaecli.cli import compare_pictures, compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, without_effect
 from vaecli.cli.output_paths import check_folder_out, picture_path
+from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import UsageError
 
@@ -65,11 +66,10 @@ def compare(
     opened = open_runs(runs)
 
     from vaecli.analysis.comparison import Row
-    from vaecli.data import read_once
     from vaecli.evaluation.measure import check_measurable, measure
     from vaecli.files import csv_bytes, write_file
 
-    place, read = resolve_device(device), read_once()
+    place, read = resolve_device(device), reader()
     for run in opened:
         check_measurable(run.model, exact=exact, marginal_labels=marginal_labels)
         run.model.to(place)

@@ -10,6 +10,7 @@ from vaecli.cli.declare import example, label_option, optional
 from vaecli.cli.inpaint_table import table
 from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
 from vaecli.cli.output_paths import picture_path
+from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli inpaint --digit 0 --observed top")
@@ -63,12 +64,11 @@ def inpaint(
     from vaecli.analysis.images import choose_images
     from vaecli.analysis.inpainting import inpaint as fill_in
     from vaecli.analysis.masks import white_pixels
-    from vaecli.data import read_once
     from vaecli.plotting.panels import save_inpainting
 
-    place, read = resolve_device(device), read_once()
+    place, read = resolve_device(device), reader()
     images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir, read=read).to(place)
-    seen = white_pixels(mask) if mask else observed
+    seen = white_pixels(mask, opened.config.image_shape) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
     model, train = opened.model.to(place), opened.images("train", data_dir, read)
     with console.bar("images", len(images)) as bar:

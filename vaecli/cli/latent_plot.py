@@ -11,6 +11,7 @@ from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Seed, Split, comma_list, without_effect
 from vaecli.cli.output_paths import picture_path
+from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import UsageError
 
@@ -60,7 +61,6 @@ def latent_plot(
     _check_effects(context, opened, dimensions)
 
     from vaecli.analysis import latents
-    from vaecli.data import read_once
     from vaecli.files import csv_bytes, write_file
 
     place = resolve_device(device)
@@ -79,7 +79,7 @@ def latent_plot(
     from vaecli.plotting import plots
 
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
-    read = read_once()
+    read = reader()
     images = [run.images(split, data_dir, read)[:count].to(place) for run in opened]
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}

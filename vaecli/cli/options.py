@@ -41,7 +41,9 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(help="Where to compute; auto: a GPU if there is one.", rich_help_panel=COMPUTING),
 ]
-DataDir = Annotated[Path | None, optional("Folder of IDX files to read instead of the data set's own.", DATA)]
+DataDir = Annotated[
+    Path | None, optional("Your own pictures, of --dataset folder; else IDX files to read instead of the data set's own.", DATA)
+]
 Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
 Count = Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel=DATA)]
 Pictures = Annotated[list[Path] | None, optional("Your own picture instead; may be given again.", DATA)]

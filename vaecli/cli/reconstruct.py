@@ -8,6 +8,7 @@ from vaecli.cli import console
 from vaecli.cli.declare import DATA, example, flag_option, label_option
 from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
 from vaecli.cli.output_paths import picture_path
+from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli reconstruct --digit 4 --n 5")
@@ -44,8 +45,10 @@ def reconstruct(
     from vaecli.plotting.grids import save_panels, side_by_side
 
     place = resolve_device(device)
-    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir).to(place)
+    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir, read=reader()).to(place)
     path = picture_path(out, opened.path, "reconstruct.png")
     decoded = encode_and_decode(opened.model.to(place), images, labels_known=not no_label, seed=seed)
-    save_panels(path, side_by_side([("original", decoded.x), ("mean", decoded.mean), ("draw", decoded.draw)]))
+    save_panels(
+        path, side_by_side([("original", decoded.x), ("mean", decoded.mean), ("draw", decoded.draw)], opened.config.image_shape)
+    )
     console.written("reconstruct", names_and_folders([opened]), [path], as_json)

@@ -56,7 +56,7 @@ def sample(
     save_panels(
         path,
         [
-            [Panel(f"samples from the prior{about}: {name}s", images, columns)]
+            [Panel(f"samples from the prior{about}: {name}s", images, columns, model.image_shape)]
             for name, images in rows.items()
             if kind in (name, "both")
         ],

@@ -68,6 +68,8 @@ def _default(setting: "Field[Any]") -> str:
         return "; ".join(f"{name}: {member.binarize[0]}" for name, member in registry.REGISTRY["likelihood"].items())
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
+    if setting.name == "likelihood":
+        return _by_member("dataset", lambda member: member.likelihood)
     owners = [
         f"{name}: {shown(member.defaults[setting.name])}"
         for members in registry.REGISTRY.values()
@@ -75,6 +77,13 @@ def _default(setting: "Field[Any]") -> str:
         if setting.name in member.defaults
     ]
     return "; ".join(owners) if owners else "none" if setting.name == "validation" else "all"
+
+
+def _by_member(family: str, value: Callable[[registry.Member], str]) -> str:
+    """The most frequent value of a family's members alone, then the others with their members: ``a; folder: b``."""
+    values = {name: value(member) for name, member in registry.REGISTRY[family].items()}
+    usual = max(values.values(), key=list(values.values()).count)
+    return "; ".join([usual, *(f"{name}: {other}" for name, other in values.items() if other != usual)])
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from vaecli import registry
 from vaecli.cli import console, layer_table
 from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout, checked_name
+from vaecli.cli.reading import reader
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
@@ -54,8 +56,10 @@ def train(
         given = merge(repeated, settings)
     chosen = Config(**given)
     if dry_run:
-        without_effect(context, "with --dry-run", "data_dir", "device", "threads", "name", "out", "resume", "overwrite")
-        layer_table.print_layers(chosen, as_json)
+        ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
+        decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
+        without_effect(context, "with --dry-run", *ignored, *([] if decides_labels else ["data_dir"]))
+        layer_table.print_layers(chosen, data_dir, as_json)
         return
 
     from vaecli.device import resolve_device
@@ -63,7 +67,7 @@ def train(
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
-    start = Start(chosen, data_dir, provenance, same_data, threads=threads)
+    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader())
     folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")

@@ -49,8 +49,10 @@ class Images:
         return replace(self, pixels=self.pixels[index], labels=self.labels[index], names=self._names_at(index))
 
     def _names_at(self, index: slice | Tensor) -> tuple[str, ...]:
-        if not self.names or isinstance(index, slice):
-            return self.names[index] if self.names else ()
+        if not self.names:
+            return ()
+        if isinstance(index, slice):
+            return self.names[index]
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
         return tuple(self.names[position] for position in positions.tolist())
 

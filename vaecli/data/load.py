@@ -48,9 +48,7 @@ def load_images(
     return images if limit is None else images[:limit]
 
 
-def read_split(
-    dataset: str, split: str, folder: Path | None, shape: ImageShape, listen: ReadListener | None = None
-) -> Images:
+def read_split(dataset: str, split: str, folder: Path | None, shape: ImageShape, listen: ReadListener | None = None) -> Images:
     """One split of a registered data set, in a given shape.
 
     Args:

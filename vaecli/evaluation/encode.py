@@ -27,8 +27,9 @@ def encode(model: VAE, images: Images, seed: int = 0) -> DiagonalNormal:
     model.eval()
     noise = generator(images.pixels.device, "encode", seed)
     parts = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+    batch_size = model.image_shape.in_place_of(BATCH)
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
         q = model.posterior(model.observe(batch.pixels, noise), model.condition(batch.labels))
         parts.append(torch.stack((q.loc, q.log_scale)).cpu())
     return DiagonalNormal(*torch.cat(parts, 1))

@@ -56,9 +56,9 @@ def log_likelihoods(
     Args:
         model: on the same device as the images.
         points: the latents z, shape (G, latent_dim).
-        x: what it observes of the images, shape (N, 784).
+        x: what it observes of the images, shape (N, D).
         labels: shape (N,); only a conditional model sees them.
-        parts: boolean masks of pixels, shape (784,); without any the likelihood is that of the whole image.
+        parts: boolean masks of pixels, shape (D,); without any the likelihood is that of the whole image.
         block: images at a time. The last block is filled up, so that all products have one shape: an image's numbers are then
             the same to the bit, however many images follow it. Without it, all images at once, which is faster for many.
         turns: whether each chunk of latents is to be computed, in turn; others are left out.
@@ -67,7 +67,7 @@ def log_likelihoods(
         Which images, positions of shape (n,); which latents; those latents, shape (g, latent_dim); and nats, shape (g, n), or
         (parts, g, n) where there are parts.
     """
-    chunk = max(1, min(4000, _CELLS // (block or len(x))))
+    chunk = max(1, min(model.image_shape.in_place_of(4000), _CELLS // (block or len(x))))
     given = labels.unique().tolist() if model.conditional else [None]
     for label in given:
         members = torch.arange(len(x), device=x.device) if label is None else (labels == label).nonzero().squeeze(1)

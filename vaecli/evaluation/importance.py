@@ -22,7 +22,7 @@ PROPOSALS = ("posterior", "mixture")
 BATCH = 500
 
 ROWS = 4000
-"""Image-particles decoded at once, which bounds the memory that L_k takes whatever k is."""
+"""Images of 28 x 28 times particles decoded at once, which bounds the memory that L_k takes whatever k is."""
 
 GROUPS = 50
 """Groups of particles that the jackknife leaves out in turn; of fewer particles each is a group of its own."""
@@ -69,8 +69,9 @@ def evaluate(model: VAE, images: Images, draws: int = 1, processes: Processes = 
     count = len(images)
     value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
     means = torch.zeros(count, model.latent_dim)
-    for start, mine in zip(range(0, count, BATCH), processes.turns(), strict=False):
-        part = slice(start, start + BATCH)
+    at_once = model.image_shape.in_place_of(BATCH)
+    for start, mine in zip(range(0, count, at_once), processes.turns(), strict=False):
+        part = slice(start, start + at_once)
         batch = images[part]
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
         if not mine:  # every process draws all noise, which is cheap beside decoding
@@ -155,7 +156,8 @@ def importance_bound(
     noise = generator(images.pixels.device, "importance", k, repeat)
     groups = min(k, GROUPS)
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
-    particles, wide = min(k, max(1, ROWS // 10 // groups) * groups), accumulator(images.pixels.device)
+    most = model.image_shape.in_place_of(ROWS)
+    particles, wide = min(k, max(1, most // 10 // groups) * groups), accumulator(images.pixels.device)
     sizes = torch.tensor([len(range(group, k, groups)) for group in range(groups)], dtype=torch.float64)
     tabled, turns = worthwhile(model, len(images), k), processes.turns()
     parts = []
@@ -165,7 +167,7 @@ def importance_bound(
         q, p = model.posterior(x, y), model.prior
         block_is_mine = tabled and next(turns)
         table = LikelihoodTable(model, x, block, q) if block_is_mine else None
-        for rows in torch.arange(len(block), device=x.device).split(max(1, ROWS // particles)):
+        for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
             mine = block_is_mine if tabled else next(turns)
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
             q_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows])

@@ -38,7 +38,7 @@ class LikelihoodTable:
 
     Args:
         model: with one or two latents, on the same device as the images.
-        x: what it observes of them, shape (N, 784).
+        x: what it observes of them, shape (N, D).
         images: the images, for their labels.
         q: their posteriors, from `model`.
 
@@ -55,7 +55,7 @@ class LikelihoodTable:
             self._values[members, where] = log_likelihood.T
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
-        for part in rows.split(500):
+        for part in rows.split(model.image_shape.in_place_of(500)):
             z = DiagonalNormal(q.loc[part], q.log_scale[part]).rsample((TRIALS,), generator(x.device, "table"))
             y = None if self._y is None else self._y[part]
             errors = self.log_prob(z, part) - model.likelihood(z, y).log_prob(x[part])

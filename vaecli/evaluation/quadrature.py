@@ -72,7 +72,7 @@ def exact_log_prob(
     check_size(model)
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
-    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(1000)])
+    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.in_place_of(1000))])
     resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides, processes)
     return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
@@ -87,9 +87,9 @@ def exact_log_prob_of_parts(
 
     Args:
         model: with latent_dim 1 or 2, on the same device as `x`.
-        x: what it observes of the images, shape (N, 784).
+        x: what it observes of the images, shape (N, D).
         labels: shape (N,); only a conditional model sees them.
-        seen: boolean, shape (784,).
+        seen: boolean, shape (D,).
         posterior: q(z | x_s) of N images. With the encoder's q(z | x) it says how far the grid goes and how fine it must be.
         sides: as in `exact_log_prob`.
 

@@ -28,7 +28,7 @@ class Objective(Protocol):
     """The call that all objectives share."""
 
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
-        """The objective for images x, shape (B, 784), with labels y, shape (B, 10) or None."""
+        """The objective for images x, shape (B, D), with labels y, shape (B, 10) or None."""
         ...
 
 

@@ -10,12 +10,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vaecli.data.images import SIDE
 from vaecli.errors import printable
+from vaecli.image_shape import ImageShape
 from vaecli.plotting.formats import save_image
 
-SCALE = 3
-"""Screen pixels for a pixel of an image."""
+HEIGHT = 84
+"""Screen pixels of an image's height at the least."""
 
 _GAP, _LINE, _TEXT = 1, 0.35, 15
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
@@ -27,13 +27,15 @@ class Panel:
 
     Attributes:
         caption: one or more lines above the images.
-        images: values in [0, 1], shape (N, 784).
+        images: values in [0, 1], shape (N, D).
         columns: images in a row.
+        shape: of each image, of D values.
     """
 
     caption: str
     images: Tensor
     columns: int
+    shape: ImageShape
 
 
 def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
@@ -59,34 +61,45 @@ def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
     save_image(path, page)
 
 
-def side_by_side(columns: Sequence[tuple[str, Tensor]], tall: int = 10) -> list[list[Panel]]:
-    """Rows of images, one column for each of `columns`: its caption and its images, shape (N, 784).
+def side_by_side(columns: Sequence[tuple[str, Tensor]], shape: ImageShape, tall: int = 10) -> list[list[Panel]]:
+    """Rows of images of one shape, one column for each of `columns`: its caption and its images, shape (N, D).
 
     More than `tall` rows go on in a further block to the right, then below.
     """
     blocks = [
-        [Panel(caption, images[start : start + tall], 1) for caption, images in columns]
+        [Panel(caption, images[start : start + tall], 1, shape) for caption, images in columns]
         for start in range(0, len(columns[0][1]), tall)
     ]
     across = max(1, 12 // len(columns))
     return [list(chain(*blocks[start : start + across])) for start in range(0, len(blocks), across)]
 
 
-def grid(images: Tensor, columns: int) -> Tensor:
-    """Images of shape (N, 784) in rows of `columns`, with a line around each: values in [0, 1], shape (height, width)."""
-    images = images.detach().cpu().clamp(0, 1).view(-1, SIDE, SIDE)
+def grid(images: Tensor, columns: int, shape: ImageShape) -> Tensor:
+    """Images in rows, with a line around each.
+
+    Args:
+        images: values in [0, 1], shape (N, D).
+        columns: images in a row.
+        shape: of each image, of D values.
+
+    Returns:
+        Values in [0, 1], shape (channels, height, width) of the whole.
+    """
+    images = images.detach().cpu().clamp(0, 1).view(-1, shape.channels, shape.height, shape.width)
     columns = min(columns, len(images))
-    rows, cell = math.ceil(len(images) / columns), SIDE + _GAP
-    page = images.new_full((rows * cell + _GAP, columns * cell + _GAP), _LINE)
+    rows, cell = math.ceil(len(images) / columns), (shape.height + _GAP, shape.width + _GAP)
+    page = images.new_full((shape.channels, rows * cell[0] + _GAP, columns * cell[1] + _GAP), _LINE)
     for number, image in enumerate(images):
-        top, left = (_GAP + cell * place for place in divmod(number, columns))
-        page[top : top + SIDE, left : left + SIDE] = image
+        top, left = (_GAP + size * place for size, place in zip(cell, divmod(number, columns), strict=True))
+        page[:, top : top + shape.height, left : left + shape.width] = image
     return page
 
 
 def _draw(panel: Panel) -> Image.Image:
-    picture = Image.fromarray((grid(panel.images, panel.columns) * 255).round().to(torch.uint8).numpy()).convert("RGB")
-    picture = picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
+    values = (grid(panel.images, panel.columns, panel.shape) * 255).round().to(torch.uint8)
+    picture = Image.fromarray(values.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
+    scale = math.ceil(HEIGHT / panel.shape.height)
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)
     lines = [printable(line) for line in panel.caption.split("\n")]
     width = int(ImageDraw.Draw(picture).multiline_textbbox((0, 0), "\n".join(lines), font)[2]) + 1

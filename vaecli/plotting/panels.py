@@ -8,6 +8,7 @@ import torch
 from vaecli.analysis.comparison import Decoded, Shown
 from vaecli.analysis.inpainting import Inpainting
 from vaecli.analysis.latents import Manifold
+from vaecli.image_shape import ImageShape
 from vaecli.plotting.grids import Panel, save_panels, side_by_side
 
 MISSING = 0.35
@@ -25,9 +26,9 @@ def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
     panels, before = [], None
     for shown in runs:
         config = shown.run.config
-        if before != (before := (config.dataset, config.binarize, config.likelihood)):
-            panels.append(Panel("\noriginal", shown.x, 1))
-        panels.append(_pairs(f"{shown.name}\nmean, draw", shown.reconstructions))
+        if before != (before := (config.dataset, config.image_shape, config.binarize, config.likelihood)):
+            panels.append(Panel("\noriginal", shown.x, 1, config.image_shape))
+        panels.append(_pairs(f"{shown.name}\nmean, draw", shown.reconstructions, config.image_shape))
     save_panels(path, [panels])
 
 
@@ -37,7 +38,9 @@ def save_samples(path: Path, runs: Sequence[Shown]) -> None:
     Raises:
         VaecliError: the file cannot be written.
     """
-    save_panels(path, [[_pairs(f"{shown.name}\n{_samples_are(shown)}", shown.samples) for shown in runs]])
+    captions = [f"{shown.name}\n{_samples_are(shown)}" for shown in runs]
+    shown_with_captions = zip(captions, runs, strict=True)
+    save_panels(path, [[_pairs(text, shown.samples, shown.run.config.image_shape) for text, shown in shown_with_captions]])
 
 
 def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
@@ -47,7 +50,7 @@ def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
         VaecliError: the file cannot be written.
     """
     caption = "the decoder over prior quantiles, z1 to the right, z2 up"
-    save_panels(path, [[Panel(f"{name}: {caption}", manifold.mean, manifold.side) for name, manifold in runs]])
+    save_panels(path, [[Panel(f"{name}: {caption}", manifold.mean, manifold.side, manifold.shape) for name, manifold in runs]])
 
 
 def save_inpainting(path: Path, filled: Inpainting) -> None:
@@ -58,12 +61,12 @@ def save_inpainting(path: Path, filled: Inpainting) -> None:
     """
     columns = [("original", filled.x), ("seen", torch.where(filled.seen, filled.x, MISSING))]
     columns += [(f"fill {index}", fill) for index, fill in enumerate(filled.fills, 1)]
-    save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)]))
+    save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)], filled.shape))
 
 
 def _samples_are(shown: Shown) -> str:
     return "mean, draw; 0, 1, ... by row" if shown.run.model.conditional else "mean, draw"
 
 
-def _pairs(caption: str, images: Decoded) -> Panel:
-    return Panel(caption, torch.stack((images.mean, images.draw), 1).flatten(0, 1), 2)
+def _pairs(caption: str, images: Decoded, shape: ImageShape) -> Panel:
+    return Panel(caption, torch.stack((images.mean, images.draw), 1).flatten(0, 1), 2, shape)

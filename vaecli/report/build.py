@@ -210,7 +210,7 @@ def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> b
     page = work.out / PAGE
     if work.state.page == key and page.is_file():
         return False
-    explorer = payload([work.run(settings) for settings in explored], work.shared.read("mnist", "test", None)) if explored else None
+    explorer = payload([work.run(settings) for settings in explored], work.shared.images(Config(), "test")) if explored else None
     entries = [entry(figure, state, line) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
     html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaecli.config import Config
 from vaecli.data import Images
 from vaecli.evaluation.encode import encode
 from vaecli.model import VAE
@@ -43,10 +44,8 @@ class Evidence:
 
 def evidence(trained: Sequence[Run], also: Sequence[Run], measured: dict[str, Any], shared: Shared) -> Evidence:
     """The evidence on a figure of these runs."""
-    dataset = trained[0].config.dataset if trained else "mnist"
-    return Evidence(
-        trained, also, measured, shared.read(dataset, "test", None), lambda: shared.read(dataset, "train", None), shared
-    )
+    config = trained[0].config if trained else Config()
+    return Evidence(trained, also, measured, shared.images(config, "test"), lambda: shared.images(config, "train"), shared)
 
 
 def agreement(points: Tensor, labels: Tensor) -> Tensor:
@@ -59,18 +58,18 @@ def agreement(points: Tensor, labels: Tensor) -> Tensor:
 
 
 def entropies(p: Tensor) -> Tensor:
-    """The entropy in nats of independent pixels that are white with probability p, shape (N, 784): shape (N,)."""
+    """The entropy in nats of independent pixels that are white with probability p, shape (N, D): shape (N,)."""
     p = p.double().clamp(1e-12, 1 - 1e-12)
     return -(p * p.log() + (1 - p) * (1 - p).log()).sum(-1)
 
 
 def sampled(model: VAE) -> Tensor:
-    """The means of samples from the prior, shape (SAMPLES, 784)."""
+    """The means of samples from the prior, shape (SAMPLES, D)."""
     return model.likelihood(model.prior.rsample((SAMPLES,), generator("cpu", "report"))).mean
 
 
 def reconstructed(model: VAE, images: Images) -> Tensor:
-    """The means of images decoded from their posterior means, shape (N, 784)."""
+    """The means of images decoded from their posterior means, shape (N, D)."""
     x = model.observe(images.pixels, generator("cpu", "report"))
     return model.likelihood(model.posterior(x, model.condition(images.labels)).loc, model.condition(images.labels)).mean
 

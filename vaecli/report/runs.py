@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaecli.config import Config
-from vaecli.data.load import Read
+from vaecli.data.load import Read, Source
 from vaecli.errors import DataError
 from vaecli.provenance import DataRecord
 from vaecli.report.definitions import IWAE10, Z2, Figure, Settings
@@ -52,7 +52,7 @@ def missing_data(figures: Sequence[Figure], read: Read) -> list[str]:
     if not numbers:
         return []
     try:
-        read("fashion-mnist", "test", None)
+        Source(Config(dataset="fashion-mnist"), None, read).images("test")
     except DataError as error:
         return [f"figures {' and '.join(numbers)} are not drawn: {error}"]
     return []
@@ -60,4 +60,4 @@ def missing_data(figures: Sequence[Figure], read: Read) -> list[str]:
 
 def _same_images(read: Read) -> Callable[[Config, DataRecord], bool]:
     """Says whether images are the data set's own, those that `read` gives."""
-    return lambda config, data: data.test == read(config.dataset, "test", None).digest
+    return lambda config, data: data.test == Source(config, None, read).images("test").digest

@@ -4,7 +4,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vaecli.data import Read, read_once
+from vaecli.config import Config
+from vaecli.data import Images, Read, Source, read_once
 
 Result = TypeVar("Result")
 
@@ -19,6 +20,10 @@ class Shared:
 
     read: Read = field(default_factory=read_once)
     _results: dict[Hashable, Any] = field(default_factory=dict)
+
+    def images(self, config: Config, split: str) -> Images:
+        """A split of a run's data set, from the data set's own place."""
+        return Source(config, None, self.read).images(split)
 
     def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
         """The result of `compute` when it was first called for this key: what is computed, of which run, and with what."""

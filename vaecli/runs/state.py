@@ -83,9 +83,7 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
     """
     weights = dict(training.model.state_dict())
     results = training.results if results is None else results
-    files = _files(
-        training.config, weights, training.moments, training.log, results, training.provenance, training.class_names
-    )
+    files = _files(training.config, weights, training.moments, training.log, results, training.provenance, training.class_names)
     for name, data in files.items():
         if not holds(folder.path / name, data):
             folder.write(name, data)

@@ -9,7 +9,7 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.data.load import load_images
+from vaecli.data.load import Source
 from vaecli.device import resolve_device, resolve_precision
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.model import build
@@ -40,7 +40,7 @@ def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = la
     costs: dict[str, float] = {}
     distinct = {_cost_key(config): config for config in configs}
     chosen = list(distinct.items())[:: max(1, -(-len(distinct) // MOST))]
-    images = load_images(configs[0].dataset, "train", plan.data_dir)
+    images = Source(configs[0], plan.data_dir).images("train")
     with _threads(threads_of(workers)):
         for index, (key, config) in enumerate(chosen):
             costs[key] = _seconds_an_image(config, images, plan.device)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.runs.find import RUNS
 from vaecli.studies.space import MAX_RUNS, Space, name_of
@@ -70,6 +71,11 @@ class Plan:
         )  # fmt: skip
 
     @property
+    def any_config(self) -> Config:
+        """The settings of one of its runs; all of them have the same data."""
+        return self.space.config(next(self.space.corners()), self.space.seeds[0])
+
+    @property
     def folder(self) -> Path:
         """The folder of the study itself."""
         return self.out / self.name
@@ -115,4 +121,4 @@ def _groups(space: Space, trials: int | None) -> int:
 def _digest(space: Space, data_dir: Path) -> str:
     from vaecli.data.load import Source  # noqa: PLC0415 - only images of one's own have to be read
 
-    return Source(space.fixed.get("dataset", "mnist"), data_dir).record.train
+    return Source(space.config(next(space.corners()), space.seeds[0]), data_dir).record.train

@@ -139,7 +139,7 @@ def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
 
     A folder of the same name may be another run, or half of this one, which another machine trained to its end.
     """
-    same = same_images(Source(plan.space.fixed.get("dataset", "mnist"), plan.data_dir))
+    same = same_images(Source(plan.any_config, plan.data_dir))
     paths: dict[int, str] = {}
     renamed: dict[Config, int] = {}
     for trial in trials:

@@ -21,7 +21,7 @@ DECADE = 10
 MAX_RUNS = 10_000
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
-WITHOUT_LISTS = ("dataset", "binarize", "likelihood", "labels", "validation")
+WITHOUT_LISTS = ("dataset", "image_size", "colour", "binarize", "likelihood", "labels", "validation")
 """Settings that decide what a nat is measured of: bounds that differ in them cannot be compared."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaecli.config import Config
-from vaecli.data.load import Source
+from vaecli.data.load import Source, read_once
 from vaecli.device import resolve_device
 from vaecli.errors import CheckpointError, TrainingError
 from vaecli.evaluation.importance import importance_bound
@@ -85,7 +85,8 @@ class Worker:
     def __init__(self, study: Study, listen: Listener) -> None:
         self.study, self.plan, self.listen = study, study.plan, listen
         self.seen = Seen(study.plan, listen)
-        self._source = Source(self.plan.space.fixed.get("dataset", "mnist"), self.plan.data_dir)
+        self._read = read_once()
+        self._source = Source(self.plan.any_config, self.plan.data_dir, self._read)
         self._same = reuse.same_images(self._source)
 
     def work(self) -> None:
@@ -167,7 +168,7 @@ class Worker:
 
         listen = RunListener(epoch=on_epoch, batch=on_batch, writing=self.listen.writing)
         try:
-            start = resumed(held, config.to_json(), Start(config, self.plan.data_dir), listen)
+            start = resumed(held, config.to_json(), Start(config, self.plan.data_dir, read=self._read), listen)
             train_in(held, start, self.plan.device, listen)
         except _Stopped:
             if not pruned:
@@ -199,4 +200,4 @@ class Worker:
         return float(importance_bound(run.model.to(place), images, particles).value.mean())
 
     def _name(self, config: Config) -> str:
-        return Start(config, self.plan.data_dir).run_name
+        return Start(config, self.plan.data_dir, read=self._read).run_name

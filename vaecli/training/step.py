@@ -16,7 +16,7 @@ from vaecli.training.optimizer import Adam
 from vaecli.training.sharing import draw_only, sum_gradients
 
 ROWS = 10_000
-"""Images times particles decoded at once: 31 MB for each tensor of 784 pixels."""
+"""Images of 28 x 28 times particles decoded at once, 31 MB for each tensor of their pixels; fewer of larger ones."""
 
 Step = Callable[[Tensor, torch.Generator], Tensor]
 """Trains on the images whose numbers are in a tensor of shape (B,), with noise from a generator; returns the three parts of
@@ -33,7 +33,7 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
     objective = make_objective(config)
     device = images.pixels.device
     half = resolve_precision(config.precision, device) == "bf16"
-    at_once = max(1, ROWS // (config.k or 1))
+    at_once = max(1, model.image_shape.in_place_of(ROWS) // (config.k or 1))
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
         count, own = len(index), processes.own(len(index))
