@@ -137,11 +137,12 @@ def inpaint(seen):
 
 
 def test_pictures_of_the_command_line_are_those_of_python(beside_the_baseline, tmp_path):
+    from vaecli.image_shape import GREY_28
     from vaecli.plotting.grids import Panel, save_panels
 
     assert main(["sample", "baseline", "--n", "3", "--kind", "mean", "--seed", "4", "--out", "shell.png", "-q"]) == 0
     samples = vaecli.sample(vaecli.load("baseline").model, 3, seed=4)
-    save_panels(tmp_path / "python.png", [[Panel("samples from the prior: means", samples.mean, 3)]])
+    save_panels(tmp_path / "python.png", [[Panel("samples from the prior: means", samples.mean, 3, GREY_28)]])
     assert (tmp_path / "shell.png").read_bytes() == (tmp_path / "python.png").read_bytes()
 
 

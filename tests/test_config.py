@@ -34,7 +34,7 @@ def test_members_options_are_filled_in_or_left_out():
         ({"dataset": 3}, "expected a word"),
         ({"objective": "iwae", "kl_weight": 0.5}, "iwae has no such option, expected it only with objective=elbo"),
         ({"binarize": "none"}, "leaves the pixels grey, which bernoulli is no distribution over; expected binarize=threshold"),
-        ({"colour": 1}, "the setting 'colour'"),
+        ({"color": 1}, "the setting 'color'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings, words):

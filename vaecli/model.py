@@ -98,21 +98,25 @@ class VAE(nn.Module):
         return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
 
 
-def build(config: Config, images: Images) -> VAE:
+def build(config: Config, images: Images | None = None) -> VAE:
     """A model at the start of training, on the CPU.
 
     Its weights depend on the settings and the number of labels, and no global seed is touched. With ``init_bias`` data the
     decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5), for a convolution that of
     the mean pixel of each channel.
 
+    Args:
+        config: the settings.
+        images: to train on; if not given, those of the data set are expected, with its labels.
+
     Raises:
         UsageError: the settings ask for labels, and the images have none.
     """
-    if config.labels != "none" and not images.class_names:
+    if images is not None and config.labels != "none" and not images.class_names:
         raise UsageError(
             "{labels}: the images have none; expected sub-folders, one a label, or {labels=none}", labels=config.labels
         )
-    model = empty(config, len(images.class_names))
+    model = empty(config, None if images is None else len(images.class_names))
     noise = generator("cpu", "weights", config.seed)
     initialise(model.encoder, noise, config.init)
     initialise(model.decoder, noise, config.init)
@@ -120,29 +124,35 @@ def build(config: Config, images: Images) -> VAE:
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
-    if config.init_bias == "data":
+    if config.init_bias == "data" and images is not None:
         start = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
         of_channels = start.unflatten(1, (model.image_shape.channels, -1)).mean(-1)
         output.bias.data.copy_((start if output.bias.numel() == start.numel() else of_channels).flatten())
     return model
 
 
-def empty(config: Config, classes: int) -> VAE:
-    """A model with uninitialised weights, on the CPU, for images with so many labels."""
+def empty(config: Config, classes: int | None = None) -> VAE:
+    """A model with uninitialised weights, on the CPU, for images with so many labels; by default as many as the data set has."""
     model = skeleton(config, classes)
     model.load_state_dict({name: torch.empty(tensor.shape) for name, tensor in model.state_dict().items()}, assign=True)
     model._zeros = torch.zeros(config.latent_dim)
     return model
 
 
-def skeleton(config: Config, classes: int) -> VAE:
-    """A model on the meta device, for images with so many labels: its tensors have shapes but take no memory."""
+def skeleton(config: Config, classes: int | None = None) -> VAE:
+    """A model like that of `empty` on the meta device: its tensors have shapes but take no memory."""
     configure_torch()
     options = registry.find("arch", config.arch).defaults
     likelihood = registry.load("likelihood", str(config.likelihood))
-    labels, shape = 0 if config.labels == "none" else classes, config.image_shape
+    if config.labels == "none":
+        classes = 0
+    elif classes is None:
+        classes = len(registry.load("dataset", config.dataset).class_names())
+    shape = config.image_shape
     with torch.device("meta"):
         arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-        encoder = arch.encoder(shape, labels, outputs=2 * config.latent_dim)
-        decoder = arch.decoder(shape, config.latent_dim, labels, outputs=likelihood.outputs_per_pixel)
-        return VAE(encoder, decoder, likelihood, config.latent_dim, labels=labels, binarize=str(config.binarize), image_shape=shape)
+        encoder = arch.encoder(shape, classes, outputs=2 * config.latent_dim)
+        decoder = arch.decoder(shape, config.latent_dim, classes, outputs=likelihood.outputs_per_pixel)
+        return VAE(
+            encoder, decoder, likelihood, config.latent_dim, labels=classes, binarize=str(config.binarize), image_shape=shape
+        )

@@ -8,6 +8,7 @@ from PIL import Image
 from tests.helpers import one_line, opened
 from vaecli.analysis.inpainting import half
 from vaecli.evaluation.quadrature import MOST, START
+from vaecli.image_shape import GREY_28
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_halves_are_those_of_the_page():
                                 ("left", slice(28), slice(14)), ("right", slice(28), slice(14, 28))):  # fmt: skip
         expected = torch.zeros(28, 28, dtype=torch.bool)
         expected[rows, columns] = True
-        assert torch.equal(half(name).view(28, 28), expected)
+        assert torch.equal(half(name, GREY_28).view(28, 28), expected)
 
 
 def test_what_is_seen_stays_as_it_was(inpaint):

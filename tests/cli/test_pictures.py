@@ -6,7 +6,10 @@ from PIL import Image
 
 from tests.helpers import one_line, opened
 from vaecli.data import load_images
-from vaecli.plotting.grids import SCALE
+from vaecli.image_shape import GREY_28
+from vaecli.plotting.grids import scale_of
+
+SCALE = scale_of(GREY_28)
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])

@@ -30,7 +30,7 @@ def nothing_there(monkeypatch, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         monkeypatch.setattr(fashion_mnist, "MIRROR", f"http://127.0.0.1:{closed.getsockname()[1]}")
     for split in SPLITS:
-        monkeypatch.setitem(DATASET.digests, split, read_folder(REAL, split, DATASET.class_names).digest)
+        monkeypatch.setitem(DATASET.digests, split, read_folder(REAL, split, DATASET.names).digest)
 
 
 class Mirror(http.server.SimpleHTTPRequestHandler):

@@ -6,6 +6,7 @@ import io
 import lzma
 import struct
 import zlib
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,9 @@ from PIL import Image
 from tests.fuzz import attempt, cases
 from vaecli import registry
 from vaecli.data.idx import read_images, read_labels
-from vaecli.data.picture import read_mask, read_picture
+from vaecli.data.picture import read_mask
 from vaecli.errors import DataError
+from vaecli.image_shape import GREY_28
 
 IDX = {"images": (read_images, 0x803, (2, 28, 28)), "labels": (read_labels, 0x801, (2,))}
 
@@ -65,7 +67,7 @@ class TestIdx:
 
 
 def picture(path):
-    return read_picture(path, registry.load("dataset", "mnist"))
+    return registry.load("dataset", "mnist").picture(path, GREY_28)
 
 
 def drawn(kind="PNG", size=(40, 30)):
@@ -96,7 +98,7 @@ def test_the_bomb_is_a_picture():
     assert len(png_bomb(60_000)) < 1_000_000
 
 
-@pytest.mark.parametrize("read", [picture, read_mask])
+@pytest.mark.parametrize("read", [picture, partial(read_mask, shape=GREY_28)])
 class TestPictures:
     @cases(100)
     @given(data=st.binary(max_size=300))

@@ -4,8 +4,8 @@ from vaecli.data.images import UNKNOWN
 from vaecli.data.labels import hide_labels, one_hot
 
 
-def test_one_hot_has_ten_entries_and_none_set_where_unknown():
-    assert one_hot(torch.tensor([3, UNKNOWN, 0])).tolist() == [
+def test_one_hot_has_an_entry_a_label_and_none_set_where_unknown():
+    assert one_hot(torch.tensor([3, UNKNOWN, 0]), 10).tolist() == [
         [0, 0, 0, 1, 0, 0, 0, 0, 0, 0], [0] * 10, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]]  # fmt: skip
 
 

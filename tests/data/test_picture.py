@@ -4,12 +4,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vaecli.data import load_images
 from vaecli.data.mnist import MNIST
-from vaecli.data.picture import read_mask, read_picture
+from vaecli.data.picture import read_mask
 from vaecli.errors import DataError
+from vaecli.image_shape import GREY_28
 
 
 def read_mnist(path):
-    return read_picture(path, MNIST)
+    return MNIST.picture(path, GREY_28)
 
 
 def as_picture(pixels):
@@ -109,6 +110,6 @@ def test_a_mask_may_have_any_colours(tmp_path, mode):
     page = Image.new(mode, (56, 56), black[mode])
     page.paste(white[mode], (0, 0, 28, 56))
     page.save(tmp_path / "mask.tiff")
-    mask = read_mask(tmp_path / "mask.tiff").view(28, 28)
+    mask = read_mask(tmp_path / "mask.tiff", GREY_28).view(28, 28)
     assert mask[:, :14].all()
     assert not mask[:, 14:].any()

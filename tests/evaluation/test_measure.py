@@ -65,7 +65,7 @@ def test_each_label_has_its_own_grid(conditional, digits):
     for y in some.labels.unique():
         alone = exact_log_prob(conditional, some[some.labels == y]).log_prob
         torch.testing.assert_close(together[some.labels == y], alone, atol=1e-3, rtol=0)
-    assert one_hot(some.labels).sum() == 30
+    assert one_hot(some.labels, 10).sum() == 30
 
 
 def stated(variances):

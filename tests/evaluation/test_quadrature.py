@@ -12,6 +12,7 @@ from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.evaluation.quadrature import START, exact_log_prob
+from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.runs.run import read_run
 from vaecli.seeding import generator
@@ -23,7 +24,7 @@ class Gaussian:
     conditional = False
 
     def __init__(self, size, noise):
-        self.latent_dim = size
+        self.latent_dim, self.image_shape = size, ImageShape(1, 1, 6)
         self.W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
         self.noise = noise
         self.prior = DiagonalNormal(torch.zeros(size), torch.zeros(size))

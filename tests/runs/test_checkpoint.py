@@ -87,18 +87,18 @@ def damage(path, kind):
             weights = load_file(path)
             weights["other"] = weights.pop(first)
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
         case "tensor of another shape":
             weights = load_file(path)
             weights[first] = weights[first].flatten()[:-1]
             about = json.loads(header["__metadata__"]["vaecli"])
             weights["padding"] = torch.zeros(10)
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
         case "nan weights":
             weights = load_file(path)
             weights[first][0] = torch.nan
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}}))
+            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
         case "flipped bit":
             path.write_bytes(data[:-1000] + bytes([data[-1000] ^ 1]) + data[-999:])
         case "latent_dim of 10^9":
@@ -128,7 +128,7 @@ DAMAGES = {
     "latent_dim of 10^9": "settings are not valid: latent_dim=1000000000",
     "larger network than the file": "settings need [0-9,]+ bytes",
     "another result": "digest",
-    "newer format": "found format 99, expected 1: upgrade vaecli",
+    "newer format": "found format 99, expected 1 to 2: upgrade vaecli",
     "no vaecli": "none that vaecli wrote",
 }
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.helpers import DATA, one_line, write_idx
+from vaecli.config import Config
 from vaecli.data import Source, load_images, mnist
 from vaecli.data.fashion_mnist import DEBIAN
 from vaecli.errors import DataError
@@ -24,9 +25,9 @@ def run(vaecli, own):
 
 class TestData:
     def test_is_written_down_with_the_run(self, run, own):
-        record = Source("mnist", own).record
+        record = Source(Config(), own).record
         assert record == DataRecord(
-            Source("mnist", own).images("train").digest, Source("mnist", own).images("test").digest, str(own)
+            Source(Config(), own).images("train").digest, Source(Config(), own).images("test").digest, str(own)
         )
         assert read_run(run).provenance.data == read_config(run / CONFIG)[1].data == record
 
@@ -39,9 +40,9 @@ class TestData:
         assert len({digits.digest, replace(digits).digest, *(images.digest for images in others)}) == 4
 
     def test_the_data_sets_own_images_are_known_wherever_they_are(self):
-        assert not Source("mnist").own
-        assert not Source("mnist", mnist.FOLDER).own
-        assert Source("fashion-mnist", DATA / "fashion-mnist").own
+        assert not Source(Config()).own
+        assert not Source(Config(), mnist.FOLDER).own
+        assert Source(Config(dataset="fashion-mnist"), DATA / "fashion-mnist").own
 
     def test_resume_goes_on_with_it(self, vaecli, run, own):
         before = (run / MODEL).read_bytes()
@@ -88,9 +89,9 @@ class TestData:
 
 def test_a_place_that_cannot_be_read_is_an_error_of_data(tmp_path):
     with pytest.raises(DataError):
-        _ = Source("mnist", tmp_path / "nowhere").record
+        _ = Source(Config(), tmp_path / "nowhere").record
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="dataset-fashion-mnist is not installed")
 def test_fashion_mnist_has_the_digests_that_are_known():
-    assert not Source("fashion-mnist", DEBIAN).own
+    assert not Source(Config(dataset="fashion-mnist"), DEBIAN).own

@@ -95,10 +95,15 @@ def grid(images: Tensor, columns: int, shape: ImageShape) -> Tensor:
     return page
 
 
+def scale_of(shape: ImageShape) -> int:
+    """Screen pixels for a pixel of an image: as many as bring its height to HEIGHT or more."""
+    return math.ceil(HEIGHT / shape.height)
+
+
 def _draw(panel: Panel) -> Image.Image:
     values = (grid(panel.images, panel.columns, panel.shape) * 255).round().to(torch.uint8)
     picture = Image.fromarray(values.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
-    scale = math.ceil(HEIGHT / panel.shape.height)
+    scale = scale_of(panel.shape)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)
     lines = [printable(line) for line in panel.caption.split("\n")]
