@@ -14,6 +14,7 @@ from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.quadrature import BLOCK, exact_log_prob_of_parts
+from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.runs.run import read_run
 from vaecli.seeding import generator
@@ -38,6 +39,7 @@ class Pixels:
 
 class Linear(LinearGaussian):
     latent_dim = 2
+    image_shape = ImageShape(1, 2, 3)
     conditional = False
 
     def __init__(self):

@@ -23,7 +23,7 @@ def test_each_checkpoint_is_loaded_once(drawn, monkeypatch):
 
 def test_images_are_read_and_runs_measured_once(drawn, monkeypatch):
     read, measured = [], []
-    for module in ("load", "fashion_mnist", "dataset"):
+    for module in ("fashion_mnist", "dataset"):
         monkeypatch.setattr(f"vaecli.data.{module}.read_folder", lambda *where: read.append(where) or read_folder(*where))
     monkeypatch.setattr("vaecli.report.draw.measure", lambda model, *a, **k: measured.append(model) or measure(model, *a, **k))
     shutil.rmtree("report-quick")

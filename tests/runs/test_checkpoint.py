@@ -41,7 +41,7 @@ def test_a_run_holds_what_it_should(trained):
     with safe_open(trained / MODEL, "pt") as file:
         about = json.loads(file.metadata()["vaecli"])
     assert Config.from_json(about["config"]) == Config(epochs=2) == Config(**read_config(trained / CONFIG)[0])
-    assert set(about) == {"format", "config", "results", "provenance", "sha256"}
+    assert set(about) == {"format", "config", "results", "class_names", "provenance", "sha256"}
     rows = (trained / LOSS).read_text().splitlines()
     assert rows[0] == "epoch,loss,elbo,reconstruction,kl,test_elbo,seconds,images_per_second"
     assert len(rows) == 3
@@ -53,10 +53,12 @@ def test_a_run_holds_what_it_should(trained):
 def test_round_trip_is_exact(tmp_path):
     config = Config(hidden=(30, 20), latent_dim=5)
     model = build(config)
-    write_file(tmp_path / MODEL, pack(model.state_dict(), {"config": config.to_json(), "results": {"elbo": -1.5}}))
+    about = {"config": config.to_json(), "results": {"elbo": -1.5}, "class_names": ["a", "b c", "\n"]}
+    write_file(tmp_path / MODEL, pack(model.state_dict(), about))
     back = read_run(tmp_path)
     assert back.config == config
     assert back.results == {"elbo": -1.5}
+    assert back.class_names == ("a", "b c", "\n")
     for name, tensor in model.state_dict().items():
         assert torch.equal(back.model.state_dict()[name], tensor)
     z = torch.randn(3, 5)

@@ -45,7 +45,7 @@ def run(tmp_path_factory):
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     rows = [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}]
-    save_epoch(RunFolder(folder), model, optimizer, config, rows, {"epoch": 1}, PROVENANCE)
+    save_epoch(RunFolder(folder), model, optimizer, config, rows, {"epoch": 1}, PROVENANCE, ("a", "b"))
     return Files((name, (folder / name).read_bytes()) for name in (MODEL, TRAINING))
 
 

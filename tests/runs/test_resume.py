@@ -147,7 +147,7 @@ def test_what_a_killed_process_left_beside_the_files_goes(tmp_path):
 def start(folder, small_mnist, *more):
     line = [sys.executable, "-m", "vaecli", "train", "--data-dir", str(small_mnist), "--batch-size", "20", "--hidden", "100"]
     return subprocess.Popen(
-        [*line, "--epochs", "12", "--out", str(folder), "--name", "run", *more],
+        [*line, "--epochs", "12", "--precision", "fp32", "--out", str(folder), "--name", "run", *more],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

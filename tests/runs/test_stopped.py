@@ -21,7 +21,22 @@ def start(folder, *words, stderr=subprocess.PIPE):
 
 
 class TestBeforeTheFirstEpoch:
-    ODD = ["--latent-dim", "3", "--lr", "0.002", "--batch-size", "10", "--hidden", "20", "--k", "30", "--epochs", "1"]
+    ODD = [
+        "--latent-dim",
+        "3",
+        "--lr",
+        "0.002",
+        "--batch-size",
+        "10",
+        "--hidden",
+        "20",
+        "--k",
+        "30",
+        "--epochs",
+        "1",
+        "--precision",
+        "fp32",
+    ]
 
     @pytest.fixture
     def killed(self, tmp_path, own):

@@ -28,16 +28,33 @@ def test_python_may_give_a_list_as_a_tuple():
     assert Space.of({"hidden": (8, 16), "lr": [1e-3, 1e-2]}).fixed["hidden"] == (8, 16)
 
 
-WITHOUT_LISTS = ("dataset", "binarize", "likelihood", "labels", "validation", "hidden", "channels")
+WITHOUT_LISTS = (
+    "dataset",
+    "image_size",
+    "colour",
+    "binarize",
+    "likelihood",
+    "labels",
+    "validation",
+    "image_size",
+    "colour",
+    "hidden",
+    "channels",
+)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_has_a_list_or_says_why_not(setting):
     name, rule = setting.name, setting.metadata
     words = {"arch": ["mlp", "conv"], "objective": ["elbo", "jsd"], "hidden": [[8], [16]], "channels": [[8], [16]]}
-    numbers = [1, 2] if kind_of(setting) is int else [0.25, 0.5]
+    numbers = [28, 32] if kind_of(setting) is int else [0.25, 0.5]
     values = words.get(name) or list(rule["choices"] or numbers)
-    other = {"channels": {"arch": "conv"}, "label_fraction": {"labels": "partial"}, "alpha": {"objective": "gjs"}}.get(name, {})
+    other = {
+        "channels": {"arch": "conv"},
+        "label_fraction": {"labels": "partial"},
+        "alpha": {"objective": "gjs"},
+        "colour": {"dataset": "folder"},
+    }.get(name, {})
     if name in WITHOUT_LISTS:
         with pytest.raises(UsageError, match=r"cannot be compared|expected a whole number"):
             Space.of({"latent_dim": [2, 3]} | other | {name: values})

@@ -1,12 +1,16 @@
 """What the registry allows trains: all pairs of values by default, with ``-m slow`` all their combinations."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from tests.helpers import DATA, every_combination
 from vaecli import registry
 from vaecli.config import LABELS, Config
 from vaecli.data import load_images
 from vaecli.data.labels import hide_labels
+from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.training.loop import fit, make_optimizer
 
@@ -15,10 +19,17 @@ LIKELIHOODS = [(name, how) for name in registry.names("likelihood") for how in r
 
 @pytest.fixture(scope="module")
 def few():
-    return {
-        "mnist": load_images("mnist", "train", limit=100),
-        "fashion-mnist": load_images("fashion-mnist", "train", DATA / "fashion-mnist", 100),
-    }
+    digits = load_images("mnist", "train", limit=100)
+    real = {"mnist": digits, "fashion-mnist": load_images("fashion-mnist", "train", DATA / "fashion-mnist", 100)}
+    return {name: real.get(name) or in_the_shape_of(name, digits) for name in registry.names("dataset")}
+
+
+def in_the_shape_of(dataset, digits):
+    """Digits in the middle of images of another data set's shape, in the colours of the rainbow."""
+    shape = Config(dataset=dataset).image_shape
+    grey = digits.padded(ImageShape(1, shape.height, shape.width)).pixels
+    strength = torch.linspace(1, 0.3, shape.channels).view(1, -1, 1)
+    return replace(digits, pixels=(grey.unsqueeze(1) * strength).flatten(1).to(torch.uint8), shape=shape)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,6 @@ def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likeliho
     images = few[dataset]
     if config.label_fraction is not None:
         images = hide_labels(images, config.label_fraction, config.seed)
-    model = build(config)
+    model = build(config, images)
     first, second = fit(model, make_optimizer(model, config), images, config)
     assert second.loss < first.loss

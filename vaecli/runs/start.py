@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
 from vaecli.errors import CheckpointError, UsageError, shown
@@ -85,6 +86,8 @@ class Start:
         if self.place is None or not self.source.own:
             return self.config.run_name
         words = re.sub("[^A-Za-z0-9._]+", "-", self.place.absolute().name).strip("-.")[:40]
+        if registry.find("dataset", self.config.dataset).own_labels:
+            return self.config.name_for(words or self.config.dataset)
         return self.config.name_for(f"own-{words}" if words else "own")
 
 
