@@ -3,6 +3,8 @@
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +28,10 @@ LARGE = 1000
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Formats of pictures; Pillow reads some others by starting programs."""
 
+DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
+"""Pillow's modes of grey with more than 256 shades."""
+
 _FAINT = 0.1
-_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
-"""Grey with more than 256 shades."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +100,37 @@ def _corner(mass: Tensor, side: int) -> int:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture, upright and not too large, in one of the modes `_DEEP` or in RGBA.
+    """A picture, upright and not too large, in one of the modes `DEEP` or in RGBA.
 
     Raises:
         DataError: it is missing, not a picture, or too large.
     """
+    with without_warnings(), checked_picture(path) as picture:
+        if max(picture.size) > LARGE:
+            blended = picture.mode not in ("1", "P", "I;16", "I;16B", "I;16L")  # Pillow averages none of these
+            picture.thumbnail((LARGE, LARGE), Image.Resampling.BOX if blended else Image.Resampling.NEAREST)
+        upright = ImageOps.exif_transpose(picture)
+        return upright if upright.mode in DEEP else upright.convert("RGBA")
+
+
+@contextmanager
+def checked_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture of a size that is not too large, its pixels not yet unpacked; the file is closed at the end.
+
+    Pillow warns of some damage, so this stands inside `without_warnings`.
+
+    Raises:
+        DataError: it is missing, not a picture, or too large, or what is done with it meanwhile fails.
+    """
     try:
-        with open_file(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
             # Pillow asks a file for as many bytes as its contents say, and a file takes the memory for them though it has fewer
             with Image.open(io.BytesIO(file.read(size)), formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
-                if max(picture.size) > LARGE:
-                    blended = picture.mode not in ("1", "P", "I;16", "I;16B", "I;16L")  # Pillow averages none of these
-                    picture.thumbnail((LARGE, LARGE), Image.Resampling.BOX if blended else Image.Resampling.NEAREST)
-                upright = ImageOps.exif_transpose(picture)
-                return upright if upright.mode in _DEEP else upright.convert("RGBA")
+                yield picture
     except DataError:
         raise
     except FileNotFoundError:
@@ -129,12 +144,20 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"{path}: cannot be read as a picture ({why[:80]}); expected a PNG, JPEG or the like") from None
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """While entered, no warning is shown, in any thread; threads may not enter it at the same time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _ink(picture: Image.Image, clean: tuple[int, int]) -> Tensor:
     """The ink of each pixel in [0, 1]; 0 is the background, whether that was light or dark; shape (height, width).
 
     A picture of the size `clean` whose background is black already is left as it is.
     """
-    if picture.mode in _DEEP:
+    if picture.mode in DEEP:
         values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
         values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
         grey = values.view(picture.height, picture.width)
