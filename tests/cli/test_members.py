@@ -25,7 +25,7 @@ def test_pixels_that_a_likelihood_has_no_distribution_over_are_refused(vaecli, l
         (["--objective", "jsd", "--kl-weight", "2"], "expected it only with --objective elbo"),
         (["--objective", "iwae", "--alpha", "0.3"], "expected it only with --objective gjs"),
         (["--channels", "8"], "expected it only with --arch conv"),
-        (["--arch", "conv", "--channels", "8,8,8"], "expected at most 2 convolutions"),
+        (["--arch", "conv", "--channels", "8,8,8"], "expected at most 2, since 28 pixels"),
         (["--label-fraction", "0.3"], "expected it only with --labels partial"),
         (["--labels", "partial", "--label-fraction", "1.5"], "expected a number from 0 to 1"),
     ],

@@ -146,7 +146,7 @@ def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed
     x, y = model.observe(images.pixels, noise), model.condition(images.labels)
     reconstructed = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
     z = model.prior.rsample((n,), generator(device, "compare samples", seed))
-    sampled = model.likelihood(z, model.condition(torch.arange(n, device=device) % len(images.class_names)))
+    sampled = model.likelihood(z, model.condition(torch.arange(n, device=device) % max(1, model.labels)))
     return Shown(run, name, x, _decoded(reconstructed, noise), _decoded(sampled, noise))
 
 

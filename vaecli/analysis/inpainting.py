@@ -190,7 +190,9 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
         q = DiagonalNormal(posterior.loc[index], posterior.log_scale[index])
         likelihood = model.likelihood(q.rsample((draws,), noise), y)
         filled.append(likelihood.mean if kind == "mean" else likelihood.sample(generator=noise))
-        average.append(model.likelihood(q.rsample((200,), noise), y).mean.mean(0))
+        latents = q.rsample((200,), noise)
+        means = [model.likelihood(part, y).mean.sum(0) for part in latents.split(model.image_shape.in_place_of(200))]
+        average.append(means[0] / 200 if len(means) == 1 else torch.stack(means).sum(0) / 200)
     return torch.stack(filled, 1), torch.stack(average)
 
 

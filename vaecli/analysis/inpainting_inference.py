@@ -1,7 +1,7 @@
 """The latents of partly seen images, by stochastic variational inference."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -148,7 +148,9 @@ def _climb(
             before, now = now, float(total) / size
         if len(loc) > 1:
             with torch.no_grad():
-                best = _bound(model, x, y, seen, DiagonalNormal(loc, log_scale), 100, noise).argmax()
+                q = DiagonalNormal(loc, log_scale)
+                parts = [_bound(model, x, y, seen, q, count, noise) * count for count in _counts(model, 100, len(loc))]
+                best = torch.stack(parts).sum(0).argmax()
             loc, log_scale, particles = loc[best].unsqueeze(0), log_scale[best].unsqueeze(0), 4 * PARTICLES
     return DiagonalNormal(loc[0].detach(), log_scale[0].detach()), taken
 
@@ -166,8 +168,16 @@ def _measure(
     model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
 ) -> tuple[Tensor, Tensor]:
     """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
-    z = q.rsample((samples,), noise)
-    likelihood = model.likelihood(z, y)
-    bound = (likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z)).mean()
-    score = likelihood.marginal(~seen).log_prob(x[~seen]).logsumexp(0) - math.log(samples)
-    return bound, score
+    bounds, scores = [], []
+    for count in _counts(model, samples):
+        z = q.rsample((count,), noise)
+        likelihood = model.likelihood(z, y)
+        bounds.append(likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z))
+        scores.append(likelihood.marginal(~seen).log_prob(x[~seen]))
+    return torch.cat(bounds).mean(), torch.cat(scores).logsumexp(0) - math.log(samples)
+
+
+def _counts(model: VAE, samples: int, starts: int = 1) -> Iterator[int]:
+    """How many samples of each start to decode at once, in turn: all of them unless the images are larger than 28 x 28."""
+    most = max(1, model.image_shape.in_place_of(SAMPLES) // starts)
+    yield from (min(most, samples - done) for done in range(0, samples, most))

@@ -45,11 +45,15 @@ class Conv:
     def _smallest(self, shape: ImageShape) -> tuple[int, int]:
         """Height and width after the last convolution."""
         most = min(_halvings(shape.height), _halvings(shape.width))
-        if len(self.channels) > most:
-            fits = f"expected at most {most} convolutions" if most else "expected a size that can be halved, or {arch=mlp}"
+        if not most:
             raise UsageError(
-                f"{{channels}}: found {len(self.channels)} convolutions, each of which halves the image; {fits}, "
-                f"since {shape.height} x {shape.width} pixels can be halved evenly {_times(most)}", channels=self.channels,
+                f"{{image_size}} with {{arch=conv}}: each convolution halves the image, expected an even number, such as "
+                f"{{image_size={shape.height + 1}}}, or {{arch=mlp}}", image_size=shape.height,
+            )  # fmt: skip
+        if len(self.channels) > most:
+            raise UsageError(
+                f"{{channels}}: each of these {len(self.channels)} convolutions halves the image; expected at most {most}, since "
+                f"{shape.height} pixels can be halved evenly only {_times(most)}", channels=self.channels,
             )  # fmt: skip
         return shape.height >> len(self.channels), shape.width >> len(self.channels)
 
@@ -60,7 +64,7 @@ def _halvings(side: int) -> int:
 
 
 def _times(count: int) -> str:
-    return {0: "not once", 1: "only once", 2: "only twice"}.get(count, f"only {count} times")
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 class _Encoder(nn.Module):
