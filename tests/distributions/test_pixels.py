@@ -161,6 +161,10 @@ class TestEveryDiscreteLikelihood:
             (gradient,) = torch.autograd.grad(log_prob.sum(), output)
             assert log_prob.isfinite().all() and gradient.isfinite().all()
             assert float(log_prob.detach().double().exp().sum()) == pytest.approx(1, abs=5e-5), output
+            fixed = likelihood(output.detach())
+            mean = float((log_prob.detach().double().exp() * values).sum())
+            assert float(fixed.mean) == pytest.approx(mean, abs=5e-5)
+            assert torch.isin(fixed.sample(generator=generator("cpu", 1)), values).all()
 
     def test_draws_are_as_frequent_as_probable(self, name):
         likelihood = registry.load("likelihood", name)
