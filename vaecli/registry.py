@@ -129,6 +129,11 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "grey pixels, the Bernoulli made a density",
             binarize=("none",),
         ),
+        "discretized-logistic": Member(
+            "vaecli.distributions.discretized_logistic:DiscretizedLogistic",
+            "256 levels, a discretised logistic each",
+            binarize=("none",),
+        ),
     },
     "objective": {
         "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),

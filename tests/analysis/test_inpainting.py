@@ -213,6 +213,7 @@ def test_the_first_of_many_is_the_first_of_two_to_the_bit(baseline, mean_image, 
 KINDS = {
     "beta": {"likelihood": "beta", "binarize": "none"},
     "continuous-bernoulli": {"likelihood": "continuous-bernoulli", "binarize": "none", "latent_dim": 20},
+    "discretized-logistic": {"likelihood": "discretized-logistic", "binarize": "none"},
     "conv": {"arch": "conv", "channels": (4, 8), "latent_dim": 3},
     "labels": {"labels": "full"},
 }

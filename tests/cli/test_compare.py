@@ -1,10 +1,12 @@
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import DATA, one_line, opened
+from vaecli.cli.compare_table import _bits
 from vaecli.data import load_images
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.runs.run import read_run
@@ -26,7 +28,7 @@ def compare(vaecli, small_mnist, two):
 def test_pictures_and_table(compare):
     outcome = compare("--csv")
     lines = outcome.out.splitlines()
-    heading = "run latent dim epochs test -ELBO reconstruction KL -L_5 active units parameters seconds"
+    heading = "run latent dim epochs test -ELBO reconstruction KL -L_5 bits/dim active units parameters seconds"
     assert " ".join(lines[0].split()) == heading
     assert lines[1].split()[:3] == ["small", "2", "2"]
     assert lines[3:] == [
@@ -38,6 +40,10 @@ def test_pictures_and_table(compare):
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["split"]) for row in rows] == [("small", "test"), ("better", "test")]
     assert float(rows[0]["elbo"]) < float(rows[1]["elbo"])
+    for row, line in zip(rows, lines[1:3], strict=True):
+        bits = -float(row["L_5"]) / 784 / math.log(2)
+        assert float(row["bits_per_dim_L_5"]) == pytest.approx(bits)
+        assert f"{bits:.3f}" in line.split()
 
 
 def test_the_numbers_are_those_of_evaluation(compare, run_copy):
@@ -96,7 +102,42 @@ def test_different_images_or_likelihoods_are_not_compared_in_nats(vaecli, small_
     outcome = vaecli("compare", "small", "grey", "clothes", "--k", "0")
     assert outcome.code == 0
     assert "they are of different images" in outcome.err
-    assert "densities of grey ones" in outcome.err
+    assert "black and white pixels, --binarize threshold (small, clothes); densities of grey pixels" in outcome.err
+
+
+def test_the_caution_says_which_runs_can_be_compared(vaecli, small_mnist, run_copy):
+    kinds = {"drawn": ["--binarize", "stochastic"]}
+    kinds |= {f"levels{seed}": ["--likelihood", "discretized-logistic", "--seed", seed] for seed in "12"}
+    kinds |= {"beta": ["--likelihood", "beta"], "continuous": ["--likelihood", "continuous-bernoulli"]}
+    for name, more in kinds.items():
+        assert vaecli("train", "--data-dir", small_mnist, "--epochs", "1", "--name", name, "-q", *more).code == 0
+
+    def cautioned(*runs):
+        outcome = vaecli("compare", *runs, "--data-dir", small_mnist, "--k", "0", "--table-only")
+        assert outcome.code == 0
+        return outcome.out.splitlines(), "\n".join(line for line in outcome.err.splitlines() if "Monte Carlo" not in line)
+
+    table, caution = cautioned("small", *kinds)
+    assert caution.splitlines() == [
+        "Nats and bits/dim are comparable only between runs of the same pixels. There are "
+        "probabilities of black and white pixels, --binarize threshold (small); "
+        "probabilities of black and white pixels, --binarize stochastic (drawn); "
+        "probabilities of 256 levels (levels1, levels2); "
+        "densities of grey pixels, on the scale of beta (beta); "
+        "densities of grey pixels, on the scale of continuous-bernoulli (continuous).",
+        "The log of a density may be positive, and so -ELBO negative; a density has no bits/dim.",
+    ]
+    assert "bits/dim" in table[0]
+    assert cautioned("levels1", "levels2")[1] == ""
+    table, caution = cautioned("beta")
+    assert "bits/dim" not in table[0] and "a density has no bits/dim" in caution
+
+
+def test_bits_are_those_of_the_tightest_bound():
+    assert _bits({"elbo": 3.0, "L": {"50": 2.0, "5": 2.5}}) == "2.000"
+    assert _bits({"elbo": 3.0, "L": {}}) == "3.000"
+    assert _bits({"elbo": 3.0, "exact": 1.0, "L": {"5": 2.5}}) == "1.000"
+    assert _bits(None) == ""
 
 
 def test_a_run_without_its_log_is_compared_all_the_same(vaecli, run_copy, small_mnist):

@@ -1,5 +1,7 @@
 import csv
 import json
+import math
+import re
 
 import pytest
 
@@ -21,7 +23,14 @@ def test_stdout_is_the_path_and_stderr_tells_the_story(train):
     lines = outcome.err.splitlines()
     assert lines[0] == "Begin training in 3D latent space"
     assert lines[1].startswith("Epoch 1: loss ") and "test -ELBO " in lines[1]
-    assert lines[2].startswith("Training in 3D is done: test -ELBO ") and lines[2].endswith("nats on 200 images")
+    said = re.fullmatch(r"Training in 3D is done: test -ELBO (.*) nats \((.*) bits/dim\) on 200 images", lines[2])
+    assert float(said[2]) == pytest.approx(float(said[1]) / 784 / math.log(2), abs=6e-4)
+
+
+@pytest.mark.parametrize(("likelihood", "has_bits"), [("discretized-logistic", True), ("beta", False)])
+def test_bits_are_of_discrete_pixels(train, likelihood, has_bits):
+    line = train("--likelihood", likelihood).err.splitlines()[-1]
+    assert line.startswith("Training in 2D is done: ") and ("bits/dim" in line) == has_bits
 
 
 def test_quiet_says_nothing_and_json_says_all(train):

@@ -128,11 +128,58 @@ class TestEveryLikelihood:
         mean = torch.linspace(0.05, 0.95, 784)
         torch.testing.assert_close(likelihood(likelihood.output_for(mean)).mean, mean, atol=1e-4, rtol=0)
 
+    def test_it_computes_in_float32_under_autocast(self, name):
+        likelihood, x = likelihood_of(name, 4, 3), observed(name, 3)
+        half = likelihood.output.bfloat16()
+        expected = type(likelihood)(half.float().requires_grad_())
+        with torch.autocast("cpu", torch.bfloat16):
+            found = type(likelihood)(half.clone().requires_grad_())
+            value = found.log_prob(x)
+            assert value.dtype == found.mean.dtype == torch.float32
+            torch.testing.assert_close(found.mean, expected.mean)
+        torch.testing.assert_close(value, expected.log_prob(x))
+        (gradient,) = torch.autograd.grad(value.sum(), found.output)
+        (reference,) = torch.autograd.grad(expected.log_prob(x).sum(), expected.output)
+        torch.testing.assert_close(gradient.float(), reference, rtol=0.02, atol=0.02)
 
-GREY = [name for name in LIKELIHOODS if "none" in registry.find("likelihood", name).binarize]
+
+DISCRETE = [name for name in LIKELIHOODS if registry.load("likelihood", name).discrete]
+DENSITIES = [name for name in LIKELIHOODS if name not in DISCRETE]
 
 
-@pytest.mark.parametrize("name", GREY)
+@pytest.mark.parametrize("name", DISCRETE)
+class TestEveryDiscreteLikelihood:
+    def test_the_probabilities_of_its_values_sum_to_one_at_any_output(self, name):
+        """In float32, where the outputs are extreme; the gradients are finite there."""
+        likelihood = registry.load("likelihood", name)
+        grey = "none" in registry.find("likelihood", name).binarize
+        values = likelihood.grey(torch.arange(256)) if grey else torch.arange(2.0)
+        extremes = torch.tensor([-1e4, -100, -30, -9, -5, -2, -1, -0.4, 0, 0.3, 0.7, 1, 3, 8, 20, 100, 1e4])
+        for output in torch.cartesian_prod(*[extremes] * likelihood.outputs_per_pixel).view(-1, likelihood.outputs_per_pixel, 1):
+            output.requires_grad_()
+            log_prob = likelihood(output.unsqueeze(0)).log_prob(values.unsqueeze(-1))
+            (gradient,) = torch.autograd.grad(log_prob.sum(), output)
+            assert log_prob.isfinite().all() and gradient.isfinite().all()
+            assert float(log_prob.detach().double().exp().sum()) == pytest.approx(1, abs=5e-5), output
+            fixed = likelihood(output.detach())
+            mean = float((log_prob.detach().double().exp() * values).sum())
+            assert float(fixed.mean) == pytest.approx(mean, abs=5e-5)
+            assert torch.isin(fixed.sample(generator=generator("cpu", 1)), values).all()
+
+    def test_draws_are_as_frequent_as_probable(self, name):
+        likelihood = registry.load("likelihood", name)
+        outputs = torch.randn(60, likelihood.outputs_per_pixel, 1, generator=generator("cpu", "frequent", name))
+        outputs[:, -1] *= 2
+        for output in outputs:
+            draws = likelihood(output).sample((20_000,), generator("cpu", "draws")).squeeze(-1)
+            values, counts = draws.unique(return_counts=True)
+            probability = likelihood(output).log_prob(values.unsqueeze(-1)).exp()
+            assert float(probability.sum()) > 1 - 0.02  # nothing probable is never drawn
+            error = (20_000 * probability * (1 - probability)).sqrt()
+            assert ((counts - 20_000 * probability).abs() < 5 * error + 3).all()
+
+
+@pytest.mark.parametrize("name", DENSITIES)
 class TestEveryDensity:
     def test_it_integrates_to_one(self, name):
         likelihood = registry.load("likelihood", name)

@@ -15,7 +15,7 @@ from vaecli.data.labels import one_hot
 from vaecli.errors import UsageError
 from vaecli.evaluation import measure as measurement
 from vaecli.evaluation import quadrature
-from vaecli.evaluation.estimates import Accuracy
+from vaecli.evaluation.estimates import Accuracy, bits_per_dim
 from vaecli.evaluation.importance import importance_bound
 from vaecli.evaluation.measure import measure
 from vaecli.evaluation.quadrature import Quadrature, exact_log_prob
@@ -42,6 +42,37 @@ def conditional(digits):
 def test_measuring_twice_gives_the_same_digits(conditional, digits):
     first, again = (measure(conditional, digits[:50], k=(5, 20), proposal="mixture", exact=True) for _ in range(2))
     assert first == again
+
+
+@pytest.fixture(scope="module")
+def of_256_levels(digits):
+    config = Config(likelihood="discretized-logistic", latent_dim=1, epochs=3, batch_size=50)
+    model = build(config)
+    list(fit(model, make_optimizer(model, config), digits, config))
+    return model
+
+
+def test_probabilities_of_256_levels_are_integrated_for_few_images_as_for_many(of_256_levels, digits):
+    """Few are computed one by one, many are read off a table of the levels."""
+    many = exact_log_prob(of_256_levels, digits[:150])
+    few = exact_log_prob(of_256_levels, digits[:20])
+    torch.testing.assert_close(many.log_prob[:20], few.log_prob, rtol=0, atol=0.005)
+    measured = measure(of_256_levels, digits[:150], k=(2, 600), exact=True)
+    assert measured.elbo.mean < measured.bounds[2].mean < measured.bounds[600].mean < measured.exact.mean + 0.2
+    assert measured.exact.mean == pytest.approx(float(many.log_prob.mean()))
+
+
+def test_discrete_pixels_have_bits_and_densities_have_none(of_256_levels, conditional, digits):
+    measured = measure(of_256_levels, digits[:20], k=(3,), exact=True)
+    expected = {"elbo": measured.elbo, "exact": measured.exact, "3": measured.bounds[3]}
+    bits = measured.to_json()["bits_per_dim"]
+    assert bits.keys() == {"elbo", "exact", "L"}
+    for name, estimate in expected.items():
+        assert (bits | bits["L"])[name] == pytest.approx(-estimate.mean / 784 / math.log(2))
+    assert bits_per_dim(-math.log(256) * 12, 12) == pytest.approx(8)
+    assert measure(conditional, digits[:20], k=()).bits_per_dim.keys() == {"elbo", "L"}
+    density = measure(build(Config(likelihood="beta")), digits[:20], k=(3,))
+    assert density.bits_per_dim is None and "bits_per_dim" not in density.to_json()
 
 
 def test_labels_are_summed_out_and_classify(conditional, digits):
@@ -192,7 +223,7 @@ def test_the_command_tells_it_all(vaecli, run_copy, small_mnist):
     outcome = compare("--exact", "--k", "1,5", "--proposal", "mixture")
     assert outcome.code == 0
     assert " ".join(outcome.out.splitlines()[0].split()) == (
-        "run epochs test -ELBO reconstruction KL -L_1 -L_5 -log p(x) active units parameters seconds"
+        "run epochs test -ELBO reconstruction KL -L_1 -L_5 -log p(x) bits/dim active units parameters seconds"
     )
     assert re.search(r"small: Monte Carlo error in nats: ELBO [\d.]+, reconstruction [\d.]+, L_1 [\d.]+, L_5 [\d.]+\n", outcome.err)
     assert "small: log p(x) on a grid of up to 80 points a side, whose last halving moved an image by 0." in outcome.err

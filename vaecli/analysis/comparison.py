@@ -62,7 +62,7 @@ class Row:
         numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
         numbers |= _prefixed("L", row["L"])
         numbers |= _prefixed("exact", row.get("convergence", {}))
-        for kind in ("accuracy", "standard_error", "monte_carlo_error"):
+        for kind in ("bits_per_dim", "accuracy", "standard_error", "monte_carlo_error"):
             numbers |= _prefixed(kind, row.get(kind, {}))
         settings = row["settings"].items()
         return numbers | {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in settings}

@@ -106,7 +106,7 @@ def compare(
         console.result_json("compare", named, files, split=split, table=table)
         return
     console.table(compare_table.table(table, particles, split))
-    for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(opened, marginal_labels)):
+    for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels)):
         console.note(remark)
     console.print_paths(files)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaecli.cli import console
@@ -12,6 +12,7 @@ from vaecli.registry import unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vaecli.analysis.comparison import Row
     from vaecli.runs.run import Run
 
 SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
@@ -39,12 +40,17 @@ def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]
 
 
 def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
-    """The rows as a table: settings that differ, then numbers; -ELBO, -L_k and -log p(x) with their standard errors over images."""
+    """The rows as a table: settings that differ, then numbers.
+
+    -ELBO, -L_k and -log p(x) have their standard errors over images; bits/dim are those of the tightest of them.
+    """
     differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
                  if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
     exact = any("exact" in row for row in rows)
     numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
     numbers += ["-log p(x)"] if exact else []
+    discrete = any("bits_per_dim" in row for row in rows)
+    numbers += ["bits/dim"] if discrete else []
     numbers += ["active units", "parameters", "seconds"]
     runs = console.new_table(["run", *(name.replace("_", " ") for name in differing)], numbers)
     for row in rows:
@@ -58,6 +64,7 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
             *(_with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
         ]
         cells += [_with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
+        cells += [_bits(row.get("bits_per_dim"))] if discrete else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
         text = [",".join(map(str, value)) if isinstance(value, list) else str(value) for value in settings]
         runs.add_row(row["run"], *text, *cells)
@@ -66,6 +73,14 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
 
 def _with_error(value: float, error: float | None) -> str:
     return f"{value:.2f}" if error is None else f"{value:.2f} ±{error:.2f}"
+
+
+def _bits(bits: dict[str, Any] | None) -> str:
+    """Bits per dimension of the tightest bound: log p(x) itself, else L_k of the largest k, else the ELBO; empty for a density."""
+    if bits is None:
+        return ""
+    tightest = bits["L"][max(bits["L"], key=int)] if bits["L"] else bits["elbo"]
+    return f"{bits.get('exact', tightest):.3f}"
 
 
 def _unconverged(row: dict[str, Any]) -> str:
@@ -108,20 +123,32 @@ def remarks(row: dict[str, Any]) -> list[str]:
     return [f"{row['run']}: {sentence}" for sentence in sentences]
 
 
-def cautions(runs: list[Run], marginal_labels: bool) -> list[str]:
-    """The reasons why nats of these runs are not comparable."""
+def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:
+    """The reasons why nats of these runs are not comparable, and which of them are."""
     sentences = []
+    runs = [row.run for row in rows]
     configs = [run.config for run in runs]
     test_images = {run.provenance.data.test for run in runs if run.provenance}
     if len({config.dataset for config in configs}) > 1 or len(test_images) > 1:
         sentences.append("Nats are not comparable between these runs: they are of different images.")
-    if len({config.likelihood for config in configs}) > 1:
-        sentences.append(
-            "Nats are not comparable between these runs: Bernoulli gives probabilities of black and white pixels, Beta and "
-            "continuous-bernoulli give densities of grey ones, each on its own scale; densities may be positive."
-        )
-    elif len({config.binarize for config in configs}) > 1:
-        sentences.append("Nats are not comparable between these runs: their pixels are binarised differently.")
+    of_pixels: dict[str, list[str]] = {}
+    for row in rows:
+        of_pixels.setdefault(_pixels(row.run), []).append(row.name)
+    if len(of_pixels) > 1:
+        groups = "; ".join(f"{pixels} ({', '.join(names)})" for pixels, names in of_pixels.items())
+        sentences.append(f"Nats and bits/dim are comparable only between runs of the same pixels. There are {groups}.")
+    if not all(run.model.pixel_likelihood.discrete for run in runs):
+        sentences.append("The log of a density may be positive, and so -ELBO negative; a density has no bits/dim.")
     if not marginal_labels and len({config.labels == "none" for config in configs}) > 1:
         sentences.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
     return sentences
+
+
+def _pixels(run: Run) -> str:
+    """What the numbers of a run are probabilities or densities of."""
+    config = run.config
+    if not run.model.pixel_likelihood.discrete:
+        return f"densities of grey pixels, on the scale of {config.likelihood}"
+    if config.binarize == "none":
+        return "probabilities of 256 levels"
+    return f"probabilities of black and white pixels, --binarize {config.binarize}"

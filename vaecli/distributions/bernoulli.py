@@ -17,9 +17,11 @@ class Bernoulli(PixelLikelihood):
     Kingma & Welling 2014, arXiv:1312.6114, appendix C.1.
     """
 
+    discrete = True
+
     @property
     def logits(self) -> Tensor:
-        """Log odds that a pixel is white, shape (..., 784)."""
+        """Log odds that a pixel is white, shape (..., D)."""
         return self.output.squeeze(-2)
 
     @staticmethod
@@ -32,7 +34,7 @@ class Bernoulli(PixelLikelihood):
         raise UsageError("{binarize=none} with {likelihood=bernoulli}: a Bernoulli pixel is 0 or 1; use {binarize=threshold}")
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Nats, shape (...), of images in {0, 1}, shape (..., 784)."""
+        """Nats, shape (...), of images in {0, 1}, shape (..., D)."""
         logits = self.logits
         if logits.shape[-value.ndim :] != value.shape:
             logits, value = torch.broadcast_tensors(logits, value)
@@ -48,11 +50,11 @@ class Bernoulli(PixelLikelihood):
 
     @property
     def mean(self) -> Tensor:
-        """The probability that a pixel is white, shape (..., 784)."""
+        """The probability that a pixel is white, shape (..., D)."""
         return torch.sigmoid(self.logits.float())
 
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Pixels in {0, 1}, shape (*sample_shape, ..., 784)."""
+        """Pixels in {0, 1}, shape (*sample_shape, ..., D)."""
         return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))), generator=generator)
 
     @classmethod

@@ -25,7 +25,7 @@ class Beta(PixelLikelihood):
 
     @property
     def concentrations(self) -> tuple[Tensor, Tensor]:
-        """The concentrations a and b, each of shape (..., 784)."""
+        """The concentrations a and b, each of shape (..., D)."""
         alpha, beta = (2 / math.log(2) * F.softplus(self.output.float().clamp(_LOWEST, _HIGHEST))).unbind(-2)
         return alpha, beta
 
@@ -35,7 +35,7 @@ class Beta(PixelLikelihood):
         return (pixels + 0.5) / 256
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Nats, shape (...), of images in (0, 1), shape (..., 784); a density, so it may be positive."""
+        """Nats, shape (...), of images in (0, 1), shape (..., D); a density, so it may be positive."""
         alpha, beta = self.concentrations
         return ((alpha - 1) * value.log() + (beta - 1) * torch.log1p(-value) - _log_b(alpha, beta)).sum(-1)
 
@@ -47,12 +47,12 @@ class Beta(PixelLikelihood):
 
     @property
     def mean(self) -> Tensor:
-        """The mean a / (a + b), shape (..., 784)."""
+        """The mean a / (a + b), shape (..., D)."""
         alpha, beta = self.concentrations
         return alpha / (alpha + beta)
 
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Pixels in (0, 1), shape (*sample_shape, ..., 784)."""
+        """Pixels in (0, 1), shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         # float64: a gamma variable of a small concentration is often below the range of float32
         ones, zeros = (

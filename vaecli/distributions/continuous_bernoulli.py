@@ -19,7 +19,7 @@ class ContinuousBernoulli(PixelLikelihood):
 
     @property
     def logits(self) -> Tensor:
-        """Natural parameters l, shape (..., 784)."""
+        """Natural parameters l, shape (..., D)."""
         return self.output.squeeze(-2).float()
 
     @staticmethod
@@ -28,7 +28,7 @@ class ContinuousBernoulli(PixelLikelihood):
         return pixels / 255
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Nats, shape (...), of images in [0, 1], shape (..., 784); a density, so it may be positive."""
+        """Nats, shape (...), of images in [0, 1], shape (..., D); a density, so it may be positive."""
         return (value * self.logits - _log_partition(self.logits)).sum(-1)
 
     def pairwise_log_prob(self, value: Tensor) -> Tensor:
@@ -37,11 +37,11 @@ class ContinuousBernoulli(PixelLikelihood):
 
     @property
     def mean(self) -> Tensor:
-        """A'(l), shape (..., 784)."""
+        """A'(l), shape (..., D)."""
         return _mean(self.logits)
 
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Pixels in [0, 1], shape (*sample_shape, ..., 784), by the inverse of the distribution function."""
+        """Pixels in [0, 1], shape (*sample_shape, ..., D), by the inverse of the distribution function."""
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, generator=generator, device=self.output.device)
         size = self.logits.abs().clamp(min=1e-4)

@@ -12,16 +12,21 @@ class PixelLikelihood(Distribution, ABC):
     """A distribution over images whose pixels are independent, made from the decoder's output.
 
     Args:
-        output: the decoder's raw output, shape (..., outputs_per_pixel, 784); the batch shape is (...).
+        output: the decoder's raw output, shape (..., outputs_per_pixel, D); the batch shape is (...).
 
     Attributes:
         outputs_per_pixel: how many numbers the decoder gives for each pixel.
         zero_start: whether the decoder's last layer starts at zero, so that training starts from one known shape.
+        discrete: whether `log_prob` is of probabilities, which also have bits per dimension, and not of densities.
+        pairwise_is_product: whether `pairwise_log_prob` is a matrix product, as for exponential families; if not, it takes several
+            times as long.
     """
 
     arg_constraints: dict[str, Any] = {}
     outputs_per_pixel: ClassVar[int] = 1
     zero_start: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
+    pairwise_is_product: ClassVar[bool] = True
 
     def __init__(self, output: Tensor) -> None:
         self.output = output
@@ -34,9 +39,9 @@ class PixelLikelihood(Distribution, ABC):
 
     @abstractmethod
     def log_prob(self, value: Tensor) -> Tensor:
-        """The log density of images `value`, shape (..., 784), in nats, shape (...); needs no gradient of `value`.
+        """The log density or probability of images `value`, shape (..., D), in nats, shape (...); needs no gradient of `value`.
 
-        Images of shape (B, 784) are shared by all particles of a batch shape (k, B).
+        Images of shape (B, D) are shared by all particles of a batch shape (k, B).
         """
 
     @abstractmethod
@@ -44,26 +49,26 @@ class PixelLikelihood(Distribution, ABC):
         """The log density of all N images under all G distributions of a batch.
 
         Args:
-            value: images, shape (N, 784).
+            value: images, shape (N, D).
 
         Returns:
-            Nats, shape (G, N). All likelihoods here are exponential families, for which this is a matrix product.
+            Nats, shape (G, N).
         """
 
     @property
     @abstractmethod
     def mean(self) -> Tensor:
-        """The mean of each pixel, shape (..., 784)."""
+        """The mean of each pixel, shape (..., D)."""
 
     @abstractmethod
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Images drawn with `generator`, shape (*sample_shape, ..., 784)."""
+        """Images drawn with `generator`, shape (*sample_shape, ..., D)."""
 
     @classmethod
     @abstractmethod
     def output_for(cls, mean: Tensor) -> Tensor:
-        """The output, shape (outputs_per_pixel, 784), of the distribution whose pixels have this `mean`, shape (784,)."""
+        """The output, shape (outputs_per_pixel, D), of the distribution whose pixels have this `mean`, shape (D,)."""
 
     def marginal(self, mask: Tensor) -> Self:
-        """The distribution of the pixels where the boolean `mask`, shape (784,), is true."""
+        """The distribution of the pixels where the boolean `mask`, shape (D,), is true."""
         return type(self)(self.output[..., mask])

@@ -36,6 +36,18 @@ class Estimate:
         return Estimate(float(values.mean()), error, float(total.sqrt() / len(values)))
 
 
+def bits_per_dim(log_prob: float, dimensions: int) -> float:
+    """The bits that each value of an image takes, -log p(x) / (D log 2).
+
+    Van den Oord, Kalchbrenner & Kavukcuoglu 2016, arXiv:1601.06759, section 5.1.
+
+    Args:
+        log_prob: of an image's D discrete values, or a bound on it, in nats.
+        dimensions: D, which counts the colours of a pixel one by one.
+    """
+    return -log_prob / (dimensions * math.log(2))
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """The share of images whose most probable label is the true one.
@@ -87,6 +99,7 @@ class Measured:
         convergence: of `exact`.
         bound_accuracy: of the labels that L_k makes most probable, by k, where labels were summed out.
         exact_accuracy: of the labels that `exact` makes most probable, likewise.
+        dimensions: the number of values of an image, D, where they are discrete and have bits per dimension; None for densities.
     """
 
     images: int
@@ -99,6 +112,16 @@ class Measured:
     convergence: Convergence | None = None
     bound_accuracy: dict[int, Accuracy] = field(default_factory=dict)
     exact_accuracy: Accuracy | None = None
+    dimensions: int | None = None
+
+    @property
+    def bits_per_dim(self) -> dict[str, Any] | None:
+        """`bits_per_dim` of ``elbo``, of ``exact`` where there is one, and under ``L`` of each bound by k; None for densities."""
+        if self.dimensions is None:
+            return None
+        single = {"elbo": self.elbo} | ({} if self.exact is None else {"exact": self.exact})
+        bounds = {str(k): bits_per_dim(bound.mean, self.dimensions) for k, bound in self.bounds.items()}
+        return {name: bits_per_dim(estimate.mean, self.dimensions) for name, estimate in single.items()} | {"L": bounds}
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, the bounds under ``L`` by k."""
@@ -116,6 +139,8 @@ class Measured:
 
         json = {**values("mean"), "active_units": self.active_units, "images": self.images}
         json |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
+        if self.bits_per_dim:
+            json["bits_per_dim"] = self.bits_per_dim
         if self.convergence:
             json["convergence"] = asdict(self.convergence)
         if self.bound_accuracy or self.exact_accuracy:

@@ -139,7 +139,8 @@ def importance_bound(
 ) -> ImportanceBound:  # fmt: skip
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.
 
-    With one or two latents and many particles log p(x|z) is read off a `LikelihoodTable`, to within a hundredth of a nat.
+    With one or two latents and many particles log p(x|z) is read off a `LikelihoodTable`, to within a hundredth of a nat,
+    where that is quicker.
 
     Args:
         model: on the same device as `images`.

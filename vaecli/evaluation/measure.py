@@ -137,6 +137,7 @@ def _measure(
         convergence,
         bound_accuracy,
         exact_accuracy,
+        images.pixels[0].numel() if model.pixel_likelihood.discrete else None,
     )
 
 

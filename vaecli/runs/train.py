@@ -12,6 +12,7 @@ from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, TrainingError, UsageError
+from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
 from vaecli.processes import ALONE, Processes, joined
@@ -146,8 +147,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         with listen.writing():
             save_again(folder, load_training(path), results | {"diverged_epoch": len(rows) + 1})
         raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
-    bound = -results[f"{split}_elbo"]
-    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {bound:.2f} nats on {len(held_out):,} images")
+    elbo = results[f"{split}_elbo"]
+    bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
+    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {len(held_out):,} images")
     return results
 
 
