@@ -291,7 +291,7 @@ def test_mistakes_are_one_line(search, words, code, said):
 
 
 def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch):
-    monkeypatch.setattr("vaecli.studies.storage.find_spec", lambda name: None)
+    monkeypatch.setattr("vaecli.studies.connection.find_spec", lambda name: None)
     outcome = search("--latent-dim", "2,3", "--storage", "postgresql://me@127.0.0.1:9/db", "-q")
     assert "pip install 'vaecli[postgresql]'" in one_line(outcome, 1)
 

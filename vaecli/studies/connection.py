@@ -1,4 +1,4 @@
-"""Where a study is kept: a SQLite file, or a PostgreSQL database that many machines reach. Passwords stay in memory."""
+"""The connection to a study: a SQLite file, or a PostgreSQL database that many machines reach. Passwords stay in memory."""
 
 import hashlib
 import logging
@@ -27,8 +27,8 @@ PATIENCE = 300
 _PAUSE = 1.0
 
 
-class Storage:
-    """An open storage.
+class Connection:
+    """An open connection to the storage of a study.
 
     Args:
         address: where it is.
