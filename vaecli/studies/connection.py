@@ -14,10 +14,10 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from vaecli.errors import VaecliError, printable, reason
-from vaecli.studies.address import Address
+from vaecli.studies.address import DRIVER, Address
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class Connection:
         """What `call` gives, which is called again while the storage does not answer.
 
         Raises:
-            VaecliError: it has not answered for PATIENCE seconds.
+            VaecliError: it has not answered for PATIENCE seconds, or it refuses.
         """
         until = time.monotonic() + PATIENCE
         while True:
@@ -95,7 +95,9 @@ class Connection:
                 return call()
             except Exception as error:
                 if not unreachable(error):
-                    raise
+                    if not any(isinstance(one, OperationalError | ProgrammingError | InternalError) for one in _with_causes(error)):
+                        raise
+                    raise _explained(error, self.address) from None
                 if time.monotonic() > until:
                     raise _explained(error, self.address) from None
                 if not self.in_trouble(PATIENCE):
@@ -122,14 +124,19 @@ def quiet() -> Iterator[None]:
 
 def unreachable(error: BaseException | None) -> bool:
     """Whether an error says that the storage does not answer now, but may again."""
+    for one in _with_causes(error):
+        if isinstance(original := getattr(one, "orig", None), sqlite3.Error):
+            return any(word in str(original) for word in ("locked", "busy"))  # a disk that is full stays full
+        if isinstance(one, OperationalError | InterfaceError | Timeout) or getattr(one, "connection_invalidated", False):
+            return True
+    return False
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
     seen = 0
     while error is not None and seen < 10:
-        if isinstance(original := getattr(error, "orig", None), sqlite3.Error):
-            return any(word in str(original) for word in ("locked", "busy"))  # a disk that is full stays full
-        if isinstance(error, OperationalError | InterfaceError | Timeout) or getattr(error, "connection_invalidated", False):
-            return True
+        yield error
         error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
 
 
 def _engine_options(address: Address) -> dict[str, Any]:
@@ -144,7 +151,8 @@ def _engine_options(address: Address) -> dict[str, Any]:
 def _need_driver(address: Address) -> None:
     driver = address.url.partition("://")[0].partition("+")[2]
     if find_spec(driver) is None:
-        raise VaecliError(f"found no PostgreSQL driver {driver}; install it with: pip install 'vaecli[postgresql]'")
+        how = "install it with" if driver == DRIVER else f"leave +{driver} out of the URL, whose own driver comes with"
+        raise VaecliError(f"found no PostgreSQL driver {driver}; {how}: pip install 'vaecli[postgresql]'")
 
 
 _SIGNS = (
@@ -156,6 +164,10 @@ _SIGNS = (
      "there is no such host; check its name"),
     (("database", "does not exist"), "the server has no such database; make it with createdb"),
     (("file is not a database",), "the file is no SQLite database; move it away, and type the line again"),
+    (("readonly database", "read-only transaction"), "this database may be read, but not written; check its permissions"),
+    (("permission denied for",), "the user may not make or change tables there; let the database's owner give them that right"),
+    (("invalid response to ssl negotiation",), "what answers there is no PostgreSQL server; check host and port"),
+    (("too many clients", "connection slots"), "the server has no connection left; start fewer workers, or raise max_connections"),
     (("no pq wrapper", "libpq"), "the PostgreSQL driver does not load; install it with: pip install 'vaecli[postgresql]'"),
 )  # fmt: skip
 
@@ -174,4 +186,5 @@ def _explained(error: BaseException, address: Address) -> VaecliError:
     for signs, meaning in _SIGNS:
         if any(sign in said for sign in signs) and (signs[0] != "database" or all(sign in said for sign in signs)):
             return VaecliError(f"{address.url}: {meaning}")
-    return VaecliError(f"{address.url}: the storage cannot be used ({words[:300]})")
+    check = "the file and its disk" if address.file else "host, port, user and database"
+    return VaecliError(f"{address.url}: the storage cannot be used ({words[:300]}); check {check}")

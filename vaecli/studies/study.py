@@ -56,11 +56,13 @@ class Study:
 
     def __init__(self, plan: Plan, note: Callable[[str], None] = lambda text: None) -> None:
         self.plan, self.worker = plan, f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-        make_folder(plan.folder)
         address = Address.of_file(plan.folder / "study.db") if plan.storage is None else address_of(plan.storage)
+        if address.file is not None:
+            make_folder(plan.folder)
         self.connection = Connection(address, plan.heartbeat, plan.grace, note)
         try:
             self._optuna = self.connection.persist(self._opened)
+            make_folder(plan.folder)  # not before a server was found
         except BaseException:
             self.connection.close()
             raise
