@@ -96,6 +96,15 @@ def test_a_search_that_may_be_read_but_not_written(search, forked, small_mnist, 
     assert "checkpoints/mine/study.db: this database may be read, but not written; check its permissions" in said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_file_where_none_can_be_is_refused_at_once(search, monkeypatch):
+    """The file lock takes that for a file which somebody else makes, and waits."""
+    monkeypatch.setattr("vaecli.studies.connection.PATIENCE", 2)
+    line = one_line(search("--latent-dim", "2,3", "--storage", "sqlite:////proc/x.db", "-q"), 1)
+    said = "/proc: SQLite cannot write there (no such file or directory); choose another place with --storage sqlite:///FILE"
+    assert line == f"vaecli: {said}"
+
+
 def test_another_search_of_the_same_name_is_refused(search):
     assert search("--latent-dim", "2,3", "--name", "mine", "-q").code == 0
     outcome = search("--latent-dim", "2,4", "--name", "mine", "-q")

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import optuna
@@ -48,6 +50,8 @@ class Connection:
         self._trouble = 0.0
         if address.file is None:
             _need_driver(address)
+        else:
+            _need_folder(address.file.parent)
         options = _engine_options(address)
         url = address.url if address.file is None else "sqlite:///study.db"  # whose place is in the options
         try:
@@ -146,6 +150,16 @@ def _engine_options(address: Address) -> dict[str, Any]:
     # a connection that is cut off is noticed within a minute
     alive = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
     return {"connect_args": {"application_name": "vaecli", **alive, **address.secrets}, "pool_pre_ping": True}
+
+
+def _need_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise VaecliError(
+            f"{folder}: SQLite cannot write there ({reason(error)}); choose another place with {{storage=sqlite:///FILE}}"
+        ) from None
 
 
 def _need_driver(address: Address) -> None:
