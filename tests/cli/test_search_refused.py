@@ -34,6 +34,7 @@ from tests.helpers import one_line, refused
         (["--lr", "nan:1"], 2, "expected the lower end first"),
         (["--latent-dim", "2,3", "--storage", "sesame"], 2, "--storage: found no URL of a database"),
         (["--latent-dim", "2,3", "--storage", "postgresql://me:sesame@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
+        (["--latent-dim", "2,3", "--storage", "postgresql://me:r@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
         (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some left"),
         (["--latent-dim", "2,3", "--prune"], 2, "--prune with --epochs 1"),
     ],

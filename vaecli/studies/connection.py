@@ -181,7 +181,8 @@ _SIGNS = (
     (("readonly database", "read-only transaction"), "this database may be read, but not written; check its permissions"),
     (("permission denied for",), "the user may not make or change tables there; let the database's owner give them that right"),
     (("invalid response to ssl negotiation",), "what answers there is no PostgreSQL server; check host and port"),
-    (("too many clients", "connection slots"), "the server has no connection left; start fewer workers, or raise max_connections"),
+    (("too many clients", "too many connections", "connection slots"),
+     "the server has no connection left; start fewer workers, or raise max_connections"),
     (("no pq wrapper", "libpq"), "the PostgreSQL driver does not load; install it with: pip install 'vaecli[postgresql]'"),
 )  # fmt: skip
 
@@ -195,10 +196,11 @@ def _explained(error: BaseException, address: Address) -> VaecliError:
     root: BaseException = error
     while (inner := getattr(root, "orig", None) or root.__cause__) is not None:
         root = inner
-    words = printable(address.censored(" ".join(str(root).split())))
-    said = words.lower()
+    words = " ".join(str(root).split())
+    said = words.lower()  # in which the password is, as a short one would take letters away from other words
     for signs, meaning in _SIGNS:
         if any(sign in said for sign in signs) and (signs[0] != "database" or all(sign in said for sign in signs)):
             return VaecliError(f"{address.url}: {meaning}")
+    shown = printable(address.censored(words))
     check = "the file and its disk" if address.file else "host, port, user and database"
-    return VaecliError(f"{address.url}: the storage cannot be used ({words[:300]}); check {check}")
+    return VaecliError(f"{address.url}: the storage cannot be used ({shown[:300]}); check {check}")
