@@ -13,20 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import FEW
 from tests.helpers import one_line, opened
 from vaecli.runs.find import read_config
 from vaecli.runs.run import read_run
 from vaecli.studies.processes import threads_of
-
-FEW = ["--epochs", "1", "--validation", "100"]
-
-
-@pytest.fixture
-def search(vaecli, small_mnist):
-    def run(*words):
-        return vaecli("search", *FEW, "--data-dir", small_mnist, *words)
-
-    return run
 
 
 def ended(err):
@@ -207,12 +198,6 @@ def test_paths_may_have_any_letter(search, tmp_path):
     assert [folder.name for folder in tmp_path.iterdir()] == ["a?b"]
 
 
-def test_a_file_that_is_no_database_is_refused(search):
-    Path("checkpoints/mine").mkdir(parents=True)
-    Path("checkpoints/mine/study.db").write_text("garbage" * 100)
-    assert "the file is no SQLite database" in one_line(search("--latent-dim", "2,3", "--name", "mine", "-q"), 1)
-
-
 def test_the_winner_is_known_by_its_settings_and_not_by_its_folder(search):
     line = ["--latent-dim", "2,3", "--json", "-q"]
     first = json.loads(search(*line).out)
@@ -254,52 +239,6 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
     assert "sampled by TPE, logarithmic" in sampled.out
     assert "7 trials" in sampled.out
     assert not (tmp_path / "checkpoints").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["--latent-dim", "50:2"], 2, "--latent-dim 50:2: the range is upside down or empty"),
-        (["--latent-dim", "2,x"], 2, "--latent-dim 2,x: expected whole numbers, such as"),
-        (["--latent-dim", "2:3:4"], 2, "--latent-dim 2:3:4: expected whole numbers"),
-        (["--lr", "fast"], 2, "--lr fast: expected numbers"),
-        (["--objective", "elbo:iwae"], 2, "--objective elbo:iwae: found a range, expected a name"),
-        (["--objective", "elbo,iwea"], 2, "did you mean iwae"),
-        (["--hidden", "100:500"], 2, "--hidden 100:500: expected one value"),
-        (["--likelihood", "bernoulli,beta"], 2, "cannot be compared"),
-        (["--nonsense", "1,2"], 2, "No such option: --nonsense"),
-        ([], 2, "expected a list or a range, such as --latent-dim 2,3,5"),
-        (["--latent-dim", "2,3", "--trials", "5"], 2, "--trials 5 without a range"),
-        (["--latent-dim", "2,3", "--by", "best"], 2, "--by best: expected elbo, or L_k"),
-        (["--latent-dim", "2,3", "--storage", "mysql://me:sesame@host/db"], 2, "--storage: found no URL of a database"),
-        (["--latent-dim", "2,3", "--storage", "postgresql://me:se@same@host/db"], 2, "in a password write @ as %40"),
-        (["--latent-dim", "2,3", "--storage", "postgresql://me:se@sa:m/e%41@host/db"], 2, "in a password write @ as %40"),
-        (["--latent-dim", "2,3", "--storage", "sqlite:///:memory:"], 2, "found no URL of a database that lasts"),
-        (["--lr", "nan:1"], 2, "expected the lower end first"),
-        (["--latent-dim", "2,3", "--storage", "sesame"], 2, "--storage: found no URL of a database"),
-        (["--latent-dim", "2,3", "--storage", "postgresql://me:sesame@127.0.0.1:9/db"], 1, "no PostgreSQL server answers there"),
-        (["--latent-dim", "2,3", "--validation", "600"], 2, "--validation 600: found 600 training images, expected some left"),
-        (["--latent-dim", "2,3", "--prune"], 2, "--prune with --epochs 1"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
-def test_mistakes_are_one_line(search, words, code, said):
-    outcome = search(*words, "-q")
-    line = one_line(outcome, code)
-    assert said in line
-    assert not any(secret in line for secret in ("sesame", "same@", "sa:m"))
-
-
-def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch):
-    monkeypatch.setattr("vaecli.studies.storage.find_spec", lambda name: None)
-    outcome = search("--latent-dim", "2,3", "--storage", "postgresql://me@127.0.0.1:9/db", "-q")
-    assert "pip install 'vaecli[postgresql]'" in one_line(outcome, 1)
-
-
-def test_another_search_of_the_same_name_is_refused(search):
-    assert search("--latent-dim", "2,3", "--name", "mine", "-q").code == 0
-    outcome = search("--latent-dim", "2,4", "--name", "mine", "-q")
-    assert "--name mine: the storage has a study of that name with other settings (latent_dim 2,3, not 2,4)" in one_line(outcome, 2)
 
 
 def test_the_help_loads_neither_torch_nor_optuna():

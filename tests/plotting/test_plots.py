@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from vaecli.analysis.comparison import Curve
@@ -30,3 +31,15 @@ def test_names_are_drawn_letter_by_letter(monkeypatch):
     assert {text.get_parse_math() for figure in drawn[:2] for text in figure.axes[-1].get_legend().get_texts()} == {False}
     assert "sigma" in legends[2][0]  # which is TeX, and ours
     assert all(text.get_parse_math() for text in drawn[2].axes[-1].get_legend().get_texts())
+
+
+@pytest.mark.parametrize(
+    ("splits", "labels"),
+    [(["test", "validation"], ["one (test)", "two (validation)"]), (["validation", "validation"], ["one", "two"])],
+)
+def test_curves_of_different_images_say_which(monkeypatch, splits, labels):
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: drawn.append(figure))
+    curves = [Curve(name, [1], [1.0], [1.0], split) for name, split in zip(["one", "two"], splits, strict=True)]
+    plots.save_curves(Path("x.png"), curves)
+    assert [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()] == labels

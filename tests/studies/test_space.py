@@ -111,10 +111,12 @@ def test_what_makes_no_sense_is_refused_in_one_line(settings, words):
         ({"epochs": 1, "prune": True}, "prune with epochs=1"),
         ({"lr": Range(1e-4, 1e-2), "trials": 7}, "trials=7: expected .* a multiple of the 2 seeds"),
         ({"lr": Range(1e-4, 1e-2), "trials": 0}, "trials=0: expected a whole number from 1"),
+        ({"name": "../x"}, "name=../x: expected the name of a folder, .* such as name=first-try"),
+        ({"name": ""}, "name: expected the name of a folder"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(asked, words):
-    options = {name: asked.pop(name) for name in ("trials", "by", "prune") if name in asked}
+    options = {name: asked.pop(name) for name in ("trials", "by", "prune", "name") if name in asked}
     with pytest.raises(UsageError, match=words):
         Plan.of({"latent_dim": [2, 3], "seed": [0, 1]} | asked, **options)
 

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.prepare()
     with Interruption(_leave) as interruption:
         try:
-            code = _run(arguments)
+            code = _run(arguments, interruption)
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
@@ -99,7 +99,7 @@ def _leave(number: int) -> None:
     leave(number)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     try:
         code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
         if sys.stdout is not None:  # None where a shell closed it
@@ -110,6 +110,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (VaecliError, typer.TyperException) as error:
         message = error.text(as_option) if isinstance(error, VaecliError) else _one_line(error)
         if message:
+            interruption.end()  # torchrun ends a process of a command that failed in another
             console.error(message)
         return error.exit_code
     except (BrokenPipeError, SystemExit) as error:
@@ -125,14 +126,24 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 1
 
 
+def _missing_package(name: str) -> str | None:
+    """The message for a package that is not installed; None for a module of vaecli or Python, whose lack is a bug."""
+    if not name or name == "vaecli" or name in sys.stdlib_module_names:
+        return None
+    package = {"PIL": "pillow"}.get(name, name)
+    return f"found no Python package {package}, which vaecli needs; install it with: pip install {package}"
+
+
 def _one_line(error: typer.TyperException) -> str:
     return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
 
 
 def _system_error(error: Exception) -> str | None:
-    """The message for an error of the system or for memory that ran out; None for any other error, which is a bug."""
+    """The message for an error of the system, memory that ran out or a package that is missing; None for any other, a bug."""
     if is_out_of_memory(error):
         return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_package((error.name or "").partition(".")[0])
     if not isinstance(error, OSError):
         return None
     if error.filename is None:  # a file has a name, a stream has none

@@ -1,10 +1,9 @@
 """The places that ``--out`` names: their checks, and the paths of pictures there."""
 
-import os
 from pathlib import Path
 
 from vaecli.cli import console
-from vaecli.errors import UsageError, VaecliError, printable
+from vaecli.errors import UsageError, VaecliError
 from vaecli.plotting.formats import SUFFIXES
 
 
@@ -45,13 +44,3 @@ def picture_path(out: Path | None, folder: Path, name: str) -> Path:
     if path.exists():
         console.note(f"Replacing {path}")
     return path
-
-
-def checked_name(name: str) -> str:
-    """The value of ``--name`` if it can be that of a folder."""
-    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > 200 or printable(name) != name:
-        raise UsageError(
-            f"--name {name[:60]}: expected the name of a folder, of letters that can be printed and without '/', "
-            "such as --name first-try"
-        )
-    return name

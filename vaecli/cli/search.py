@@ -10,7 +10,7 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.declare import OUTPUT, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.output_paths import check_not_stdout, checked_name
+from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
 from vaecli.cli.secrets import forget_password
@@ -62,7 +62,6 @@ def search(
     """Train a run for each of many settings, and choose the best by images that were held out of training."""
     console.set_quiet(quiet)
     forget_password(storage)
-    name = None if name is None else checked_name(name)
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
     )  # fmt: skip

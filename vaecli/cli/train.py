@@ -9,14 +9,14 @@ from vaecli import registry
 from vaecli.cli import console, layer_table
 from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.output_paths import check_not_stdout, checked_name
+from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.reading import reader
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
-from vaecli.runs.find import CONFIG, FILES, RUNS, has_epochs, read_config
+from vaecli.runs.find import CONFIG, FILES, RUNS, checked_name, has_epochs, read_config
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 

@@ -116,14 +116,15 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
         figsize=(2 * _SIDE, max(0.75 * _SIDE, 0.25 * len(runs))), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     )
     left, right = figure.subplots(1, 2)
+    splits = sorted({curve.split for curve in runs})
     for index, curve in enumerate(runs):
-        style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": curve.name}
+        label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.split})"
+        style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": label}
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.measured_losses, **style)
-    measured = " or ".join(sorted({curve.split for curve in runs}))
     for axes, title, caption in (
         (left, "training", "loss (nats per image)"),
-        (right, f"{measured} images", "-ELBO (nats per image)"),
+        (right, f"{' or '.join(splits)} images", "-ELBO (nats per image)"),
     ):
         _title(axes, title)
         axes.set_xlabel("epoch")

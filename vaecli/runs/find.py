@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from vaecli.command_line import resume_line, train_line
 from vaecli.config import MAX_EPOCHS, Config
-from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
+from vaecli.errors import CheckpointError, UsageError, VaecliError, printable, reason
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import read_file
 
@@ -21,6 +22,9 @@ SHOWN = 5
 
 RUNS = Path("checkpoints")
 """The folder that runs are kept in."""
+
+MAX_NAME = 200
+"""Bytes of a run's name; file systems have room for 255."""
 
 MAX_CONFIG = 1 << 16
 """Bytes of a ``config.json`` that are read; one of all settings has a hundredth."""
@@ -44,6 +48,20 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
     return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
+
+
+def checked_name(name: str) -> str:
+    """The name if it can be that of a folder beside the runs.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > MAX_NAME or printable(name) != name:
+        raise UsageError(
+            "{name}: expected the name of a folder, of letters that can be printed and without '/', such as {name=first-try}",
+            name=name,
+        )
+    return name
 
 
 def measured_split(row: Mapping[str, object]) -> str | None:

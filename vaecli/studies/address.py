@@ -8,6 +8,9 @@ from sqlalchemy.exc import ArgumentError
 
 from vaecli.errors import UsageError
 
+DRIVER = "psycopg"
+"""The driver of a PostgreSQL URL that names none."""
+
 _SECRETS = ("password", "sslpassword")
 _EXPECTED = "expected {storage=postgresql://USER@HOST/DATABASE} or {storage=sqlite:///FILE}"
 
@@ -61,7 +64,7 @@ def address_of(url: str) -> Address:
         raise _unclear()
     secrets = {name: str(parts.query[name]) for name in _SECRETS if name in parts.query}
     secrets |= {"password": str(parts.password)} if parts.password else {}
-    clean = parts.set(drivername=f"{kind}+{driver or 'psycopg'}", password=None).difference_update_query(_SECRETS)
+    clean = parts.set(drivername=f"{kind}+{driver or DRIVER}", password=None).difference_update_query(_SECRETS)
     return Address(clean.render_as_string(hide_password=True), secrets)
 
 

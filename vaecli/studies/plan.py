@@ -9,7 +9,7 @@ from typing import Any
 
 from vaecli.config import Config
 from vaecli.errors import UsageError
-from vaecli.runs.find import RUNS
+from vaecli.runs.find import RUNS, checked_name
 from vaecli.studies.space import MAX_RUNS, Space, name_of
 
 TRIALS = 20
@@ -59,6 +59,8 @@ class Plan:
         Raises:
             UsageError: something in it makes no sense.
         """
+        if name is not None:
+            checked_name(name)
         space = Space.of(settings)
         particles_of(by)
         data = {} if data_dir is None else {"data": _digest(space, Path(data_dir))}
@@ -66,8 +68,8 @@ class Plan:
         if prune and max(space.config(values, space.seeds[0]).epochs for values in space.corners()) == 1:
             raise UsageError("{prune=} with {epochs=1}: a run is stopped after an epoch only; expected more epochs")
         return Plan(
-            space, name or name_of(identity, space.varied), Path(out), by, _groups(space, trials), prune, storage,
-            None if data_dir is None else Path(data_dir), device, identity,
+            space, name_of(identity, space.varied) if name is None else name, Path(out), by, _groups(space, trials), prune,
+            storage, None if data_dir is None else Path(data_dir), device, identity,
         )  # fmt: skip
 
     @property

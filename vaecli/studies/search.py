@@ -131,7 +131,7 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> O
                 f"{best.path}: the winner's run is there no longer; train it again in a search of another name, such as "
                 f"with {{name={plan.name}-2}}"
             )
-        return Outcome(plan, rows, best, _tested(study, best, there, listen), study.storage.address.url)
+        return Outcome(plan, rows, best, _tested(study, best, there, listen), study.connection.address.url)
 
 
 def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:

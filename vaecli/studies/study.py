@@ -15,9 +15,9 @@ from vaecli.errors import UsageError
 from vaecli.files import make_folder
 from vaecli.studies import signs
 from vaecli.studies.address import Address, address_of
+from vaecli.studies.connection import Connection, quiet
 from vaecli.studies.plan import Plan
 from vaecli.studies.records import ABOUT, ENDED, ERROR, WHY, difference, distributions_of, read_trial
-from vaecli.studies.storage import Storage, quiet
 from vaecli.studies.trials import DONE, PRUNED, Point, Trial, next_point
 
 _IDENTITY = "vaecli"
@@ -56,21 +56,23 @@ class Study:
 
     def __init__(self, plan: Plan, note: Callable[[str], None] = lambda text: None) -> None:
         self.plan, self.worker = plan, f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-        make_folder(plan.folder)
         address = Address.of_file(plan.folder / "study.db") if plan.storage is None else address_of(plan.storage)
-        self.storage = Storage(address, plan.heartbeat, plan.grace, note)
+        if address.file is not None:
+            make_folder(plan.folder)
+        self.connection = Connection(address, plan.heartbeat, plan.grace, note)
         try:
-            self._optuna = self.storage.persist(self._opened)
+            self._optuna = self.connection.persist(self._opened)
+            make_folder(plan.folder)  # not before a server was found
         except BaseException:
-            self.storage.close()
+            self.connection.close()
             raise
         self._distributions = distributions_of(plan)
 
     def _opened(self) -> optuna.Study:
-        with self.storage.lock(self.plan.name, "trials"), quiet():
+        with self.connection.lock(self.plan.name, "trials"), quiet():
             pruner = optuna.pruners.MedianPruner() if self.plan.prune else optuna.pruners.NopPruner()
             study = optuna.create_study(
-                storage=self.storage.rdb, study_name=self.plan.name, direction="maximize", pruner=pruner, load_if_exists=True
+                storage=self.connection.rdb, study_name=self.plan.name, direction="maximize", pruner=pruner, load_if_exists=True
             )
             kept = study.user_attrs.get(_IDENTITY)
             if kept is None:
@@ -84,7 +86,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All that workers took, by number."""
-        return self.storage.persist(self._read)
+        return self.connection.persist(self._read)
 
     def _read(self) -> list[Trial]:
         return [read_trial(trial) for trial in self._optuna.get_trials(deepcopy=False) if ABOUT in trial.user_attrs]
@@ -93,13 +95,13 @@ class Study:
         """The next trial, which nobody else has or had; None where there is none now."""
 
         def taken() -> Taken | None:
-            with self.storage.lock(self.plan.name, "trials"), quiet():
+            with self.connection.lock(self.plan.name, "trials"), quiet():
                 self._give_up_lost()
                 trials = self._read()
                 point = next_point(trials, self.plan.groups, self.plan.space.seeds, seed_first=not self.plan.space.ranges)
                 return None if point is None else self._begun(point, len(trials))
 
-        return self.storage.persist(taken)
+        return self.connection.persist(taken)
 
     def _begun(self, point: Point, count: int) -> Taken:
         """A new trial of Optuna's: with the parameters of the group where they are known, else sampled."""
@@ -110,7 +112,7 @@ class Study:
         self._optuna.sampler = optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._optuna.ask(self._distributions)
         settings = self.plan.space.rounded(trial.params)
-        self.storage.rdb.record_heartbeat(trial._trial_id)
+        self.connection.rdb.record_heartbeat(trial._trial_id)
         about = {
             "group": point.group,
             "seed": point.seed,
@@ -131,15 +133,15 @@ class Study:
 
     def _give_up_lost(self) -> None:
         """Gives up the trials whose workers died, or never had begun them. The lock is held: nobody is about to begin one."""
-        if not self.storage.in_trouble(self.plan.grace):  # else others may not have been able to show that they live
+        if not self.connection.in_trouble(self.plan.grace):  # else others may not have been able to show that they live
             optuna.storages.fail_stale_trials(self._optuna)
         ended = signs.ended_workers(self.plan.folder)
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
             worker = trial.user_attrs.get(ABOUT, {}).get("worker")
             if worker in (None, self.worker, *ended.values()):
                 with suppress(RuntimeError):  # it ended meanwhile
-                    self.storage.rdb.set_trial_user_attr(trial._trial_id, WHY, DIED if worker in ended.values() else BROKEN_OFF)
-                    self.storage.rdb.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    self.connection.rdb.set_trial_user_attr(trial._trial_id, WHY, DIED if worker in ended.values() else BROKEN_OFF)
+                    self.connection.rdb.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         for path in ended:
             path.unlink(missing_ok=True)
 
@@ -152,16 +154,16 @@ class Study:
 
         def beat() -> None:
             try:
-                self.storage.rdb.record_heartbeat(taken.trial._trial_id)
+                self.connection.rdb.record_heartbeat(taken.trial._trial_id)
             except Exception:  # a server that restarts; the next heartbeat may reach it
-                self.storage.missed()
+                self.connection.missed()
 
         return signs.repeated(beat, self.plan.heartbeat)
 
     def is_ours(self, taken: Taken) -> bool:
         """Whether no other worker was given the trial, as happens to one that seemed dead; True where the storage is gone."""
         with suppress(Exception):
-            return self.storage.rdb.get_trial(taken.trial._trial_id).state == TrialState.RUNNING
+            return self.connection.rdb.get_trial(taken.trial._trial_id).state == TrialState.RUNNING
         return True
 
     def report(self, taken: Taken, epoch: int, elbo: float) -> bool:
@@ -185,7 +187,7 @@ class Study:
                 final = {DONE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}.get(state, TrialState.FAIL)
                 self._optuna.tell(taken.trial, value if state == DONE else None, state=final, skip_if_finished=True)
 
-        self.storage.persist(write)
+        self.connection.persist(write)
 
     def give_back(self, taken: Taken) -> None:
         """Has the trial done again; where the storage does not answer, others see later that its worker is gone."""
@@ -196,17 +198,17 @@ class Study:
         """What `measure` gives, which is called by one process only, and kept; None where there is neither."""
 
         def kept() -> dict[str, Any] | None:
-            with self.storage.lock(self.plan.name, "once"), quiet():
+            with self.connection.lock(self.plan.name, "once"), quiet():
                 numbers: dict[str, Any] | None = self._optuna.user_attrs.get(key)
                 if numbers is None and measure is not None:
                     numbers = measure()
                     self._optuna.set_user_attr(key, numbers)
             return numbers
 
-        return self.storage.persist(kept)
+        return self.connection.persist(kept)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.storage.close()
+        self.connection.close()

@@ -1,4 +1,4 @@
-"""Storages: which errors are tried again, and how a search of the same name differs."""
+"""The connection to a study: which errors are tried again, and how a search of the same name differs."""
 
 import sqlite3
 
@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from vaecli.studies.address import address_of
+from vaecli.studies.connection import unreachable
 from vaecli.studies.records import difference
-from vaecli.studies.storage import unreachable
 
 
 @pytest.mark.parametrize(

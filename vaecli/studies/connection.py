@@ -1,4 +1,4 @@
-"""Where a study is kept: a SQLite file, or a PostgreSQL database that many machines reach. Passwords stay in memory."""
+"""The connection to a study: a SQLite file, or a PostgreSQL database that many machines reach. Passwords stay in memory."""
 
 import hashlib
 import logging
@@ -8,16 +8,18 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from vaecli.errors import VaecliError, printable, reason
-from vaecli.studies.address import Address
+from vaecli.studies.address import DRIVER, Address
 
 T = TypeVar("T")
 
@@ -27,8 +29,8 @@ PATIENCE = 300
 _PAUSE = 1.0
 
 
-class Storage:
-    """An open storage.
+class Connection:
+    """An open connection to the storage of a study.
 
     Args:
         address: where it is.
@@ -48,6 +50,8 @@ class Storage:
         self._trouble = 0.0
         if address.file is None:
             _need_driver(address)
+        else:
+            _need_folder(address.file.parent)
         options = _engine_options(address)
         url = address.url if address.file is None else "sqlite:///study.db"  # whose place is in the options
         try:
@@ -87,7 +91,7 @@ class Storage:
         """What `call` gives, which is called again while the storage does not answer.
 
         Raises:
-            VaecliError: it has not answered for PATIENCE seconds.
+            VaecliError: it has not answered for PATIENCE seconds, or it refuses.
         """
         until = time.monotonic() + PATIENCE
         while True:
@@ -95,7 +99,9 @@ class Storage:
                 return call()
             except Exception as error:
                 if not unreachable(error):
-                    raise
+                    if not any(isinstance(one, OperationalError | ProgrammingError | InternalError) for one in _with_causes(error)):
+                        raise
+                    raise _explained(error, self.address) from None
                 if time.monotonic() > until:
                     raise _explained(error, self.address) from None
                 if not self.in_trouble(PATIENCE):
@@ -122,14 +128,19 @@ def quiet() -> Iterator[None]:
 
 def unreachable(error: BaseException | None) -> bool:
     """Whether an error says that the storage does not answer now, but may again."""
+    for one in _with_causes(error):
+        if isinstance(original := getattr(one, "orig", None), sqlite3.Error):
+            return any(word in str(original) for word in ("locked", "busy"))  # a disk that is full stays full
+        if isinstance(one, OperationalError | InterfaceError | Timeout) or getattr(one, "connection_invalidated", False):
+            return True
+    return False
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
     seen = 0
     while error is not None and seen < 10:
-        if isinstance(original := getattr(error, "orig", None), sqlite3.Error):
-            return any(word in str(original) for word in ("locked", "busy"))  # a disk that is full stays full
-        if isinstance(error, OperationalError | InterfaceError | Timeout) or getattr(error, "connection_invalidated", False):
-            return True
+        yield error
         error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
 
 
 def _engine_options(address: Address) -> dict[str, Any]:
@@ -141,10 +152,21 @@ def _engine_options(address: Address) -> dict[str, Any]:
     return {"connect_args": {"application_name": "vaecli", **alive, **address.secrets}, "pool_pre_ping": True}
 
 
+def _need_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise VaecliError(
+            f"{folder}: SQLite cannot write there ({reason(error)}); choose another place with {{storage=sqlite:///FILE}}"
+        ) from None
+
+
 def _need_driver(address: Address) -> None:
     driver = address.url.partition("://")[0].partition("+")[2]
     if find_spec(driver) is None:
-        raise VaecliError(f"found no PostgreSQL driver {driver}; install it with: pip install 'vaecli[postgresql]'")
+        how = "install it with" if driver == DRIVER else f"leave +{driver} out of the URL, whose own driver comes with"
+        raise VaecliError(f"found no PostgreSQL driver {driver}; {how}: pip install 'vaecli[postgresql]'")
 
 
 _SIGNS = (
@@ -156,6 +178,11 @@ _SIGNS = (
      "there is no such host; check its name"),
     (("database", "does not exist"), "the server has no such database; make it with createdb"),
     (("file is not a database",), "the file is no SQLite database; move it away, and type the line again"),
+    (("readonly database", "read-only transaction"), "this database may be read, but not written; check its permissions"),
+    (("permission denied for",), "the user may not make or change tables there; let the database's owner give them that right"),
+    (("invalid response to ssl negotiation",), "what answers there is no PostgreSQL server; check host and port"),
+    (("too many clients", "too many connections", "connection slots"),
+     "the server has no connection left; start fewer workers, or raise max_connections"),
     (("no pq wrapper", "libpq"), "the PostgreSQL driver does not load; install it with: pip install 'vaecli[postgresql]'"),
 )  # fmt: skip
 
@@ -169,9 +196,11 @@ def _explained(error: BaseException, address: Address) -> VaecliError:
     root: BaseException = error
     while (inner := getattr(root, "orig", None) or root.__cause__) is not None:
         root = inner
-    words = printable(address.censored(" ".join(str(root).split())))
-    said = words.lower()
+    words = " ".join(str(root).split())
+    said = words.lower()  # in which the password is, as a short one would take letters away from other words
     for signs, meaning in _SIGNS:
         if any(sign in said for sign in signs) and (signs[0] != "database" or all(sign in said for sign in signs)):
             return VaecliError(f"{address.url}: {meaning}")
-    return VaecliError(f"{address.url}: the storage cannot be used ({words[:300]})")
+    shown = printable(address.censored(words))
+    check = "the file and its disk" if address.file else "host, port, user and database"
+    return VaecliError(f"{address.url}: the storage cannot be used ({shown[:300]}); check {check}")
