@@ -111,7 +111,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "vaecli.data.folder:FOLDER",
             "a person's own pictures, below --data-dir",
             {IMAGE_SIZE: 64, COLOUR: "rgb"},
-            likelihood="continuous-bernoulli",
+            likelihood="discretized-logistic",
             own_labels=True,
         ),
     },
