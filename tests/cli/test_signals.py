@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.helpers import ROOT
 from vaecli.cli.signals import Interruption
 
 
@@ -133,3 +134,17 @@ class TestInterruption:
         monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(KeyboardInterrupt):
             importlib.import_module("trains")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({}, b"vaecli: interrupted\n"),
+        ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "0"}, b"vaecli: interrupted\n"),
+        ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "1"}, b""),
+    ],
+)
+def test_a_process_that_has_not_begun_ends_with_one_line_a_host(place, said):
+    line = [sys.executable, "-c", "from vaecli.cli.leave import leave; leave(15)"]
+    ended = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)} | place, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (143, said)
