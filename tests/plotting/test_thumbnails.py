@@ -72,5 +72,6 @@ def test_each_picture_is_in_the_middle_of_its_latent_unchanged_in_a_frame_of_its
 def test_images_without_labels_and_at_one_place(drawn):
     axes, page = drawn([[1.0, 1.0]] * 5, images_of(GREY_28, [UNKNOWN] * 5, ()))
     assert axes.get_legend() is None
+    assert sum(axes.get_xlim()) == sum(axes.get_ylim()) == 2
     assert "1 of 5 test images" in axes.get_title()
     assert int((page != 255).any(-1).sum()) <= 30 * 30

@@ -98,11 +98,9 @@ def spherical(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         share: each t, from 0 at a to 1 at b, shape (n,).
     """
     lengths = [vector.double().norm() for vector in (a, b)]
-    if not min(lengths) > 0:
-        return straight(a, b, share)
     u, v = (vector.double() / length for vector, length in zip((a, b), lengths, strict=True))
     angle = 2 * torch.atan2((u - v).norm(), (u + v).norm())  # exact near 0 and pi too, unlike the arc cosine
-    if not LEAST_ANGLE < angle < math.pi - LEAST_ANGLE:
+    if not LEAST_ANGLE < angle < math.pi - LEAST_ANGLE:  # False for NaN too, the angle of a vector of zeros
         return straight(a, b, share)
     t = share.double().unsqueeze(1)
     direction = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
