@@ -93,6 +93,17 @@ def test_own_pictures_have_their_names_and_no_label(vaecli, run_copy, expected, 
     assert arrays_of(vaecli("encode", "small", "--image", "c.png", "--out", "x.csv").path)["label_name"].tolist() == [""]
 
 
+def test_sub_folders_that_are_called_like_labels_are_labels(vaecli, run_copy, expected, tmp_path):
+    for folder, number in (("mine/7", 0), ("mine/else/1", 1), ("mine/2", 2)):
+        (tmp_path / folder).mkdir(parents=True)
+        pixels = expected[1].pixels[number]
+        Image.frombytes("L", (28, 28), pixels.numpy().tobytes()).save(tmp_path / folder / "x.png")
+    found = arrays_of(vaecli("encode", "small", "--image", "mine").path)
+    assert dict(zip(found["name"].tolist(), found["label"].tolist(), strict=True)) == {
+        "mine/2/x.png": 2, "mine/7/x.png": 7, "mine/else/1/x.png": UNKNOWN,
+    }  # fmt: skip
+
+
 def test_a_conditional_model_sees_the_labels_unless_they_are_hidden(vaecli, small_mnist):
     more = ["--labels", "full", "--epochs", "1", "--limit", "200", "--name", "labels", "--data-dir", small_mnist]
     run = read_run(vaecli("train", *more, "-q").path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,13 +11,12 @@ from torch import Tensor
 from vaecli import registry
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import ReadListener
+from vaecli.data.folder import MOST_NOTES
 from vaecli.data.images import UNKNOWN
+from vaecli.data.tree import find_pictures, spelt
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.reading import is_folder
 from vaecli.runs.run import Run
-
-MOST_NOTES = 10
-"""How many pictures that cannot be read have a note of their own."""
 
 
 def label_number(label: int | str, class_names: Sequence[str]) -> int:
@@ -61,6 +61,7 @@ def choose_images(
         n: how many; all if not given.
         label: only images with this label, given by its name or its number; of pictures, the label that all of them have.
         pictures: files to read instead of a split, and folders, of which every picture below them that can be read is taken.
+            Without `label`, those in a sub-folder called like one of the run's labels have that one; others have none.
         data_dir: the folder of IDX files that holds the run's images now.
         read: reads a split, as in `Run.images`.
         listen: callbacks of reading pictures.
@@ -71,7 +72,7 @@ def choose_images(
     """
     number = None if label is None else label_number(label, run.class_names)
     if pictures:
-        return _read_pictures(run, pictures, n, UNKNOWN if number is None else number, listen or ReadListener())
+        return _read_pictures(run, pictures, n, number, listen or ReadListener())
     images = run.images(split, data_dir, read)
     if number is not None:
         images = images[images.labels == number]
@@ -80,30 +81,27 @@ def choose_images(
     return images[:n]
 
 
-def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int, listen: ReadListener) -> Images:
+def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int | None, listen: ReadListener) -> Images:
     """The first `n` pictures of files and folders; a file has to be readable, what is unreadable in a folder has a note."""
     dataset, shape = registry.load("dataset", run.config.dataset), run.config.image_shape
-    files: list[tuple[Path, bool]] = []
-    for place in places:
-        inside = is_folder(place)
-        files += [(file, inside) for file in (_below(place) if inside else [place])]
-    total = len(files) if n is None else min(n, len(files))
-    pixels, names, failures = list[Tensor](), list[str](), list[str]()
-    for file, in_folder in files:
-        if len(pixels) == total:
+    found = [picture for place in places for picture in _found(place, run, listen)]
+    total = len(found) if n is None else min(n, len(found))
+    taken, pixels, failures = list[_Picture](), list[Tensor](), list[str]()
+    for picture in found:
+        if len(taken) == total:
             break
         try:
-            pixels.append(dataset.picture(file, shape))
-            names.append(str(file))
+            pixels.append(dataset.picture(picture.file, shape))
+            taken.append(picture)
         except DataError as error:
-            if not in_folder:
+            if not picture.in_folder:
                 raise
             failures.append(str(error))
-        listen.progress(len(pixels), total)
+        listen.progress(len(taken), total)
     listen.progress(total, total)
     for text in failures[:MOST_NOTES]:
         listen.note(text)
-    if not pixels:
+    if not taken:
         first = (
             f", none of which can be read; the first: {failures[0]}"
             if failures
@@ -112,11 +110,27 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int, 
         raise DataError(f"{', '.join(map(str, places))}: found {len(failures):,} files named like pictures{first}")
     if failures:
         listen.note(f"Left out of the pictures, since they cannot be read: {len(failures):,}")
-    if len(pixels) + len(failures) < len(files):
-        listen.note(f"Found {len(files):,} pictures: the first {len(pixels):,} are taken")
-    return Images(torch.stack(pixels), torch.full((len(pixels),), label), run.class_names, shape, tuple(names))
+    if len(taken) + len(failures) < len(found):
+        listen.note(f"Found {len(found):,} pictures: the first {len(taken):,} are taken")
+    labels = torch.tensor([picture.label if label is None else label for picture in taken])
+    names = tuple(spelt(str(picture.file)) for picture in taken)
+    return Images(torch.stack(pixels), labels, run.class_names, shape, names)
 
 
-def _below(folder: Path) -> list[Path]:
-    endings = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings)
+class _Picture(NamedTuple):
+    """A picture file, whether it was found in a folder, and its label: UNKNOWN unless the folder's sub-folder says."""
+
+    file: Path
+    in_folder: bool
+    label: int
+
+
+def _found(place: Path, run: Run, listen: ReadListener) -> list[_Picture]:
+    """The picture at a place, or those of a folder; a sub-folder called like a label of the run gives its pictures that label."""
+    if not is_folder(place):
+        return [_Picture(place, False, UNKNOWN)]
+    tree = find_pictures(place)
+    for text in tree.closed:
+        listen.note(f"{place}: {text}")
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(run.class_names)}
+    return [_Picture(place / name, True, numbers.get(tree.class_name(name), UNKNOWN)) for name in tree.pictures]
