@@ -120,7 +120,9 @@ def _page(
 
 def _legend_width(cloud: Cloud) -> int:
     """Pixels to the right of the axes, about as many as the legend takes."""
-    return 80 + 8 * max(len(short(name)) for _, name, _ in kinds(cloud)) if cloud.labelled else 30
+    if not cloud.labelled:
+        return 30
+    return 80 + 8 * max(len("and 9,999 more"), *(len(short(name)) for _, name, _ in kinds(cloud)))
 
 
 def _picture(pixels: Tensor, shape: ImageShape, size: tuple[int, int]) -> Image.Image:
