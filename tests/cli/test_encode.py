@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from safetensors import safe_open
 
 from tests.helpers import one_line, write_idx
+from vaecli.analysis.encoding import split_or_other
 from vaecli.data import load_images
-from vaecli.data.images import UNKNOWN
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.evaluation.encode import encode
 from vaecli.runs.run import read_run
 
@@ -125,6 +127,14 @@ def test_other_images_than_the_runs_are_encoded_with_a_note(vaecli, run_copy, di
     found = arrays_of(outcome.path)
     assert np.array_equal(found["mean"], encode(read_run(run_copy).model, digits[:5]).loc.numpy())
     assert np.array_equal(found["label"], digits.labels[:5].numpy())
+
+
+def test_labels_of_other_images_are_the_runs_by_name(trained, digits):
+    other = Images(digits.pixels[:4], torch.tensor([0, 1, UNKNOWN, 1]), ("x", "7"))
+    images, own = split_or_other(read_run(trained), "test", Path("other"), lambda *place: other)
+    assert not own
+    assert images.labels.tolist() == [UNKNOWN, 7, UNKNOWN, 7]
+    assert images.class_names == tuple("0123456789")
 
 
 def test_the_runs_images_elsewhere_have_no_note(vaecli, run_copy, small_mnist):

@@ -30,6 +30,7 @@ MEASURE = ["--limit", "5", "--k", "0", "--table-only", "-q"]
         ["report", "--epochs", LONG],
         ["compare", "small", "--limit", LONG],
         ["compare", "small", "--k", f"1,{'1' * 5000}"],
+        ["encode", "small", "--n", LONG],
         ["latent-plot", "small", "--view", f"{LONG},0"],
         ["latent-plot", "small", "--view", "45,nan"],
         ["sample", "small", "--digit", LONG],

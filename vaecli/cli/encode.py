@@ -21,7 +21,8 @@ def encode(
     context: typer.Context,
     run: RunName = None,
     n: Annotated[
-        int | None, optional("Images, the first of the split or of a folder of pictures; all if not given.", DATA, min=1)
+        int | None,
+        optional("Images, the first of the split or of a folder of pictures; all if not given.", DATA, min=1, max=2_000_000),
     ] = None,
     split: Split = "test",
     digit: Annotated[str | None, label_option("With --image: the label of your pictures, a name or a number.")] = None,
