@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vaecli.analysis.inpainting import inpaint
+    from vaecli.analysis.interpolation import between
     from vaecli.analysis.sampling import reconstruct, sample
     from vaecli.config import Config
     from vaecli.data.load import load_images
@@ -35,6 +36,7 @@ _HOMES = {
     "Range": "vaecli.studies.space",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
+    "between": "vaecli.analysis.interpolation",
     "configure_torch": "vaecli.device",
     "encode": "vaecli.evaluation.encode",
     "inpaint": "vaecli.analysis.inpainting",
@@ -48,7 +50,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "configure_torch", "encode", "inpaint", "load", "load_images", "measure",
+    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "inpaint", "load", "load_images", "measure",
     "reconstruct", "sample", "search", "train",
 ]  # fmt: skip
 

@@ -58,6 +58,14 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at this path; False too where the system does not let it be seen."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _open(path: str, flags: int) -> int:
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:

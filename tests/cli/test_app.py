@@ -11,7 +11,7 @@ from tests.helpers import from_shell, one_line
 from vaecli import registry
 from vaecli.runs.find import CONFIG, MODEL
 
-COMMANDS = ["train", "search", "sample", "reconstruct", "latent-plot", "inpaint", "compare"]
+COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "latent-plot", "inpaint", "compare"]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_help_usage_errors_and_wrong_names_load_nothing_heavy(arguments):
 TORCH_ALONE = [
     ["sample", "small"],
     ["reconstruct", "small", "--n", "1"],
+    ["encode", "small", "--n", "1"],
+    ["sample", "small", "--between", "0", "1"],
     ["latent-plot", "small", "--manifold"],
     ["inpaint", "small", "--n", "1", "--starts", "1", "--steps", "2"],
     ["compare", "small", "--k", "0", "--limit", "2", "--table-only"],
@@ -114,6 +116,9 @@ def test_help_names_every_member_of_the_registry(vaecli):
         (["train", "--config", "nowhere.json"], "expected the config.json of a run"),
         (["sample", "--kind", "neither"], "'--kind': 'neither' is not one of 'mean', 'draw', 'both'."),
         (["sample", "--n", "0"], "--n"),
+        (["sample", "--between", "0"], "--between"),
+        (["sample", "--between", "0", "1", "--path", "round"], "'--path': 'round' is not one of 'straight', 'spherical'."),
+        (["encode", "--n", "0"], "--n"),
         (["reconstruct", "--split", "valid"], "'--split': 'valid' is not one of 'test', 'train'."),
         (["reconstruct", "--digit", "3", "--image", "x.png", "--no-label"], "--no-label with --image"),
     ],

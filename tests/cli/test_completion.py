@@ -34,6 +34,8 @@ def test_it_knows_the_registry_and_loads_nothing_heavy():
         ("inpaint --observed ", ["top", "bottom", "left", "right"]),
         ("sample --kind ", ["mean", "draw", "both"]),
         ("compare --proposal m", ["mixture"]),
+        ("encode --split t", ["test", "train"]),
+        ("sample --path s", ["straight", "spherical"]),
     ],
 )
 def test_it_knows_the_choices_of_an_option(line, words):

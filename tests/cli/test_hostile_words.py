@@ -30,9 +30,11 @@ MEASURE = ["--limit", "5", "--k", "0", "--table-only", "-q"]
         ["report", "--epochs", LONG],
         ["compare", "small", "--limit", LONG],
         ["compare", "small", "--k", f"1,{'1' * 5000}"],
+        ["encode", "small", "--n", LONG],
         ["latent-plot", "small", "--view", f"{LONG},0"],
         ["latent-plot", "small", "--view", "45,nan"],
         ["sample", "small", "--digit", LONG],
+        ["sample", "small", "--between", LONG[:9], "0"],
     ],
     ids=lambda arguments: " ".join(arguments)[:30],
 )  # fmt: skip
@@ -43,11 +45,14 @@ def test_absurd_options(alone, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        *([command, MANY] for command in ("sample", "reconstruct", "latent-plot", "inpaint", "compare")),
+        *([command, MANY] for command in ("sample", "reconstruct", "encode", "latent-plot", "inpaint", "compare")),
         ["sample", "b/" * 2500],
         ["sample", "small", "--out", MANY],
         ["reconstruct", "small", "--data-dir", MANY],
         ["reconstruct", "small", "--image", MANY],
+        ["encode", "small", "--image", MANY],
+        ["encode", "small", "--out", MANY],
+        ["sample", "small", "--between", "0", MANY],
         ["train", "--out", MANY, "--limit", "10"],
         ["train", "--data-dir", MANY, "--limit", "10"],
     ],

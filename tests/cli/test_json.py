@@ -83,10 +83,12 @@ COMMANDS = {
         ["search", *SEARCHED, "--lr", "1e-3,1e-2", "--dry-run"],
         ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--dry-run"],
     ],
-    "vaecli sample": [["sample", "small"]],
+    "vaecli sample": [["sample", "small"], ["sample", "small", "--between", "0", "1"]],
     "vaecli reconstruct": [["reconstruct", "small"]],
+    "vaecli encode": [["encode", "small"]],
     "vaecli latent-plot": [
         ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],
+        ["latent-plot", "small", "--thumbnails"],
     ],
     "vaecli inpaint": [["inpaint", "small", "--n", "1", "--starts", "2", "--steps", "9"]],
     "vaecli compare": [

@@ -7,14 +7,21 @@ import pytest
 from tests.helpers import one_line
 
 VALUES = {
-    "sample": {"--n": "3", "--kind": "mean", "--digit": "3", "--seed": "1", "--device": "cpu", "--out": "x.png"},
+    "sample": {
+        "--n": "3", "--kind": "mean", "--digit": "3", "--between": "0 1", "--path": "spherical", "--data-dir": "x", "--seed": "1",
+        "--device": "cpu", "--out": "x.png",
+    },
+    "encode": {
+        "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
+        "--device": "cpu", "--out": "x.npz",
+    },
     "reconstruct": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
         "--device": "cpu", "--out": "x.png",
     },
     "latent-plot": {
         "--n": "3", "--split": "test", "--data-dir": "x", "--dimensions": "2", "--view": "1,2", "--variance": None,
-        "--manifold": None, "--digit": "3", "--csv": None, "--seed": "1", "--device": "cpu", "--out": "x.png",
+        "--manifold": None, "--thumbnails": None, "--digit": "3", "--csv": None, "--seed": "1", "--device": "cpu", "--out": "x.png",
     },
     "inpaint": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--data-dir": "x", "--observed": "top",
@@ -30,17 +37,38 @@ VALUES = {
 """Every option of the commands that read runs, but for --quiet and --json, which always have one."""
 
 REFUSED = {
-    "sample": {},
+    "sample": {
+        "--between": ["--kind"],
+        "--path": ["--n", "--kind", "--digit", "--data-dir", "--seed", "--device", "--out"],
+        "--data-dir": ["--n", "--kind", "--digit", "--path", "--seed", "--device", "--out"],
+    },
+    "encode": {
+        "--image": ["--n", "--split", "--no-label", "--data-dir"],
+        "--digit": ["--n", "--split", "--no-label", "--data-dir", "--seed", "--device", "--out"],
+    },
     "reconstruct": {"--image": ["--n", "--split", "--no-label", "--data-dir"]},
     "latent-plot": {
         "--manifold": ["--n", "--split", "--data-dir", "--dimensions", "--view", "--variance", "--csv", "--seed"],
         "--variance": ["--dimensions", "--view"],
-        "--digit": ["--n", "--split", "--data-dir", "--dimensions", "--view", "--variance", "--csv", "--seed", "--device", "--out"],
+        "--thumbnails": ["--variance", "--manifold", "--dimensions", "--view"],
+        "--digit": [
+            "--n",
+            "--split",
+            "--data-dir",
+            "--dimensions",
+            "--view",
+            "--variance",
+            "--thumbnails",
+            "--csv",
+            "--seed",
+            "--device",
+            "--out",
+        ],
     },
     "inpaint": {"--image": ["--n", "--split"], "--mask": ["--observed"]},
     "compare": {"--table-only": ["--n", "--seed", "--out"]},
 }
-"""The pairs of them of which one has no effect: --digit of latent-plot is of --manifold alone."""
+"""The pairs of them of which one has no effect: --digit of latent-plot is of --manifold alone, that of encode of --image."""
 
 
 @pytest.mark.parametrize("command", VALUES)
@@ -49,7 +77,7 @@ def test_of_every_pair_of_options_those_without_effect_are_refused(vaecli, comma
     expected = {frozenset((first, second)) for first, others in REFUSED[command].items() for second in others}
     refused = set()
     for pair in combinations(values, 2):
-        words = [word for option in pair for word in (option, values[option]) if word is not None]
+        words = [word for option in pair for word in (option, *(values[option] or "").split())]
         outcome = vaecli(command, "nowhere", *words)
         assert outcome.code in (1, 2)
         if outcome.code == 2:
@@ -65,6 +93,8 @@ def test_of_every_pair_of_options_those_without_effect_are_refused(vaecli, comma
     [
         (["latent-plot", "--manifold", "--csv"], "--csv with --manifold: it has no effect there; leave it out"),
         (["latent-plot", "--digit", "3"], "--digit without --manifold"),
+        (["sample", "--between", "a.png", "b.png", "--data-dir", "x"], "--data-dir with --between of files"),
+        (["reconstruct", "--image", "a.png", "--n", "3"], "--n with --image and no folder"),
         (["compare", "--k", "0", "--repeats", "2"], "--repeats with --k 0"),
         (["compare", "--k", "0", "--proposal", "posterior"], "--proposal with --k 0"),
         (["compare", "--k", "0", "--marginal-labels"], "--marginal-labels with --k 0 and without --exact"),
@@ -91,6 +121,10 @@ def test_what_has_no_effect_with_these_values_is_refused(vaecli, tmp_path, argum
         (["reconstruct", "--no-label"], "--no-label with a run without labels"),
         (["reconstruct", "--image", "x.png", "--digit", "1"], "--digit with --image and a run without labels"),
         (["inpaint", "--image", "x.png", "--digit", "1"], "--digit with --image and a run without labels"),
+        (["encode", "--image", "x.png", "--digit", "1"], "--digit with a run without labels"),
+        (["encode", "--no-label"], "--no-label with a run without labels"),
+        (["encode", "--seed", "1"], "--seed with pixels that are not drawn at random"),
+        (["sample", "--between", "0", "1", "--seed", "1"], "--seed with --between and pixels that are not drawn at random"),
     ],
 )
 def test_what_has_no_effect_on_this_run_is_refused(vaecli, run_copy, arguments, words):
@@ -103,7 +137,7 @@ def test_the_csv_of_a_table_goes_to_the_folder_that_was_asked_for(vaecli, run_co
     assert vaecli("compare", "small", *more).out.splitlines()[-1] == "tables/compare.csv"
 
 
-@pytest.mark.parametrize("command", ["sample", "reconstruct", "latent-plot", "inpaint", "compare", "report", "train"])
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "encode", "latent-plot", "inpaint", "compare", "report", "train"])
 def test_a_picture_does_not_go_to_stdout(vaecli, tmp_path, command):
     line = one_line(vaecli(command, "--out", "-"), 2)
     assert line.startswith("vaecli: --out -: ") and "stdout; expected a folder" in line
@@ -114,6 +148,13 @@ def test_a_picture_does_not_go_to_stdout(vaecli, tmp_path, command):
 def test_a_picture_of_an_unknown_format_is_refused(vaecli, tmp_path, command):
     assert "--out x.jpg: expected a folder, or a file that ends in .png, .pdf or .svg" in one_line(
         vaecli(command, "--out", "x.jpg"), 2
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_latents_of_an_unknown_format_are_refused(vaecli, tmp_path):
+    assert "--out x.txt: expected a folder, or a file that ends in .npz, .csv or .safetensors" in one_line(
+        vaecli("encode", "--out", "x.txt"), 2
     )
     assert not list(tmp_path.iterdir())
 

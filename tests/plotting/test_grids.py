@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torchvision.utils import make_grid
 
 from tests.helpers import opened
@@ -36,11 +37,40 @@ def test_the_grid_is_that_of_torchvision(count, columns, shape):
     images = torch.rand(count, shape.size, generator=torch.Generator().manual_seed(0))
     pictures = images.view(-1, shape.channels, shape.height, shape.width)
     expected = make_grid(pictures, nrow=columns, padding=1, pad_value=0.35)
-    assert torch.equal(grid(images, columns, shape).expand(3, -1, -1), expected)
+    found = grid(in_bytes(pictures), columns, gap=1)
+    assert torch.equal(found.expand(3, -1, -1), in_bytes(expected))
+
+
+def test_pixels_are_enlarged_and_the_lines_are_not():
+    pictures = in_bytes(torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0)))
+    enlarged = pictures.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    found = grid(pictures, 2, scale=2, height=12)
+    assert torch.equal(grid(F.pad(enlarged, (0, 0, 2, 2), value=89), 2), found)
+    assert found.shape == (3, 3 * (12 + 3) + 3, 2 * (12 + 3) + 3)
+
+
+def in_bytes(values):
+    return (values * 255).round().to(torch.uint8)
 
 
 def test_a_single_image_is_framed():
-    assert grid(torch.zeros(1, 784), 5, GREY_28).shape == (1, 30, 30)
+    assert grid(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), 5, gap=1).shape == (1, 30, 30)
+
+
+def test_rows_of_images_of_any_size_stand_beside_each_other(tmp_path):
+    """Each row of the picture has the same image of every panel: white in the first row, black in the second."""
+    shapes = [GREY_28, ImageShape(3, 64, 64), ImageShape(1, 5, 9)]
+    panels = [Panel("", torch.stack((torch.ones(shape.size), torch.zeros(shape.size))), 1, shape) for shape in shapes]
+    save_panels(tmp_path / "x.png", [panels])
+    page = opened(tmp_path / "x.png").convert("L")
+    first, second = page.height - 15 - 3 - 128 - 3 - 64, page.height - 15 - 3 - 64
+    across, left = [], 15
+    for shape in shapes:
+        width = shape.width * (128 // shape.height)
+        across.append((left + 3 + width // 2, first))
+        left += width + 6 + 15
+    assert [page.getpixel(place) for place in across] == [255] * 3
+    assert [page.getpixel((x, second)) for x, _ in across] == [0] * 3
 
 
 @pytest.mark.parametrize(("side", "scale"), [(28, 3), (32, 3), (64, 2), (84, 1), (128, 1), (256, 1), (4, 21)])
@@ -49,5 +79,5 @@ def test_every_image_is_at_least_84_pixels_high_on_the_screen(side, scale, tmp_p
     colours = torch.tensor([1.0, 0.5, 0.0]).repeat_interleave(side * side).expand(2, -1)
     save_panels(tmp_path / "two.png", [[Panel("", colours, 2, shape)]])
     page = opened(tmp_path / "two.png")
-    assert page.width >= 2 * (side + 1) * scale
+    assert page.width == 2 * side * scale + 3 * 3 + 2 * 15
     assert (255, 128, 0) in {colour for _, colour in page.getcolors()}

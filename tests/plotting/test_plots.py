@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib import colormaps
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
+from vaecli.data.images import UNKNOWN
 from vaecli.plotting import plots
+from vaecli.plotting.palette import class_colours
 
 
 def test_thirty_runs_in_one_legend(tmp_path):
@@ -43,3 +46,50 @@ def test_curves_of_different_images_say_which(monkeypatch, splits, labels):
     curves = [Curve(name, [1], [1.0], [1.0], split) for name, split in zip(["one", "two"], splits, strict=True)]
     plots.save_curves(Path("x.png"), curves)
     assert [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()] == labels
+
+
+def cloud_of(labels, classes, dimensions=2):
+    names = tuple(f"class {number}" for number in range(classes))
+    points = torch.rand(len(labels), dimensions, generator=torch.Generator().manual_seed(0))
+    return Cloud(points, torch.tensor(labels), names, ("z1", "z2", "z3")[:dimensions])
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of clouds."""
+
+    def draw(*clouds):
+        figures = []
+        monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: figures.append(figure))
+        plots.save_clouds(Path("x.png"), [("run", cloud) for cloud in clouds])
+        return figures[0].axes
+
+    return draw
+
+
+def words_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_any_number_of_classes_have_a_colour_each():
+    assert class_colours(10) == [colormaps["tab10"](index) for index in range(10)]
+    for classes in (1, 2, 11, 20, 21, 200):
+        assert len(set(class_colours(classes))) == classes
+
+
+def test_the_legend_of_many_classes_has_the_most_frequent_ones_in_their_order(drawn):
+    rare = [label for label in range(60) if label % 3]
+    (axes,) = drawn(cloud_of([label for label in range(60) for _ in range(1 if label in rare else 3 + label % 2)], 60))
+    assert words_of(axes) == [*(f"class {label}" for label in range(0, 60, 3)), "and 40 more"]
+    assert len(axes.collections) == 60
+    (axes,) = drawn(cloud_of(list(range(20)), 25))
+    assert words_of(axes) == [f"class {label}" for label in range(20)]
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_images_without_labels_have_no_legend(drawn, dimensions):
+    labelled, unlabelled = drawn(cloud_of([0, UNKNOWN], 1, dimensions), cloud_of([UNKNOWN] * 2, 0, dimensions))
+    assert words_of(labelled) == ["unknown", "class 0"]
+    assert unlabelled.get_legend() is None
+    assert len(unlabelled.collections) == 1
+    assert unlabelled.get_ylabel() == ("" if dimensions == 1 else "z2")

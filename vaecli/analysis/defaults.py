@@ -1,4 +1,4 @@
-"""Default numbers of images, and of steps of inference. No torch, so that ``--help`` can print them."""
+"""Default numbers of images, and of steps of inference; formats of latents. No torch, so that ``--help`` can print them."""
 
 CLOUD_IMAGES = 5000
 """Images of a cloud."""
@@ -14,3 +14,6 @@ STARTS = 8
 
 STEPS = 2000
 """Gradient steps of that inference at the most."""
+
+LATENT_SUFFIXES = (".npz", ".csv", ".safetensors")
+"""Formats of files of latents."""

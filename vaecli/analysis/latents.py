@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.analysis.images import check_label
+from vaecli.analysis.images import label_number
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
@@ -35,6 +35,11 @@ class Cloud:
     class_names: tuple[str, ...]
     columns: tuple[str, ...]
     shares: tuple[float, ...] | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any of the images has a label."""
+        return bool((self.labels != UNKNOWN).any())
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a .csv: an image's label and its coordinates."""
@@ -96,12 +101,14 @@ class Manifold:
         mean: the means of p(x | z, y), shape (side * side, D).
         side: cells a side.
         shape: of each image.
+        class_name: that of the label that they were decoded with; empty if there is none.
     """
 
     z: Tensor
     mean: Tensor
     side: int
     shape: ImageShape
+    class_name: str = ""
 
 
 def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int = 0) -> Cloud:
@@ -135,12 +142,12 @@ def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
 
 
 @torch.inference_mode()
-def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
+def manifold(run: Run, label: int | str | None = None, side: int = SIDE) -> Manifold:
     """Images that a run's decoder makes of a grid over a 2-D latent space.
 
     Args:
         run: of two latents.
-        label: for a conditional model; unknown if not given.
+        label: its name or number, for a conditional model; unknown if not given.
         side: cells a side.
 
     Raises:
@@ -149,12 +156,12 @@ def manifold(run: Run, label: int | None = None, side: int = SIDE) -> Manifold:
     model, size = run.model.eval(), run.config.latent_dim
     if size != 2:
         raise UsageError(f"{{manifold=}}: {run.name} has {size} latent dimensions, expected 2; leave {{manifold=}} out")
-    if label is not None:
-        check_label(label, run.class_names)
+    number = UNKNOWN if label is None else label_number(label, run.class_names)
     device = model.prior.loc.device
     z = prior_quantiles(side).to(device)
-    y = model.condition(torch.full((len(z),), UNKNOWN if label is None else label, device=device))
-    return Manifold(z, model.likelihood(z, y).mean, side, model.image_shape)
+    y = model.condition(torch.full((len(z),), number, device=device))
+    name = "" if label is None or not model.conditional else run.class_names[number]
+    return Manifold(z, model.likelihood(z, y).mean, side, model.image_shape, name)
 
 
 def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,8 @@ def optional(help: str, panel: str | None = None, *names: str, **more: Any) -> A
 
 
 def label_option(help: str, panel: str | None = DATA) -> Any:
-    """``--digit``, which is also called ``--label``."""
-    return optional(help, panel, "--digit", "--label", min=0)
+    """``--digit``, which is also called ``--label``: a label's name or number."""
+    return optional(help, panel, "--digit", "--label", metavar="LABEL")
 
 
 def flag_option(name: str, help: str, panel: str) -> Any:

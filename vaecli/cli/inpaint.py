@@ -8,12 +8,25 @@ import typer
 from vaecli.cli import console
 from vaecli.cli.declare import example, label_option, optional
 from vaecli.cli.inpaint_table import table
-from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
+from vaecli.cli.options import (
+    AsJson,
+    Count,
+    DataDir,
+    Device,
+    Out,
+    Pictures,
+    Quiet,
+    RunName,
+    Seed,
+    Split,
+    count_of_pictures,
+    without_effect,
+)
 from vaecli.cli.output_paths import picture_path
-from vaecli.cli.reading import reader
+from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
-HELP = example("vaecli inpaint --digit 0 --observed top")
+HELP = example("vaecli inpaint --label 0 --observed top")
 INFERENCE = "Inference"
 
 
@@ -22,7 +35,9 @@ def inpaint(
     run: RunName = None,
     n: Count = 5,
     split: Split = "test",
-    digit: Annotated[int | None, label_option("Only images with this label; a conditional model is told it.")] = None,
+    digit: Annotated[
+        str | None, label_option("Only images with this label, a name or a number, which a conditional model sees.")
+    ] = None,
     image: Pictures = None,
     data_dir: DataDir = None,
     observed: Annotated[
@@ -54,7 +69,8 @@ def inpaint(
     """Fill in the missing half of images: infer the latents from what is seen, then decode them."""
     console.set_quiet(quiet)
     if image:
-        without_effect(context, "with --image", "n", "split")
+        without_effect(context, "with --image", "split")
+    count = count_of_pictures(context, n, image) if image else n
     if mask:
         without_effect(context, "with --mask", "observed")
     opened = open_run(run)
@@ -67,7 +83,9 @@ def inpaint(
     from vaecli.plotting.panels import save_inpainting
 
     place, read = resolve_device(device), reader()
-    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir, read=read).to(place)
+    images = choose_images(
+        opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=read, listen=listener()
+    ).to(place)
     seen = white_pixels(mask, opened.config.image_shape) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
     model, train = opened.model.to(place), opened.images("train", data_dir, read)

@@ -16,6 +16,10 @@ from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vaecli.analysis.latents import Cloud, Variances
+    from vaecli.data.images import Images
     from vaecli.runs.run import Run
 
 HELP = example("vaecli latent-plot --n 10000")
@@ -38,7 +42,12 @@ def latent_plot(
     manifold: Annotated[
         bool, flag_option("--manifold", "What a 2-D decoder makes of a grid of prior quantiles instead.", PICTURE)
     ] = False,
-    digit: Annotated[int | None, label_option("With --manifold: the label, of a conditional model.", PICTURE)] = None,
+    thumbnails: Annotated[
+        bool, flag_option("--thumbnails", "Pictures at their places instead of points, as many as have room.", PICTURE)
+    ] = False,
+    digit: Annotated[
+        str | None, label_option("With --manifold: the label, of a conditional model, a name or a number.", PICTURE)
+    ] = None,
     as_csv: Annotated[bool, flag_option("--csv", "Write what is plotted as a .csv too.", OUTPUT)] = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -49,23 +58,18 @@ def latent_plot(
     """Plot where test images lie in the latent space, coloured by label; several runs side by side."""
     console.set_quiet(quiet)
     angles = _angles(view)
-    if variance and manifold:
-        raise UsageError("--variance with --manifold: expected only one of them")
-    if manifold:
-        without_effect(context, "with --manifold", "n", "split", "data_dir", "dimensions", "view", "as_csv", "seed")
-    else:
-        without_effect(context, "without --manifold", "digit")
-    if variance:
-        without_effect(context, "with --variance", "dimensions", "view")
+    _check_together(context, variance, manifold, thumbnails)
     opened = open_runs(runs)
     _check_effects(context, opened, dimensions)
+    if thumbnails:
+        _check_plane(opened)
 
     from vaecli.analysis import latents
     from vaecli.files import csv_bytes, write_file
 
     place = resolve_device(device)
-    kind = "latent-manifold" if manifold else "latent-variance" if variance else "latent-plot"
-    path = picture_path(out, opened[0].path, f"{kind}.png")
+    kind = "manifold" if manifold else "variance" if variance else "thumbnails" if thumbnails else "plot"
+    path = picture_path(out, opened[0].path, f"latent-{kind}.png")
     named = names_and_folders(opened)
     for run in opened:
         run.model.to(place)
@@ -76,8 +80,6 @@ def latent_plot(
         console.written("latent-plot", named, [path], as_json)
         return
 
-    from vaecli.plotting import plots
-
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
     read = reader()
     images = [run.images(split, data_dir, read)[:count].to(place) for run in opened]
@@ -85,20 +87,53 @@ def latent_plot(
     fields: dict[str, Any] = {}
     if variance:
         spreads = [(name, latents.variances(model, part, seed)) for model, name, part in inputs]
-        plots.save_variances(path, spreads)
-        for name, spread in spreads:
-            console.note(f"{name}: {spread}")
+        _draw_variances(path, spreads)
         fields["variance"] = [{"run": name, **spread.to_json()} for name, spread in spreads]
         rows = [{"run": name, **row} for name, spread in spreads for row in spread.rows()]
     else:
         clouds = [(name, latents.cloud(model, part, dimensions, seed)) for model, name, part in inputs]
-        plots.save_clouds(path, clouds, split, angles)
+        _draw_clouds(path, clouds, images if thumbnails else None, split, angles)
         rows = [{"run": name, **row} for name, cloud in clouds for row in cloud.rows()]
     files = [path]
     if as_csv:
         files.append(path.with_suffix(".csv"))
         write_file(files[-1], csv_bytes(rows))
     console.written("latent-plot", named, files, as_json, **fields)
+
+
+def _draw_variances(path: Path, spreads: list[tuple[str, Variances]]) -> None:
+    from vaecli.plotting.plots import save_variances
+
+    save_variances(path, spreads)
+    for name, spread in spreads:
+        console.note(f"{name}: {spread}")
+
+
+def _draw_clouds(
+    path: Path, clouds: list[tuple[str, Cloud]], thumbnails: list[Images] | None, split: str, angles: tuple[float, float] | None
+) -> None:
+    if thumbnails is None:
+        from vaecli.plotting.plots import save_clouds
+
+        save_clouds(path, clouds, split, angles)
+    else:
+        from vaecli.plotting.thumbnails import save_thumbnails
+
+        save_thumbnails(path, [(*named, images) for named, images in zip(clouds, thumbnails, strict=True)], split)
+
+
+def _check_together(context: typer.Context, variance: bool, manifold: bool, thumbnails: bool) -> None:
+    """Refuses options that have no effect with the others given."""
+    if variance and manifold:
+        raise UsageError("--variance with --manifold: expected only one of them")
+    if thumbnails:
+        without_effect(context, "with --thumbnails", "variance", "manifold", "dimensions", "view")
+    if manifold:
+        without_effect(context, "with --manifold", "n", "split", "data_dir", "dimensions", "view", "as_csv", "seed")
+    else:
+        without_effect(context, "without --manifold", "digit")
+    if variance:
+        without_effect(context, "with --variance", "dimensions", "view")
 
 
 def _check_effects(context: typer.Context, runs: list[Run], dimensions: int | None) -> None:
@@ -112,6 +147,16 @@ def _check_effects(context: typer.Context, runs: list[Run], dimensions: int | No
         without_effect(context, "with pixels that are not drawn at random", "seed")
     if not any(run.model.conditional for run in runs):
         without_effect(context, "with a run without labels", "digit")
+
+
+def _check_plane(runs: list[Run]) -> None:
+    """Refuses runs whose latents are not drawn in a plane."""
+    for run in runs:
+        if (size := run.config.latent_dim) in (1, 3):
+            raise UsageError(
+                f"--thumbnails: {run.name} has {size} latent{'s' * (size > 1)} and is drawn in {size}-D; "
+                "expected a run of 2 latents, or of more than 3, whose first two principal components are drawn"
+            )
 
 
 def _angles(view: str | None) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ import typer
 from vaecli.cli.declare import COMPUTING, DATA, OUTPUT, flag_option, optional
 from vaecli.cli.output_paths import check_picture_out
 from vaecli.errors import UsageError
+from vaecli.reading import is_folder
 from vaecli.runs.find import RUNS, runs_in
 
 Number = TypeVar("Number", int, float)
@@ -45,8 +46,12 @@ DataDir = Annotated[
     Path | None, optional("Your own pictures, of --dataset folder; else IDX files to read instead of the data set's own.", DATA)
 ]
 Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
-Count = Annotated[int, typer.Option(min=1, max=10_000, help="Images, the first of the split.", rich_help_panel=DATA)]
-Pictures = Annotated[list[Path] | None, optional("Your own picture instead; may be given again.", DATA)]
+Count = Annotated[
+    int, typer.Option(min=1, max=10_000, help="Images, the first of the split or of a folder of pictures.", rich_help_panel=DATA)
+]
+Pictures = Annotated[
+    list[Path] | None, optional("Your own picture instead, or a folder with pictures at any depth; may be given again.", DATA)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
 AsJson = Annotated[bool, flag_option("--json", "Print one JSON object instead of paths.", OUTPUT)]
 Out = Annotated[
@@ -73,6 +78,18 @@ def without_effect(context: typer.Context, when: str, *names: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             raise UsageError(f"{options[name]} {when}: it has no effect there; leave it out")
+
+
+def count_of_pictures(context: typer.Context, n: int | None, pictures: list[Path]) -> int | None:
+    """How many of the pictures that a person names are read: the first `n` where a folder is among them, else all.
+
+    Raises:
+        UsageError: ``--n`` was given, and they are all files.
+    """
+    if any(map(is_folder, pictures)):
+        return n
+    without_effect(context, "with --image and no folder", "n")
+    return None
 
 
 def comma_list(text: str, kind: Callable[[str], Number]) -> list[Number]:

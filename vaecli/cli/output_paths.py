@@ -1,7 +1,9 @@
 """The places that ``--out`` names: their checks, and the paths of pictures there."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from vaecli.analysis.defaults import LATENT_SUFFIXES
 from vaecli.cli import console
 from vaecli.errors import UsageError, VaecliError
 from vaecli.plotting.formats import SUFFIXES
@@ -9,10 +11,19 @@ from vaecli.plotting.formats import SUFFIXES
 
 def check_picture_out(out: Path | None) -> Path | None:
     """The value of ``--out`` if one picture can be written there: a folder, or a file in one of the formats."""
-    formats = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    return _check_file_out(out, "pictures", SUFFIXES)
+
+
+def check_latents_out(out: Path | None) -> Path | None:
+    """The value of ``--out`` if a file of latents can be written there: a folder, or a file in one of the formats."""
+    return _check_file_out(out, "latents", LATENT_SUFFIXES)
+
+
+def _check_file_out(out: Path | None, what: str, suffixes: Sequence[str]) -> Path | None:
+    formats = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
     if out is not None and str(out) == "-":
-        raise UsageError(f"--out -: pictures are not written to stdout; expected a folder, or a file that ends in {formats}")
-    if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES and not out.is_dir():
+        raise UsageError(f"--out -: {what} are not written to stdout; expected a folder, or a file that ends in {formats}")
+    if out is not None and out.suffix and out.suffix.lower() not in suffixes and not out.is_dir():
         raise UsageError(f"--out {out}: expected a folder, or a file that ends in {formats}")
     return out
 
@@ -34,12 +45,21 @@ def check_folder_out(out: Path | None) -> Path | None:
 
 def picture_path(out: Path | None, folder: Path, name: str) -> Path:
     """The path of a picture: `out` if that names a picture, else `name` in the folder `out` or in the run's folder."""
+    return _file_path(out, folder, name, "a picture", SUFFIXES)
+
+
+def latents_path(out: Path | None, folder: Path) -> Path:
+    """The path of a file of latents: `out` if that names one, else ``latents.npz`` in the folder `out` or in the run's folder."""
+    return _file_path(out, folder, "latents.npz", "latents", LATENT_SUFFIXES)
+
+
+def _file_path(out: Path | None, folder: Path, name: str, what: str, suffixes: Sequence[str]) -> Path:
     from vaecli.files import make_folder
 
-    named = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    named = out is not None and out.suffix.lower() in suffixes and not out.is_dir()
     path = out if out is not None and named else (out or folder) / name
     if path.is_dir():
-        raise VaecliError(f"{path}: found a folder, expected a place for a picture; choose another with --out")
+        raise VaecliError(f"{path}: found a folder, expected a place for {what}; choose another with --out")
     make_folder(path.parent)
     if path.exists():
         console.note(f"Replacing {path}")

@@ -9,11 +9,18 @@ from vaecli.cli import console
 
 if TYPE_CHECKING:
     from vaecli.data import Read
+    from vaecli.data.dataset import ReadListener
 
 
 def reader() -> Read:
     """Reads each split once; shows a bar while a folder of pictures is read. Imports PyTorch."""
     from vaecli.data import read_once
+
+    return read_once(listener())
+
+
+def listener() -> ReadListener:
+    """Shows notes, and a bar while pictures are read. Imports PyTorch."""
     from vaecli.data.dataset import ReadListener
 
     until, bar = ExitStack(), None
@@ -26,4 +33,4 @@ def reader() -> Read:
             until.close()
             bar = None
 
-    return read_once(ReadListener(console.note, progress))
+    return ReadListener(console.note, progress)

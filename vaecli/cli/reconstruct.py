@@ -6,12 +6,25 @@ import typer
 
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, example, flag_option, label_option
-from vaecli.cli.options import AsJson, Count, DataDir, Device, Out, Pictures, Quiet, RunName, Seed, Split, without_effect
+from vaecli.cli.options import (
+    AsJson,
+    Count,
+    DataDir,
+    Device,
+    Out,
+    Pictures,
+    Quiet,
+    RunName,
+    Seed,
+    Split,
+    count_of_pictures,
+    without_effect,
+)
 from vaecli.cli.output_paths import picture_path
-from vaecli.cli.reading import reader
+from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
-HELP = example("vaecli reconstruct --digit 4 --n 5")
+HELP = example("vaecli reconstruct --label 4 --n 5")
 
 
 def reconstruct(
@@ -19,9 +32,11 @@ def reconstruct(
     run: RunName = None,
     n: Count = 10,
     split: Split = "test",
-    digit: Annotated[int | None, label_option("Only images with this label; with --image, the label of your picture.")] = None,
+    digit: Annotated[
+        str | None, label_option("Only images with this label, a name or a number; with --image, the label of your pictures.")
+    ] = None,
     image: Pictures = None,
-    no_label: Annotated[bool, flag_option("--no-label", "Tell a conditional model that the label is unknown.", DATA)] = False,
+    no_label: Annotated[bool, flag_option("--no-label", "Hide the labels from a conditional model.", DATA)] = False,
     data_dir: DataDir = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -32,7 +47,8 @@ def reconstruct(
     """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
     console.set_quiet(quiet)
     if image:
-        without_effect(context, "with --image", "n", "split", "data_dir", "no_label")
+        without_effect(context, "with --image", "split", "data_dir", "no_label")
+    count = count_of_pictures(context, n, image) if image else n
 
     opened = open_run(run)
     if not opened.model.conditional:
@@ -45,7 +61,9 @@ def reconstruct(
     from vaecli.plotting.grids import save_panels, side_by_side
 
     place = resolve_device(device)
-    images = choose_images(opened, split, n, label=digit, pictures=image or (), data_dir=data_dir, read=reader()).to(place)
+    images = choose_images(
+        opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=reader(), listen=listener()
+    ).to(place)
     path = picture_path(out, opened.path, "reconstruct.png")
     decoded = encode_and_decode(opened.model.to(place), images, labels_known=not no_label, seed=seed)
     save_panels(

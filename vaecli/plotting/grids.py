@@ -17,7 +17,7 @@ from vaecli.plotting.formats import save_image
 HEIGHT = 84
 """Screen pixels of an image's height at the least."""
 
-_GAP, _LINE, _TEXT = 1, 0.35, 15
+_GAP, _LINE, _TEXT = 3, 89, 15
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
@@ -46,7 +46,7 @@ def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
     Raises:
         VaecliError: the file cannot be written.
     """
-    drawn = [[_draw(panel) for panel in row] for row in rows]
+    drawn = [[_draw(panel, max(_height(panel.shape) for panel in row)) for panel in row] for row in rows]
     margin = _TEXT
     width = max(sum(picture.width + margin for picture in row) for row in drawn) + margin
     height = sum(max(picture.height for picture in row) + margin for row in drawn) + margin
@@ -70,28 +70,33 @@ def side_by_side(columns: Sequence[tuple[str, Tensor]], shape: ImageShape, tall:
         [Panel(caption, images[start : start + tall], 1, shape) for caption, images in columns]
         for start in range(0, len(columns[0][1]), tall)
     ]
-    across = max(1, 12 // len(columns))
+    across = max(1, 12 * HEIGHT // max(HEIGHT, shape.width * scale_of(shape)) // len(columns))
     return [list(chain(*blocks[start : start + across])) for start in range(0, len(blocks), across)]
 
 
-def grid(images: Tensor, columns: int, shape: ImageShape) -> Tensor:
+def grid(images: Tensor, columns: int, scale: int = 1, height: int = 0, gap: int = _GAP) -> Tensor:
     """Images in rows, with a line around each.
 
     Args:
-        images: values in [0, 1], shape (N, D).
+        images: bytes, shape (N, channels, height, width).
         columns: images in a row.
-        shape: of each image, of D values.
+        scale: pixels a side for each of theirs.
+        height: of a row without lines, in pixels; images that are less high stand in its middle.
+        gap: the width of a line, in pixels.
 
     Returns:
-        Values in [0, 1], shape (channels, height, width) of the whole.
+        Bytes, shape (channels, height, width) of the whole.
     """
-    images = images.detach().cpu().clamp(0, 1).view(-1, shape.channels, shape.height, shape.width)
-    columns = min(columns, len(images))
-    rows, cell = math.ceil(len(images) / columns), (shape.height + _GAP, shape.width + _GAP)
-    page = images.new_full((shape.channels, rows * cell[0] + _GAP, columns * cell[1] + _GAP), _LINE)
+    columns, channels = min(columns, len(images)), images.shape[1]
+    high, wide = (side * scale for side in images.shape[2:])
+    height = max(height, high)
+    rows = math.ceil(len(images) / columns)
+    page = images.new_full((channels, rows * (height + gap) + gap, columns * (wide + gap) + gap), _LINE)
     for number, image in enumerate(images):
-        top, left = (_GAP + size * place for size, place in zip(cell, divmod(number, columns), strict=True))
-        page[:, top : top + shape.height, left : left + shape.width] = image
+        row, column = divmod(number, columns)
+        top, left = gap + row * (height + gap) + (height - high) // 2, gap + column * (wide + gap)
+        enlarged = image.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+        page[:, top : top + high, left : left + wide] = enlarged
     return page
 
 
@@ -100,11 +105,23 @@ def scale_of(shape: ImageShape) -> int:
     return math.ceil(HEIGHT / shape.height)
 
 
-def _draw(panel: Panel) -> Image.Image:
-    values = (grid(panel.images, panel.columns, panel.shape) * 255).round().to(torch.uint8)
+def short(text: str, most: int = 40) -> str:
+    """A name of at most 40 letters, so that it leaves room for a picture; a longer one loses its middle."""
+    tail = most // 3  # 24 letters, dots and 13
+    return text if len(text) <= most else f"{text[: most - tail - 3]}...{text[-tail:]}"
+
+
+def _height(shape: ImageShape) -> int:
+    return shape.height * scale_of(shape)
+
+
+def _draw(panel: Panel, height: int) -> Image.Image:
+    """A panel whose rows are this high, so that they stand beside those of others; smaller images are in their middle."""
+    shape = panel.shape
+    images = (panel.images.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    images = images.view(-1, shape.channels, shape.height, shape.width)
+    values = grid(images, panel.columns, height // shape.height, height)
     picture = Image.fromarray(values.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
-    scale = scale_of(panel.shape)
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     font = ImageFont.load_default(_TEXT)
     lines = [printable(line) for line in panel.caption.split("\n")]
     width = int(ImageDraw.Draw(picture).multiline_textbbox((0, 0), "\n".join(lines), font)[2]) + 1

@@ -1,5 +1,6 @@
 """Pictures of images that models decode: reconstructions, samples, fills, a decoder over the plane."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,12 +8,16 @@ import torch
 
 from vaecli.analysis.comparison import Decoded, Shown
 from vaecli.analysis.inpainting import Inpainting
+from vaecli.analysis.interpolation import Interpolation
 from vaecli.analysis.latents import Manifold
 from vaecli.image_shape import ImageShape
-from vaecli.plotting.grids import Panel, save_panels, side_by_side
+from vaecli.plotting.grids import Panel, save_panels, short, side_by_side
 
 MISSING = 0.35
 """The grey of pixels that are not seen."""
+
+FILM = 20
+"""Images of a filmstrip in a row at the most."""
 
 
 def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
@@ -49,8 +54,35 @@ def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
     Raises:
         VaecliError: the file cannot be written.
     """
-    caption = "the decoder over prior quantiles, z1 to the right, z2 up"
-    save_panels(path, [[Panel(f"{name}: {caption}", manifold.mean, manifold.side, manifold.shape) for name, manifold in runs]])
+    panels = []
+    for name, manifold in runs:
+        of = f"{short(manifold.class_name)}, " if manifold.class_name else ""
+        caption = f"{name}: {of}the decoder over prior quantiles, z1 to the right, z2 up"
+        panels.append(Panel(caption, manifold.mean, manifold.side, manifold.shape))
+    save_panels(path, [panels])
+
+
+def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], way: str, shape: ImageShape) -> None:
+    """An image, the means on the way from it to another, and that one; a long way goes on below.
+
+    Args:
+        path: a file that ends in .png, .pdf or .svg.
+        strip: the images, each of this shape.
+        captions: of the two ends, one or two lines each.
+        way: ``straight`` or ``spherical``.
+        shape: of an image.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    first, last = (
+        Panel("\n".join(short(line, 16) for line in f"{text}\n".split("\n")[:2]), end.unsqueeze(0), 1, shape)
+        for text, end in zip(captions, strip.ends, strict=True)
+    )
+    rows = math.ceil(len(strip.mean) / FILM)
+    columns = math.ceil(len(strip.mean) / rows)
+    middle = Panel(f"decoded on a {way} way between\ntheir posterior means", strip.mean, columns, shape)
+    save_panels(path, [[first, middle, last]])
 
 
 def save_inpainting(path: Path, filled: Inpainting) -> None:
@@ -65,7 +97,10 @@ def save_inpainting(path: Path, filled: Inpainting) -> None:
 
 
 def _samples_are(shown: Shown) -> str:
-    return "mean, draw; 0, 1, ... by row" if shown.run.model.conditional else "mean, draw"
+    if not shown.run.model.conditional:
+        return "mean, draw"
+    first = ", ".join(short(name, 16) for name in shown.run.class_names[:2])
+    return f"mean, draw; {first}{', ...' if len(shown.run.class_names) > 1 else ''} by row"
 
 
 def _pairs(caption: str, images: Decoded, shape: ImageShape) -> Panel:

@@ -5,21 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
 from vaecli.data.images import UNKNOWN
 from vaecli.errors import printable
 from vaecli.plotting.formats import save_figure
+from vaecli.plotting.grids import short
+from vaecli.plotting.palette import TEN, UNKNOWN_COLOUR, Colour, class_colours
 from vaecli.seeding import generator
 
 _DPI = 110
 _SIDE = 6.0
-_COLOURS = [colormaps["tab10"](index) for index in range(10)]
+LEGEND = 20
+"""Classes in a legend at the most."""
 
 
 def save_clouds(
@@ -41,29 +45,56 @@ def save_clouds(
     for index, (name, cloud) in enumerate(runs):
         deep = cloud.points.shape[1] == 3
         axes = figure.add_subplot(1, len(runs), index + 1, projection="3d" if deep else None)
-        for label in cloud.labels.unique().tolist():
+        for label, class_name, colour in kinds(cloud):
             chosen = cloud.points[cloud.labels == label]
             if chosen.shape[1] == 1:
                 jitter = torch.rand(len(chosen), 1, generator=generator("cpu", "jitter")) * 0.8 - 0.4
                 chosen = torch.cat((chosen, label + jitter), 1)
-            class_name = "unknown" if label == UNKNOWN else cloud.class_names[label]
-            style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": _COLOURS[label % 10], "label": class_name}
+            style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": colour, "label": class_name}
             axes.scatter(*chosen.T.tolist(), **style)
-        _title(axes, f"{name}: posterior means of {len(cloud.points):,} {split} images")
-        captions = _captions(cloud)
+        title(axes, f"{name}: posterior means of {len(cloud.points):,} {split} images")
+        captions = axis_captions(cloud)
         axes.set_xlabel(captions[0])
         axes.set_ylabel(captions[1] if len(captions) > 1 else "label")
+        if len(captions) == 1 and not cloud.labelled:
+            axes.set_ylabel("")
+            axes.set_yticks([])
         if deep:
             axes.set_zlabel(captions[2])  # type: ignore[attr-defined]
             if view:
                 axes.view_init(azim=view[0], elev=view[1])  # type: ignore[attr-defined]
         else:
             axes.grid(alpha=0.3)
-        _legend(axes, scale=4, away=1.12 if deep else 1.02)
+        class_legend(axes, cloud, away=1.12 if deep else 1.02)
     save_figure(path, figure, _DPI)
 
 
-def _captions(cloud: Cloud) -> Sequence[str]:
+def kinds(cloud: Cloud) -> list[tuple[int, str, Colour]]:
+    """The labels that occur in a cloud, each with its name and its colour."""
+    if not cloud.labelled:
+        return [(UNKNOWN, "", TEN[0])]
+    colours = [*class_colours(len(cloud.class_names)), UNKNOWN_COLOUR]
+    return [
+        (label, "unknown" if label == UNKNOWN else cloud.class_names[label], colours[label])
+        for label in cloud.labels.unique().tolist()
+    ]
+
+
+def class_legend(axes: Axes, cloud: Cloud, away: float = 1.02) -> None:
+    """A legend of the classes whose points the axes hold, in their order; of many, the most frequent ones. None without labels."""
+    if not cloud.labelled:
+        return
+    drawn: list[Artist] = list(axes.collections)
+    labels, counts = cloud.labels.unique(return_counts=True)
+    if len(labels) > LEGEND:
+        frequent = counts.argsort(descending=True, stable=True)[:LEGEND].sort().values.tolist()
+        drawn = [drawn[index] for index in frequent]
+        drawn.append(Line2D([], [], linestyle="none", label=f"and {len(labels) - LEGEND:,} more"))
+    _legend(axes, scale=4, away=away, drawn=drawn)
+
+
+def axis_captions(cloud: Cloud) -> Sequence[str]:
+    """A caption for each axis of a cloud."""
     if cloud.shares is None:
         return cloud.columns
     return [f"principal component {d} ({share:.0%} of the variance)" for d, share in enumerate(cloud.shares, 1)]
@@ -87,16 +118,16 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
         at = torch.arange(1, dimensions + 1)
         jitter = torch.rand(images, dimensions, generator=generator("cpu", "jitter")) * 0.5 - 0.25
         axes.scatter(
-            (at + jitter).flatten().tolist(), variance.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=_COLOURS[0],
+            (at + jitter).flatten().tolist(), variance.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=TEN[0],
             label=r"$\sigma_d^2$ of each image",
         )  # fmt: skip
         axes.scatter(at.tolist(), variance.mean(0).tolist(), marker="_", s=400, color="black", label=r"mean $\sigma_d^2$")
-        axes.scatter(at.tolist(), spread.tolist(), marker="D", s=30, color=_COLOURS[1], label=r"Var$_x(\mu_d)$")
+        axes.scatter(at.tolist(), spread.tolist(), marker="D", s=30, color=TEN[1], label=r"Var$_x(\mu_d)$")
         axes.set_yscale("log")
         axes.set_xticks(at.tolist() if dimensions <= 20 else at[4::5].tolist())
         axes.set_xlabel("latent dimension")
         axes.set_ylabel("variance")
-        _title(axes, f"{name}: {images} images, mean posterior variance {variance.mean():.4f}")
+        title(axes, f"{name}: {images} images, mean posterior variance {variance.mean():.4f}")
         axes.grid(alpha=0.3)
         _legend(axes, formulas=True)
     save_figure(path, figure, _DPI)
@@ -119,14 +150,14 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
     splits = sorted({curve.split for curve in runs})
     for index, curve in enumerate(runs):
         label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.split})"
-        style = {"marker": "o", "markersize": 3, "color": _COLOURS[index % 10], "label": label}
+        style = {"marker": "o", "markersize": 3, "color": TEN[index % 10], "label": label}
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.measured_losses, **style)
-    for axes, title, caption in (
+    for axes, heading, caption in (
         (left, "training", "loss (nats per image)"),
         (right, f"{' or '.join(splits)} images", "-ELBO (nats per image)"),
     ):
-        _title(axes, title)
+        title(axes, heading)
         axes.set_xlabel("epoch")
         axes.set_ylabel(caption)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -135,19 +166,17 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
     save_figure(path, figure, _DPI)
 
 
-def _title(axes: Axes, text: str) -> None:
+def title(axes: Axes, text: str) -> None:
+    """Writes a title, letter by letter."""
     axes.set_title(printable(text), parse_math=False)
 
 
-def _short(name: str) -> str:
-    """A name of at most 40 letters, so that the legend leaves room for a plot; a longer one loses its middle."""
-    return name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
-
-
-def _legend(axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False) -> None:
+def _legend(
+    axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False, drawn: Sequence[Artist] | None = None
+) -> None:
     """A legend beside the axes, also of labels that begin with an underscore, which matplotlib leaves out by itself."""
-    drawn = [*axes.lines, *axes.collections]
-    labels = [_short(printable(str(artist.get_label()))) for artist in drawn]
+    drawn = [*axes.lines, *axes.collections] if drawn is None else drawn
+    labels = [short(printable(str(artist.get_label()))) for artist in drawn]
     legend = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
     for text in legend.get_texts():
         text.set_parse_math(formulas)

@@ -1,0 +1,108 @@
+"""The way from one image to another through the latent space."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vaecli.data.images import Images
+from vaecli.errors import UsageError
+from vaecli.model import VAE
+from vaecli.seeding import generator
+
+Way = Literal["straight", "spherical"]
+
+LEAST_ANGLE = 1e-6
+"""Radians: vectors whose angle is within this of 0 or of pi are joined by a straight line."""
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Images decoded from n latents on the way from one image to another.
+
+    Attributes:
+        ends: the two images as the likelihood sees them, shape (2, D).
+        z: the latents, from the posterior mean of the first to that of the second, shape (n, latent_dim).
+        y: the labels as the decoder sees them, shape (n, labels); None for a model without labels.
+        mean: the means of p(x | z, y), shape (n, D).
+    """
+
+    ends: Tensor
+    z: Tensor
+    y: Tensor | None
+    mean: Tensor
+
+
+@torch.inference_mode()
+def between(
+    model: VAE, a: Images, b: Images, n: int = 10, way: Way = "straight", *, label: int | None = None, seed: int = 0
+) -> Interpolation:
+    """Images on the way from one image to another, through their posterior means.
+
+    A conditional model's label goes with them, linearly from the one-hot vector of `a`'s label to that of `b`'s (zeros for an
+    unknown one); where both have the same label it stays.
+
+    Args:
+        model: on the same device as the images.
+        a: one image, with its label.
+        b: another.
+        n: latents, both ends included.
+        way: ``straight``, or ``spherical`` along a great circle.
+        label: decode all of them with this one instead.
+        seed: of pixels that are binarised at random.
+
+    Raises:
+        UsageError: `n` is below 2, there is no such way, or the model has no such label.
+
+    Example:
+        >>> digits = vaecli.load_images("mnist", "test", limit=2)
+        >>> vaecli.between(vaecli.load("baseline").model, digits[:1], digits[1:], 5).mean.shape
+        torch.Size([5, 784])
+    """
+    model.eval()
+    if n < 2:
+        raise UsageError("{n}: expected a whole number from 2, the two ends of the way", n=n)
+    if way not in get_args(Way):
+        raise UsageError(f"{{way}}: expected {' or '.join(get_args(Way))}", way=way)
+    if label is not None and not 0 <= label < model.labels:
+        raise UsageError(f"{{label}}: expected a label of the model, which has {model.labels}", label=label)
+    device = a.pixels.device
+    x = model.observe(torch.cat((a.pixels, b.pixels)), generator(device, "between", seed))
+    y = model.condition(torch.cat((a.labels, b.labels)))
+    start, end = model.posterior(x, y).loc.cpu()
+    share = torch.linspace(0, 1, n)
+    z = (straight if way == "straight" else spherical)(start, end, share).to(device)
+    if y is not None:
+        y = straight(y[0], y[1], share.to(device)) if label is None else model.condition(torch.full((n,), label, device=device))
+    return Interpolation(x, z, y, model.likelihood(z, y).mean)
+
+
+def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """The points (1 - t) a + t b for each t in `share`: shape (n, D)."""
+    t = share.unsqueeze(1)
+    return (1 - t) * a + t * b
+
+
+def spherical(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Points whose direction goes along the great circle from a to b, and whose length goes linearly: shape (n, D).
+
+    The direction is sin((1 - t) w) / sin(w) a / |a| + sin(t w) / sin(w) b / |b|, with w the angle between a and b (White 2016,
+    "Sampling generative networks", arXiv:1609.04468). Latents of many dimensions lie near a sphere, and a straight line leaves it.
+    Without a single great circle the way is straight: if a or b is zero, or they are parallel or opposite.
+
+    Args:
+        a: shape (D,).
+        b: shape (D,).
+        share: each t, from 0 at a to 1 at b, shape (n,).
+    """
+    lengths = [vector.double().norm() for vector in (a, b)]
+    u, v = (vector.double() / length for vector, length in zip((a, b), lengths, strict=True))
+    angle = 2 * torch.atan2((u - v).norm(), (u + v).norm())  # exact near 0 and pi too, unlike the arc cosine
+    if not LEAST_ANGLE < angle < math.pi - LEAST_ANGLE:  # False for NaN too, the angle of a vector of zeros
+        return straight(a, b, share)
+    t = share.double().unsqueeze(1)
+    direction = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
+    points: Tensor = ((1 - t) * lengths[0] + t * lengths[1]) * direction
+    return points.to(a.dtype)
