@@ -15,7 +15,7 @@ from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener
 from vaecli.data.images import Images
 from vaecli.data.picture import FORMATS, without_warnings
-from vaecli.data.tree import Tree, find_pictures, part, spelt
+from vaecli.data.tree import Tree, find_pictures, part, path_hash, spelt
 from vaecli.errors import DataError, printable
 from vaecli.image_shape import ImageShape
 from vaecli.threads import processors
@@ -50,7 +50,7 @@ class PictureFolder:
         return find_pictures(folder).class_names
 
     def read(self, split: str, shape: ImageShape, folder: Path | None, listen: ReadListener) -> Images:
-        """As `Dataset.read`; the pictures are in the order of their paths.
+        """As `Dataset.read`; the pictures are in the order of a hash of their paths, so that the first few are of all labels.
 
         What is unusual about the folder as a whole is noted when its training set is read.
         """
@@ -145,9 +145,11 @@ def _tensor(picture: Cropped) -> Tensor:
 def _choose(tree: Tree, split: str, shape: ImageShape) -> tuple[Sequence[str], str]:
     """The pictures of a split, and what is unusual about the splits."""
     if tree.is_split:
-        return tree.of(split), ""
-    parts = part(tree.pictures, lambda name: isinstance(_attempt(tree.folder / name, shape), Cropped))
-    return (parts.train if split == "train" else parts.test), parts.unusual
+        chosen, unusual = list(tree.of(split)), ""
+    else:
+        parts = part(tree.pictures, lambda name: isinstance(_attempt(tree.folder / name, shape), Cropped))
+        chosen, unusual = (parts.train if split == "train" else parts.test), parts.unusual
+    return sorted(chosen, key=lambda name: (path_hash(name), name)), unusual
 
 
 def _check_memory(tree: Tree, shape: ImageShape) -> None:
