@@ -66,3 +66,20 @@ def test_every_setting_is_helped():
     for setting in SETTINGS:
         assert setting.metadata["help"].endswith("."), setting.name
         assert setting.metadata["group"] in ("Data", "Model", "Objective", "Training")
+
+
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [(28, (32, 64)), (32, (32, 64)), (64, (32, 64, 128)), (256, (32, 64, 128, 256, 256)), (50, (32,)), (4, (32,))],
+)
+def test_convolutions_fit_the_size_of_the_images(size, channels):
+    assert Config(dataset="folder", arch="conv", image_size=size).channels == channels
+
+
+def test_a_data_set_has_its_own_likelihood_size_and_colour():
+    own, digits = Config(dataset="folder"), Config()
+    assert (own.likelihood, own.binarize, own.image_size, own.colour) == ("discretized-logistic", "none", 64, "rgb")
+    assert (digits.likelihood, digits.binarize, digits.image_size, digits.colour) == ("bernoulli", "threshold", 28, None)
+    assert Config(dataset="folder", arch="conv").run_name == "folder-z2-elbo-conv"
+    assert Config(dataset="folder", image_size=32, colour="grey", likelihood="beta").run_name == "folder-z2-elbo-size32-grey-beta"
+    assert Config(arch="conv", image_size=32).run_name == "mnist-z2-elbo-size32-conv"

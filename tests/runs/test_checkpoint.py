@@ -65,6 +65,17 @@ def test_round_trip_is_exact(tmp_path):
     assert torch.equal(back.model.likelihood(z).mean, model.likelihood(z).mean)
 
 
+@pytest.mark.parametrize(
+    "names", [None, "abc", [1], ["a" * 256], ["a"] * 10_001, {"a": 1}], ids=["none", "text", "number", "long", "many", "object"]
+)
+def test_names_of_labels_are_checked(tmp_path, names):
+    config = Config(hidden=(3,))
+    about = {"config": config.to_json(), "results": {}, **({} if names is None else {"class_names": names})}
+    write_file(tmp_path / MODEL, pack(build(config).state_dict(), about))
+    with pytest.raises(CheckpointError, match="its names of labels are not valid"):
+        read_run(tmp_path)
+
+
 def damage(path, kind):
     header, tensors = header_of(path)
     data = path.read_bytes()
