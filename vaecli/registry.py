@@ -84,7 +84,13 @@ class Member:
         return {option.name: default for option, default in self.options.items()}
 
 
-IMAGE_SIZE = Option("image_size", int, "Height and width of the images, in pixels; smaller ones get a black border.", 4, 256)
+IMAGE_SIZE = Option(
+    "image_size",
+    int,
+    "Height and width, in pixels: pictures are scaled to it, a data set's smaller images get a black border.",
+    4,
+    256,
+)
 COLOUR = Option("colour", str, "Grey images, or red, green and blue ones.", choices=tuple(COLOURS))
 K = Option("k", int, "Particles (latent samples) an image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", float, "Weight of the KL divergence (beta-VAE).", 0, 1e6)

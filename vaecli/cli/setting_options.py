@@ -69,21 +69,19 @@ def _default(setting: "Field[Any]") -> str:
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     if setting.name == "likelihood":
-        return _by_member("dataset", lambda member: member.likelihood)
-    owners = [
-        f"{name}: {shown(member.defaults[setting.name])}"
-        for members in registry.REGISTRY.values()
-        for name, member in members.items()
-        if setting.name in member.defaults
-    ]
-    return "; ".join(owners) if owners else "none" if setting.name == "validation" else "all"
+        return _by_member({name: member.likelihood for name, member in registry.REGISTRY["dataset"].items()})
+    for members in registry.REGISTRY.values():
+        owners = {name: shown(member.defaults[setting.name]) for name, member in members.items() if setting.name in member.defaults}
+        if owners:
+            return _by_member(owners, shared=len(owners) == len(members))
+    return "none" if setting.name == "validation" else "all"
 
 
-def _by_member(family: str, value: Callable[[registry.Member], str]) -> str:
-    """The most frequent value of a family's members alone, then the others with their members: ``a; folder: b``."""
-    values = {name: value(member) for name, member in registry.REGISTRY[family].items()}
-    usual = max(values.values(), key=list(values.values()).count)
-    return "; ".join([usual, *(f"{name}: {other}" for name, other in values.items() if other != usual)])
+def _by_member(values: dict[str, str], shared: bool = True) -> str:
+    """The defaults of members, ``mlp: 500; conv: 256``; if all share them, the most frequent first: ``28; folder: 64``."""
+    usual = max(values.values(), key=list(values.values()).count) if shared else None
+    first = [] if usual is None else [usual]
+    return "; ".join([*first, *(f"{name}: {value}" for name, value in values.items() if value != usual)])
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
