@@ -15,10 +15,11 @@ from PIL import Image
 
 from tests.fuzz import attempt, cases
 from vaecli import registry
+from vaecli.data.folder import FOLDER
 from vaecli.data.idx import read_images, read_labels
 from vaecli.data.picture import read_mask
 from vaecli.errors import DataError
-from vaecli.image_shape import GREY_28
+from vaecli.image_shape import GREY_28, ImageShape
 
 IDX = {"images": (read_images, 0x803, (2, 28, 28)), "labels": (read_labels, 0x801, (2,))}
 
@@ -98,7 +99,7 @@ def test_the_bomb_is_a_picture():
     assert len(png_bomb(60_000)) < 1_000_000
 
 
-@pytest.mark.parametrize("read", [picture, partial(read_mask, shape=GREY_28)])
+@pytest.mark.parametrize("read", [picture, partial(read_mask, shape=GREY_28), partial(FOLDER.picture, shape=ImageShape(3, 64, 64))])
 class TestPictures:
     @cases(100)
     @given(data=st.binary(max_size=300))
