@@ -6,10 +6,10 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vaecli.errors import VaecliError, printable, reason
 
@@ -22,7 +22,18 @@ PART = ".part"
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, whole or not at all; an existing file keeps its permissions.
+    """Writes `data` to `path`, whole or not at all, as `whole_file` does.
+
+    Raises:
+        VaecliError: it cannot be written; an existing file is unchanged.
+    """
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which is put at `path` if the block ends without an error; an existing file keeps its permissions.
 
     The data are written to a temporary file in the same folder, flushed to the disk, then renamed, so that a reader or a crash
     sees the old file or the new one. Temporary files of `path` that killed processes left are removed.
@@ -35,7 +46,7 @@ def write_file(path: Path, data: bytes) -> None:
         _remove_leftovers(path)
         beside, handle = _open_part(path)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             if hasattr(os, "fchmod"):
                 os.fchmod(handle, _mode(path))

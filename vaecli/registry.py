@@ -113,6 +113,21 @@ REGISTRY: dict[str, dict[str, Member]] = {
     "dataset": {
         "mnist": Member("vaecli.data.mnist:MNIST", "70,000 handwritten digits, inside the package", {IMAGE_SIZE: 28}),
         "fashion-mnist": Member("vaecli.data.fashion_mnist:FASHION_MNIST", "70,000 articles of clothing", {IMAGE_SIZE: 28}),
+        "kmnist": Member("vaecli.data.torchvision_sets:KMNIST", "70,000 cursive Japanese characters", {IMAGE_SIZE: 28}),
+        "emnist-letters": Member("vaecli.data.emnist:LETTERS", "145,600 handwritten letters", {IMAGE_SIZE: 28}),
+        "omniglot": Member("vaecli.data.omniglot:OMNIGLOT", "32,460 characters of 50 alphabets", {IMAGE_SIZE: 28}),
+        "cifar10": Member(
+            "vaecli.data.cifar:CIFAR10",
+            "60,000 photographs of 10 kinds",
+            {IMAGE_SIZE: 32, COLOUR: "rgb"},
+            likelihood="continuous-bernoulli",
+        ),
+        "svhn": Member(
+            "vaecli.data.svhn:SVHN",
+            "99,289 digits of house numbers",
+            {IMAGE_SIZE: 32, COLOUR: "rgb"},
+            likelihood="continuous-bernoulli",
+        ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",
             "a person's own pictures, below --data-dir",

@@ -32,7 +32,7 @@ class Dataset(Protocol):
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """`Images.digest` of its splits, ``train`` and ``test``, as published; empty if a person's own pictures are the data."""
+        """`Images.digest` of its splits, ``train`` and ``test``, as published; empty if they are not known."""
         ...
 
     def class_names(self, folder: Path | None = None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from vaecli.data.dataset import IdxDataset
-from vaecli.data.download import download
+from vaecli.data.download import cache, download
 from vaecli.data.idx import SPLITS, read_folder
 from vaecli.data.images import Images
 from vaecli.data.picture import Drawing
@@ -21,19 +21,6 @@ MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
 _LIMIT = 64 << 20
 """Bytes; the largest file has 47 million."""
-
-
-def cache() -> Path:
-    """The folder of downloaded files: below XDG_CACHE_HOME, or ~/.cache.
-
-    Raises:
-        DataError: there is no home folder.
-    """
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    except RuntimeError:
-        raise DataError("fashion-mnist: found no home folder to keep the download in; set XDG_CACHE_HOME to a folder") from None
-    return base / "vaecli" / "FashionMNIST" / "raw"
 
 
 def read(split: str) -> Images:
@@ -51,7 +38,7 @@ def read(split: str) -> Images:
             return read_folder(own, split, FASHION_MNIST.names)
     images = FASHION_MNIST.published(DEBIAN, split)
     if images is None:
-        cached = cache()
+        cached = cache("fashion-mnist") / "FashionMNIST" / "raw"
         images = FASHION_MNIST.published(cached, split) or _downloaded(cached, split)
     return images
 

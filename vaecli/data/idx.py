@@ -164,9 +164,9 @@ def _read(
                 raise DataError(f"{path}: found images of {' x '.join(map(str, sizes))} pixels, expected {expected}{hint}")
             check(count)
             size = count * math.prod(sizes)
-            _check_packing(path, size, os.fstat(packed.fileno()))
+            check_packing(path, size, os.fstat(packed.fileno()))
             data = torch.empty(size, dtype=torch.uint8)
-            filled = _fill(file, data)
+            filled = fill(file, data)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{path}: cannot be read ({reason(error)}); expected an IDX file of {what}") from None
@@ -177,7 +177,7 @@ def _read(
     return data, sizes
 
 
-def _check_packing(path: Path, size: int, file: os.stat_result) -> None:
+def check_packing(path: Path, size: int, file: os.stat_result) -> None:
     """Refuses a small file that claims to hold much, which damage or malice writes, and nobody's images.
 
     Raises:
@@ -191,7 +191,7 @@ def _check_packing(path: Path, size: int, file: os.stat_result) -> None:
         )
 
 
-def _fill(file: IO[bytes], data: Tensor) -> int:
+def fill(file: IO[bytes], data: Tensor) -> int:
     """Reads into `data`, block by block; gives how many bytes came, one more than there is room for where the file goes on."""
     room, filled = data.numpy().data, 0
     while filled < len(room):

@@ -13,6 +13,9 @@ from vaecli.image_shape import GREY_28, ImageShape
 UNKNOWN = -1
 """The label of an image whose label is not known."""
 
+_SOME = 4096
+"""Images that are turned grey at a time, so that it takes little memory."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -72,3 +75,19 @@ class Images:
         around = (across // 2, across - across // 2, down // 2, down - down // 2)
         pixels = self.pixels.view(-1, self.shape.channels, self.shape.height, self.shape.width)
         return replace(self, pixels=F.pad(pixels, around).flatten(1), shape=shape)
+
+    def coloured(self, channels: int) -> "Images":
+        """The same images in grey (1 channel) or in red, green and blue (3).
+
+        Grey is the luma of ITU-R BT.601, rounded as Pillow's ``convert("L")`` does.
+        """
+        shape = replace(self.shape, channels=channels)
+        if shape == self.shape:
+            return self
+        if channels == 3:
+            return replace(self, pixels=self.pixels.repeat(1, 3), shape=shape)
+        pixels = torch.empty(len(self), shape.size, dtype=torch.uint8)
+        for some, grey in zip(self.pixels.split(_SOME), pixels.split(_SOME), strict=True):
+            red, green, blue = some.view(-1, 3, shape.size).int().unbind(1)
+            grey.copy_((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
+        return replace(self, pixels=pixels, shape=shape)
