@@ -120,13 +120,13 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "vaecli.data.cifar:CIFAR10",
             "60,000 photographs of 10 kinds",
             {IMAGE_SIZE: 32, COLOUR: "rgb"},
-            likelihood="continuous-bernoulli",
+            likelihood="discretized-logistic",
         ),
         "svhn": Member(
             "vaecli.data.svhn:SVHN",
             "99,289 digits of house numbers",
             {IMAGE_SIZE: 32, COLOUR: "rgb"},
-            likelihood="continuous-bernoulli",
+            likelihood="discretized-logistic",
         ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",

@@ -1,4 +1,4 @@
-"""One picture of a person's own, scaled and cut to the shape of the images."""
+"""One picture, scaled and cut to the shape of the images."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,11 @@ class Cropped(NamedTuple):
     pixels: bytes
     cut: bool
 
+    @property
+    def tensor(self) -> Tensor:
+        """The bytes as a tensor: uint8, shape (shape.size,)."""
+        return torch.frombuffer(bytearray(self.pixels), dtype=torch.uint8)
+
 
 def read_cropped(path: Path, shape: ImageShape) -> Cropped:
     """The middle of a picture, as large as fits, scaled to `shape`; a picture that has that size keeps its pixels.
@@ -38,17 +43,22 @@ def read_cropped(path: Path, shape: ImageShape) -> Cropped:
     with checked_picture(path) as picture:
         # a JPEG's decoder can halve a picture as it unpacks it; the rest of the way is at least another halving, with a good filter
         picture.draft(None, (2 * shape.width, 2 * shape.height))
-        flat = _flat(ImageOps.exif_transpose(picture), "L" if shape.channels == 1 else "RGB")
-        width, height = _largest(flat, shape)
-        left, top = (flat.width - width) // 2, (flat.height - height) // 2
-        smaller = width > shape.width
-        scaled = flat.resize(
-            (shape.width, shape.height),
-            Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC,
-            (left, top, left + width, top + height),
-            reducing_gap=3.0 if smaller else None,
-        )
-        return Cropped(b"".join(channel.tobytes() for channel in scaled.split()), (width, height) != flat.size)
+        return crop(ImageOps.exif_transpose(picture), shape)
+
+
+def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
+    """The middle of a picture, as `read_cropped` gives it of a file."""
+    flat = _flat(picture, "L" if shape.channels == 1 else "RGB")
+    width, height = _largest(flat, shape)
+    left, top = (flat.width - width) // 2, (flat.height - height) // 2
+    smaller = width > shape.width
+    scaled = flat.resize(
+        (shape.width, shape.height),
+        Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC,
+        (left, top, left + width, top + height),
+        reducing_gap=3.0 if smaller else None,
+    )
+    return Cropped(b"".join(channel.tobytes() for channel in scaled.split()), (width, height) != flat.size)
 
 
 def _largest(picture: Image.Image, shape: ImageShape) -> tuple[int, int]:

@@ -75,7 +75,7 @@ class PictureFolder:
     def picture(self, path: Path, shape: ImageShape) -> Tensor:
         """As `Dataset.picture`."""
         with without_warnings():
-            return _tensor(read_cropped(path, shape))
+            return read_cropped(path, shape).tensor
 
 
 FOLDER = PictureFolder()
@@ -111,7 +111,7 @@ def _read(folder: Path, chosen: Sequence[str], shape: ImageShape, listen: ReadLi
             if isinstance(result, DataError):
                 failures.append(str(result))
             else:
-                pixels[len(kept)] = _tensor(result)
+                pixels[len(kept)] = result.tensor
                 kept.append(name)
                 cut += result.cut
             if done % _INTERVAL == 0 or done == len(chosen):
@@ -136,10 +136,6 @@ def _attempt(path: Path, shape: ImageShape) -> Cropped | DataError:
         return read_cropped(path, shape)
     except DataError as error:
         return error
-
-
-def _tensor(picture: Cropped) -> Tensor:
-    return torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8)
 
 
 def _choose(tree: Tree, split: str, shape: ImageShape) -> tuple[Sequence[str], str]:

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 import torch
 from PIL import Image, ImageChops
 
+from vaecli.data.crop import crop
 from vaecli.data.dataset import ReadListener
 from vaecli.data.images import Images
-from vaecli.data.photo import middle
 from vaecli.data.picture import Drawing
 from vaecli.data.published import Archives
 from vaecli.data.torchvision_sets import TorchvisionDataset
@@ -54,7 +54,7 @@ def read(archives: Archives, split: str, listen: ReadListener) -> Images:
                 if picture.size != (SIDE, SIDE):
                     size = f"{picture.width} x {picture.height}"
                     raise DataError(f"{packed.filename}: {entry.filename} has {size} pixels, expected {SIDE} x {SIDE}")
-                pixels[index] = middle(ImageChops.invert(picture.convert("L")), GREY_28)
+                pixels[index] = crop(ImageChops.invert(picture.convert("L")), GREY_28).tensor
             if index % _INTERVAL == 0:
                 listen.progress(index, len(drawings))
     listen.progress(len(drawings), len(drawings))

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from vaecli import registry
+from vaecli.data.crop import crop, read_cropped
 from vaecli.data.dataset import ReadListener
 from vaecli.data.images import Images
-from vaecli.data.photo import middle, read_photo
-from vaecli.data.picture import Drawing
+from vaecli.data.picture import Drawing, without_warnings
 from vaecli.data.published import Archives, find_archives, torchvision_class
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import COLOURS, ImageShape
@@ -105,8 +105,9 @@ class TorchvisionDataset:
         if self.drawing:
             return self.drawing.read(path, shape)
         own = ImageShape(shape.channels, self.shape.height, self.shape.width)
-        pixels = read_photo(path, own).unsqueeze(0)
-        return Images(pixels, torch.zeros(1), (), own).padded(shape).pixels[0]
+        with without_warnings():
+            pixels = read_cropped(path, own).tensor
+        return Images(pixels.unsqueeze(0), torch.zeros(1), (), own).padded(shape).pixels[0]
 
     def _by_torchvision(self, archives: Archives, split: str, listen: ReadListener) -> Images:
         """A split as torchvision's class reads it.
@@ -124,7 +125,7 @@ class TorchvisionDataset:
             labels = torch.empty(len(pictures), dtype=torch.int64)
             for index in range(len(pictures)):
                 picture, labels[index] = pictures[index]
-                pixels[index] = middle(picture, self.shape)
+                pixels[index] = crop(picture, self.shape).tensor
                 if index % _INTERVAL == 0:
                     listen.progress(index, len(pictures))
         listen.progress(len(pictures), len(pictures))
