@@ -43,7 +43,10 @@ Device = Annotated[
     typer.Option(help="Where to compute; auto: a GPU if there is one.", rich_help_panel=COMPUTING),
 ]
 DataDir = Annotated[
-    Path | None, optional("Your own pictures, of --dataset folder; else IDX files to read instead of the data set's own.", DATA)
+    Path | None,
+    optional(
+        "Folder of your own pictures, for --dataset folder; else of the data set's files, to read instead of its own place.", DATA
+    ),
 ]
 Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
 Count = Annotated[

@@ -65,7 +65,7 @@ def _default(setting: "Field[Any]") -> str:
     if setting.default is not None:
         return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
     if setting.name == "binarize":
-        return "; ".join(f"{name}: {member.binarize[0]}" for name, member in registry.REGISTRY["likelihood"].items())
+        return _by_member({name: member.binarize[0] for name, member in registry.REGISTRY["likelihood"].items()}, shared=False)
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     if setting.name == "likelihood":
@@ -78,10 +78,10 @@ def _default(setting: "Field[Any]") -> str:
 
 
 def _by_member(values: dict[str, str], shared: bool = True) -> str:
-    """The defaults of members, ``mlp: 500; conv: 256``; if all share them, the most frequent first: ``28; folder: 64``."""
+    """The defaults of members, ``mlp: 500; conv: 256``; if all have one, the most frequent first: ``28; folder: 64``."""
     usual = max(values.values(), key=list(values.values()).count) if shared else None
-    first = [] if usual is None else [usual]
-    return "; ".join([*first, *(f"{name}: {value}" for name, value in values.items() if value != usual)])
+    owners = {value: ", ".join(name for name in values if values[name] == value) for value in values.values()}
+    return "; ".join([*([usual] if usual else []), *(f"{names}: {value}" for value, names in owners.items() if value != usual)])
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
