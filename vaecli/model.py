@@ -125,9 +125,10 @@ def build(config: Config, images: Images | None = None) -> VAE:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
     if config.init_bias == "data" and images is not None:
-        start = model.pixel_likelihood.output_for(model.mean_image(images).cpu())
-        of_channels = start.unflatten(1, (model.image_shape.channels, -1)).mean(-1)
-        output.bias.data.copy_((start if output.bias.numel() == start.numel() else of_channels).flatten())
+        mean = model.mean_image(images).cpu()
+        if output.bias.numel() < len(mean):  # one bias for all pixels of a channel
+            mean = mean.unflatten(0, (model.image_shape.channels, -1)).mean(-1)
+        output.bias.data.copy_(model.pixel_likelihood.output_for(mean).flatten())
     return model
 
 

@@ -185,7 +185,7 @@ def test_pictures_that_are_not_square_are_counted(tmp_path):
     save(tmp_path, "train/c.png", size=(30, 30))
     assert read(tmp_path)[1] == [f"{tmp_path}: not square, so only their middle is taken: 2 of the 3 pictures of the train split"]
     assert read(tmp_path, "test")[1] == [
-        f"{tmp_path}: not square, so only their middle is taken: 1 of the 1 pictures of the test split"
+        f"{tmp_path}: not square, so only their middle is taken: 1 of the 1 picture of the test split"
     ]
 
 

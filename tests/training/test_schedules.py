@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.training.loop import fit, make_optimizer
 from vaecli.training.schedules import learning_rate
@@ -43,5 +45,15 @@ def test_the_output_bias_can_start_at_the_mean_image(digits, binarize):
 
 def test_a_convolution_starts_at_the_mean_pixel(digits):
     model = build(Config(init_bias="data", arch="conv"), digits)
-    mean = (digits.pixels > 127).float().mean(0).clamp(1e-3, 1 - 1e-3)
-    torch.testing.assert_close(model.decoder.output.bias.data, torch.logit(mean).mean().unsqueeze(0))
+    torch.testing.assert_close(model.decoder.output.bias.data, torch.logit((digits.pixels > 127).float().mean()).unsqueeze(0))
+
+
+def test_a_convolution_in_colour_starts_at_the_mean_colour():
+    red = torch.tensor([200, 100, 20], dtype=torch.uint8).repeat_interleave(64).expand(5, -1)
+    images = Images(red, torch.zeros(5, dtype=torch.int64), ("a",), ImageShape(3, 8, 8))
+    config = Config(dataset="folder", image_size=8, arch="conv", channels=(4,), hidden=(4,), init_bias="data")
+    model = build(config, images)
+    assert model.pixel_likelihood.zero_start
+    shown = model.likelihood(torch.zeros(1, 2)).mean.view(3, 64)
+    torch.testing.assert_close(255 * shown, red[0].view(3, 64).float(), atol=20, rtol=0)
+    assert (shown[0] > shown[1]).all() and (shown[1] > shown[2]).all()

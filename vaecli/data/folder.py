@@ -91,7 +91,8 @@ class _Read(NamedTuple):
 
     def remarks(self, split: str, shape: ImageShape) -> Iterator[str]:
         """What is to be said about them as a whole."""
-        of_all = f"of the {len(self.kept) + len(self.failures):,} pictures of the {split} split"
+        count = len(self.kept) + len(self.failures)
+        of_all = f"of the {count:,} picture{'s' if count > 1 else ''} of the {split} split"
         if self.failures:
             yield f"left out, as they cannot be read: {len(self.failures):,} {of_all}"
         if self.cut:

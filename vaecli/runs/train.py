@@ -149,7 +149,8 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
     elbo = results[f"{split}_elbo"]
     bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
-    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {len(held_out):,} images")
+    count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"
+    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}")
     return results
 
 
