@@ -20,7 +20,8 @@ WHOLE = {
     "figures": {
         "5": {
             "key": "k", "told": {"files": []}, "pictures": [{"path": "figure5/a.png", "width": 10, "height": 10, "what": ""}],
-            "text": "t", "seconds": 1.5, "finding": {"text": "t", "holds": True, "words": "w", "reading": "r"}, "device": "auto",
+            "text": "t", "seconds": 1.5,
+            "finding": {"text": "t", "holds": True, "words": "w", "ours": "o", "reading": "r"}, "device": "auto",
         }
     },
     "page": "p",

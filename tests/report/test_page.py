@@ -56,9 +56,22 @@ def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported)
     assert len(text) < 8e6
 
 
+def test_a_table_leads_to_each_figure_with_its_claim_and_both_numbers(reported):
+    text = (reported / "report-quick/index.html").read_text()
+    table = text[text.index('class="figures"') : text.index("</table>")]
+    assert re.findall(r'<th scope="row"><a href="#figure(\d+)">', table) == ["3", "5", "8", "11"]
+    claims = [FIGURES[number - 1].claim for number in (3, 5, 8, 11)]
+    assert re.findall("<q>(.*?)</q>", table) == claims
+    assert "<td>170.37 in 2-D, 148.76 in 3-D: loss of one batch</td>" in table
+    figures = json.loads((reported / "report-quick/report.json").read_text())["figures"]
+    for figure in figures.values():
+        assert figure["finding"]["ours"] and f"<td>{figure['finding']['ours']}</td>" in table
+    assert "section 2.3</dt><dd><q>the loss in 3D" in text
+
+
 def test_a_quick_pass_gives_no_verdict(reported):
     text = (reported / "report-quick/index.html").read_text()
-    assert "Does it hold?" not in text
+    assert "does it hold?" not in text.lower()
     figures = json.loads((reported / "report-quick/report.json").read_text())["figures"]
     verdicts = [figure["finding"] for figure in figures.values()]
     assert {(verdict["holds"], verdict["words"], verdict["reading"]) for verdict in verdicts} == {(None, "", "")}
@@ -66,7 +79,10 @@ def test_a_quick_pass_gives_no_verdict(reported):
 
 def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
     report = build("report", [FIGURES[2]], change={"limit": 2000, "epochs": 1}, explorer=False)
-    assert report.figures[3]["finding"]["holds"] in (True, False)
+    holds = report.figures[3]["finding"]["holds"]
+    assert holds in (True, False)
+    verdict = '<td class="verdict yes">Yes</td>' if holds else '<td class="verdict no">No</td>'
+    assert verdict in (tmp_path / "report/index.html").read_text()
     assert capsys.readouterr() == ("", "")
     text = (tmp_path / "report/index.html").read_text()
     assert "Does it hold?" in text

@@ -16,12 +16,14 @@ class Finding:
         holds: whether the report's claim does; None where the numbers do not decide it.
         words: the verdict in words where `holds` is None; empty where no verdict is to be given at all.
         reading: what the numbers say, a sentence chosen by them, or nothing.
+        ours: the numbers that decide it, in a few words, for the table of all figures.
     """
 
     text: str
     holds: bool | None
     words: str = ""
     reading: str = ""
+    ours: str = ""
 
 
 def decided(less: Difference) -> tuple[bool | None, str]:

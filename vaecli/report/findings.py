@@ -25,7 +25,7 @@ CLAIMED_GAP = 11
 def finding(figure: Figure, evidence: Evidence, judged: bool = True) -> Finding:
     """The finding of a figure; its numbers alone where it is not to be `judged`."""
     judgement = _FINDINGS[figure.number](evidence)
-    return judgement if judged else Finding(judgement.text, None)
+    return judgement if judged else Finding(judgement.text, None, ours=judgement.ours)
 
 
 def _latent_spaces(evidence: Evidence) -> Finding:
@@ -35,6 +35,7 @@ def _latent_spaces(evidence: Evidence) -> Finding:
         f"The 10 nearest neighbours of a test digit's mean agree on its label for {three.mean():.1%} of the digits in 3-D and for "
         f"{two.mean():.1%} in 2-D.",
         *decided(apart),
+        ours=f"{two.mean():.1%} in 2-D, {three.mean():.1%} in 3-D: neighbours agree on the digit",
     )
 
 
@@ -44,6 +45,7 @@ def _samples(evidence: Evidence) -> Finding:
         f"The pixels of a sample have {three.mean():.1f} nats of entropy in 3-D and {two.mean():.1f} in 2-D.",
         *decided(unpaired(three, two)),
         "Less entropy is sharper; realism itself is not measured.",
+        ours=f"{two.mean():.1f} nats in 2-D, {three.mean():.1f} in 3-D: entropy of a sample's pixels",
     )
 
 
@@ -52,6 +54,7 @@ def _losses(evidence: Evidence) -> Finding:
     return Finding(
         f"Test -ELBO {-three:.2f} nats in 3-D and {-two:.2f} in 2-D; the report's own models have 167.6 and 176.1.",
         *decided(Difference(-gained.value, gained.error)),
+        ours=f"{-two:.2f} in 2-D, {-three:.2f} in 3-D: test -ELBO",
     )
 
 
@@ -63,6 +66,7 @@ def _variances(evidence: Evidence) -> Finding:
         f"The posterior's variance is {two.mean():.4f} a dimension in 2-D and {three.mean():.4f} in 3-D; the variance of the posterior "
         f"means over images is {min(spreads):.2f} to {max(spreads):.2f}.",
         *decided(paired(two, three)),
+        ours=f"{two.mean():.4f} in 2-D, {three.mean():.4f} in 3-D: variance a dimension",
     )
 
 
@@ -74,6 +78,7 @@ def _architecture(evidence: Evidence) -> Finding:
         f"{' and '.join(fed) or 'No layer takes the label'}: {by_label:,} of {evidence.measured['parameters']:,} parameters.",
         None,
         UNCLAIMED,
+        ours=f"{by_label:,} parameters multiply the label",
     )
 
 
@@ -88,13 +93,17 @@ def _given_labels(evidence: Evidence) -> Finding:
         )
     return Finding(
         f"Neighbours agree on the label for {given.mean():.1%} of the test digits, for {without.mean():.1%} in the model without labels.",
-        None, UNCLAIMED, reading,
+        None, UNCLAIMED, reading, f"{given.mean():.1%} with labels, {without.mean():.1%} without: neighbours agree on the digit",
     )  # fmt: skip
 
 
 def _complete(evidence: Evidence) -> Finding:
     full, partial, gained = table(evidence, "elbo")
-    return Finding(f"Test -ELBO {-full:.2f} nats with all labels and {-partial:.2f} with half of them.", *decided(gained))
+    return Finding(
+        f"Test -ELBO {-full:.2f} nats with all labels and {-partial:.2f} with half of them.",
+        *decided(gained),
+        ours=f"{-full:.2f} with all labels, {-partial:.2f} with half: test -ELBO",
+    )
 
 
 def _fashion(evidence: Evidence) -> Finding:
@@ -108,6 +117,7 @@ def _fashion(evidence: Evidence) -> Finding:
         f"of clothing for {agreed.double().mean():.1%} of the test images.",
         *decided(most),
         "More than half counts as easy to recognise; details are not measured.",
+        ours=f"{agreed.double().mean():.1%}: neighbours agree on the type",
     )
 
 
@@ -126,6 +136,7 @@ def _jensen_shannon(evidence: Evidence) -> Finding:
         "log 2 = 0.69.",
         not lost.above(),
         reading=f"A reconstruction no worse counts as similar. {reading}",
+        ours=f"{ours.reconstruction.mean():.2f} nats, {theirs.reconstruction.mean():.2f} with KL: log p(x|z)",
     )
 
 
@@ -150,6 +161,7 @@ def _iwae(evidence: Evidence) -> Finding:
         ""
         if holds is not False
         else "Commentary: the report trained k = 10 on from the weights of k = 5, and printed the lowest batch.",
+        f"{five:.2f} with k = 5, {ten:.2f} with k = 10: test -L_{k}",
     )
 
 
@@ -160,6 +172,7 @@ def _clearer(evidence: Evidence) -> Finding:
         f"{entropies(five).mean():.1f} nats of entropy with k = 5 and {entropies(ten).mean():.1f} with k = 10.",
         *decided(paired(entropies(ten), entropies(five))),
         "Less entropy is clearer.",
+        ours=f"{entropies(five).mean():.1f} nats with k = 5, {entropies(ten).mean():.1f} with k = 10: entropy of a reconstruction",
     )
 
 
@@ -171,6 +184,7 @@ def _beta(evidence: Evidence) -> Finding:
     return Finding(
         f"The mean squared error of a grey pixel is {ours.mean():.4f}; the baseline, which sees black and white only, has {theirs.mean():.4f}.",
         *decided(paired(theirs, ours)),
+        ours=f"{ours.mean():.4f}, the baseline {theirs.mean():.4f}: squared error of a pixel",
     )
 
 
@@ -191,6 +205,7 @@ def _inpainting(evidence: Evidence) -> Finding:
         f"{of_label.mean():.2f}; the model's lead over that is {lead.value:.2f} ±{lead.error:.2f}.",
         *decided(paired(alone, given)),
         reading,
+        f"{given.mean():.2f} nats, {alone.mean():.2f} without the top: log p(bottom)",
     )
 
 
@@ -201,6 +216,7 @@ def _convolutions(evidence: Evidence) -> Finding:
         f"log p(x|z) of the test images is {conv:.2f} nats with convolutions and {dense:.2f} without, test -ELBO {elbos[1]:.2f} and "
         f"{elbos[0]:.2f}, after {_epochs(evidence)}.",
         *decided(Difference(-gained.value, gained.error)),
+        ours=f"{conv:.2f} nats, {dense:.2f} without convolutions: log p(x|z)",
     )
 
 

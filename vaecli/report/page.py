@@ -50,7 +50,10 @@ class Entry:
     Attributes:
         number: the report's.
         title: what it shows.
-        claim: what the report says.
+        section: where the report says it.
+        claim: what the report says, in its own words.
+        theirs: the numbers that the report prints.
+        ours: those that decide the verdict.
         finding: what was measured.
         verdict: a class name, and words; no words where no verdict is given.
         pictures: of it.
@@ -60,7 +63,10 @@ class Entry:
 
     number: int
     title: str
+    section: str
     claim: str
+    theirs: str
+    ours: str
     finding: str
     verdict: tuple[str, str]
     pictures: list[Picture]
@@ -74,7 +80,10 @@ def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str]) -> Entry
     return Entry(
         figure.number,
         figure.title,
+        figure.section,
         figure.claim,
+        figure.theirs,
+        finding["ours"],
         " ".join(filter(None, (finding["text"], finding["reading"]))),
         VERDICTS.get(finding["holds"], ("part", finding["words"])),
         [Picture(**picture) for picture in kept["pictures"]],
