@@ -60,6 +60,13 @@ def test_every_picture_is_in_colour(vaecli, emoji, tmp_path, words):
     assert int((pixels.amax(1) - pixels.amin(1) > 30).sum()) > 100
 
 
+def test_inpainting_large_images_takes_no_grid(vaecli, emoji, tmp_path):
+    outcome = vaecli("inpaint", emoji, "--n", "1", "--starts", "1", "--steps", "5", "--out", tmp_path / "x.png", "--json")
+    (image,) = json.loads(outcome.out)["images"]
+    assert "predictive_score" in image and "log_p_seen" not in image
+    assert "is no bound on log p(missing | seen)" in outcome.err
+
+
 def test_the_decoder_over_the_plane_takes_a_label_by_name(vaecli, emoji, tmp_path):
     path = vaecli("latent-plot", emoji, "--manifold", "--label", "food-drink", "--out", tmp_path / "x.png", "-q").path
     assert opened(path).width > 20 * 33 * 3

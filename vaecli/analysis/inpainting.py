@@ -20,6 +20,9 @@ from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
+LARGEST = 32 * 32
+"""Values of an image at the most for exact log p: on the fine grids that larger ones need, an image takes many minutes."""
+
 
 @dataclass(frozen=True)
 class ExactParts:
@@ -50,7 +53,7 @@ class Inpainting:
         score: log E_q[p(missing | z)]; not a bound on log p(missing | seen), neither lower nor upper.
         mean_image: log p of the missing part where each pixel has the training images' mean.
         mean_image_of_label: the same with the mean of the images of its label; NaN where there is none.
-        exact: log p itself; None for more than two latents.
+        exact: log p itself; None for more than two latents, and for images of more than LARGEST values.
         steps: gradient steps of each image.
         fills: the images with their missing part filled in, shape (draws, N, D).
         mean_fill: the images with the mean of 200 fills, shape (N, D).
@@ -153,7 +156,8 @@ def inpaint(
     x = torch.stack(pixels)
     inferred = infer(model, x, images.labels, seen, model.mean_image(train), seed, starts, steps, on_image)
     scores = mean_image_scores(model, train, x, images.labels, ~seen)
-    exact = _exact(model, x, images.labels, seen, inferred.posterior) if grid_covers(model) else None
+    affordable = grid_covers(model) and model.image_shape.size <= LARGEST
+    exact = _exact(model, x, images.labels, seen, inferred.posterior) if affordable else None
     fills, mean_fill = complete(model, images.labels, inferred.posterior, seed, draws, kind)
     fills, mean_fill = torch.where(seen, x, fills), torch.where(seen, x, mean_fill)
     return Inpainting(
