@@ -12,8 +12,15 @@ import zipfile
 import zlib
 
 import numpy as np
+import pytest
 import torchvision.datasets as torchvision
 from PIL import Image
+
+from vaecli.data import load_images
+from vaecli.errors import DataError
+
+SETS = ["kmnist", "emnist-letters", "omniglot", "cifar10", "svhn"]
+"""The registered sets that are read through torchvision."""
 
 COUNTS = {"train": 30, "test": 20}
 ALPHABETS = {"train": ("Greek", "Anglo-Saxon_Futhorc"), "test": ("Tengwar",)}
@@ -196,3 +203,12 @@ def publish(patch, dataset, root, address="http://stand.in"):
             names = {split: kind.split_list[split][1] for split in COUNTS}
             lists = {split: [f"{address}/{name}", name, md5((root / name).read_bytes())] for split, name in names.items()}
             patch.setattr(kind, "split_list", lists)
+
+
+def failure(dataset, folder=None):
+    """The line that says why a set cannot be read."""
+    with pytest.raises(DataError) as caught:
+        load_images(dataset, "train", folder)
+    line = str(caught.value)
+    assert line.isprintable()
+    return line
