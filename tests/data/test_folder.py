@@ -129,7 +129,7 @@ def test_pictures_that_cannot_be_read_are_noted_once_and_left_out(tmp_path):
     rest, more = read(tmp_path, "test")
     assert sorted(images.names + rest.names) == ["a.png", "b.png", "c.png"]
     assert len(rest) == 1
-    lines = [note for note in notes if "cannot be read as a picture (not a picture)" in note]
+    lines = [note for note in notes if "cannot be read as a picture (not a picture, or cut short)" in note]
     assert len(lines) == 10
     count = next(note for note in notes if "left out, as they cannot be read" in note)
     others = next(note for note in more if "left out, as they cannot be read" in note)

@@ -137,7 +137,7 @@ def checked_picture(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: no such file; expected a picture") from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
         why = (
-            (reason(error) if error.strerror else "not a picture")
+            (reason(error) if error.strerror else "not a picture, or cut short")
             if isinstance(error, OSError)
             else f"{type(error).__name__}: {error}"
         )

@@ -185,7 +185,7 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
 def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[str, ...]:
     """The names of the labels in a header; those of the data set where it has none, as in format 1."""
     names = stated.get("class_names")
-    if names is None and stated["format"] == 1:
+    if names is None and stated["format"] == 1 and not registry.find("dataset", config.dataset).own_labels:
         return registry.load("dataset", config.dataset).class_names()
     if (
         not isinstance(names, list)
