@@ -80,7 +80,7 @@ def test_a_checkpoint_of_format_1_is_of_a_data_set_with_names_of_its_own(tmp_pat
     config = Config(dataset="folder", image_size=8, hidden=(3,))
     data = pack(build(config).state_dict(), {"config": config.to_json(), "results": {}, "format": 1})
     write_file(tmp_path / MODEL, data)
-    with pytest.raises(CheckpointError, match="model.safetensors: its names of labels are not valid"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: its names of labels are not valid"):
         read_run(tmp_path)
 
 
