@@ -79,9 +79,13 @@ def test_links_to_files_are_followed_and_those_to_folders_are_not(tmp_path):
     (tmp_path / "in" / "out").symlink_to(tmp_path / "out")
     (tmp_path / "in" / "a" / "up").symlink_to("..")
     (tmp_path / "in" / "itself").symlink_to("itself")
+    (tmp_path / "in" / "long").symlink_to("x" * 300)  # more letters than a name may have
+    (tmp_path / "in" / "gone").symlink_to("nowhere")
     found = find_pictures(tmp_path / "in")
     assert found.pictures == ("a/1.png", "link.png")
     assert found.links == 2
+    assert found.others == {"": 3}
+    assert not found.closed
     (tmp_path / "other").symlink_to("in")
     assert find_pictures(tmp_path / "other").pictures == found.pictures
 
