@@ -13,7 +13,7 @@ NAMES = ("flags", "food-drink", "7", "Sandal")
     ("label", "names", "number"),
     [
         ("7", DIGITS, 7), (7, DIGITS, 7), ("007", DIGITS, 7), ("flags", NAMES, 0), ("1", NAMES, 1), (2, NAMES, 2), ("7", NAMES, 2),
-        ("1", ("2", "1"), 1), (1, ("2", "0"), 1),
+        ("1", ("2", "1"), 1), (1, ("2", "0"), 1), ("cafe\u0301", ("b", "caf\u00e9"), 1), ("a\nb", ("a", "a\\nb"), 1),
     ],
 )  # fmt: skip
 def test_a_label_is_given_by_its_name_or_its_number(label, names, number):

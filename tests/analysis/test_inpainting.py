@@ -1,6 +1,7 @@
 """Inference of latents: on a model whose posterior given a part of the pixels is known, and on the baseline beside exact values."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -248,6 +249,7 @@ def test_the_mean_images_are_of_all_and_of_the_label(baseline, digits, zeros):
     x, labels = zeros
     labels = labels.clone()
     labels[0] = -1
+    digits = replace(digits, labels=torch.where(torch.arange(len(digits)) % 3 == 0, -1, digits.labels))
     of_all, of_label = mean_image_scores(baseline, digits, x, labels, ~TOP)
     for mean, score in ((digits, of_all), (digits[digits.labels == 0], of_label)):
         p = (mean.pixels > 127).double().mean(0).clamp(0.001, 0.999)

@@ -91,11 +91,13 @@ def test_what_is_no_picture_is_refused(tmp_path):
     drawn_three((200, 200), "white", "black").save(good)
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:300])
     Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
+    (tmp_path / "larger.gif").write_bytes(b"GIF89a" + b"\xff" * 4 + b"\0" * 3 + b"," + b"\0" * 20)
     for name, words in {
         "text.png": "cannot be read as a picture",
         "blank.png": "blank",
         "cut.png": "cannot be read",
         "bomb.png": "20000 x 5000 pixels, expected at most",
+        "larger.gif": r"larger\.gif: found far more pixels than the 25,000,000 that a picture may have",
         "none.png": "no such file",
         ".": "cannot be read",
     }.items():

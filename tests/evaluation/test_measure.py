@@ -11,6 +11,7 @@ import torch
 from tests.helpers import BASELINE, one_line
 from vaecli.config import Config
 from vaecli.data import load_images
+from vaecli.data.images import UNKNOWN
 from vaecli.data.labels import one_hot
 from vaecli.errors import UsageError
 from vaecli.evaluation import measure as measurement
@@ -199,6 +200,19 @@ def test_an_accuracy_is_of_all_repeats_and_has_its_error(conditional):
     assert 0.005 < Accuracy(1.0, 200).standard_error < 0.01  # 200 of 200 right is no certainty
 
 
+def test_an_accuracy_is_of_images_whose_label_is_known(conditional):
+    some = load_images("mnist", "test", limit=20)
+    hidden = replace(some, labels=torch.where(torch.arange(20) < 5, UNKNOWN, some.labels))
+    measured, of_rest = (measure(conditional, images, k=(2,), exact=True, marginal_labels=True) for images in (hidden, some[5:]))
+    assert measured.images == 20
+    assert measured.exact_accuracy == of_rest.exact_accuracy
+    assert 0 < measured.exact_accuracy.share < 1
+    assert measured.bound_accuracy[2].images == 15
+    none = measure(conditional, replace(some, labels=torch.full_like(some.labels, UNKNOWN)), k=(2,), marginal_labels=True)
+    assert none.bound_accuracy == {}
+    assert "accuracy" not in none.to_json()
+
+
 def test_active_units_are_those_that_images_spread_over(digits):
     model = build(Config(latent_dim=6))
     with torch.no_grad():
@@ -265,4 +279,4 @@ def test_a_csv_has_every_error(vaecli, digits, tmp_path, small_mnist):
     assert float(row["accuracy_L_3"]) == printed["accuracy"]["L"]["3"]
     error = printed["standard_error"]["accuracy"]["L"]["3"]
     assert float(row["standard_error_accuracy_L_3"]) == error
-    assert f" ±{100 * error:.2f} % of the images by L_3" in outcome.err
+    assert f" ±{100 * error:.2f} % of the images with a label by L_3" in outcome.err

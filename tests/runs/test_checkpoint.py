@@ -126,6 +126,8 @@ def damage(path, kind):
             rewritten(path, lambda about: about["config"].update(latent_dim=10**9))
         case "larger network than the file":
             rewritten(path, lambda about: about["config"].update(hidden=[16384] * 16, latent_dim=4096))
+        case "more convolutions than halvings":
+            rewritten(path, lambda about: about["config"].update(arch="conv", channels=[8] * 9))
         case "another result":
             rewritten(path, lambda about: about["results"].update(test_elbo=0.0))
         case "newer format":
@@ -148,6 +150,7 @@ DAMAGES = {
     "flipped bit": "digest",
     "latent_dim of 10^9": "settings are not valid: latent_dim=1000000000",
     "larger network than the file": "settings need [0-9,]+ bytes",
+    "more convolutions than halvings": "settings are not valid: channels=8,8,8,8,8,8,8,8,8: each of these 9 convolutions",
     "another result": "digest",
     "newer format": "found format 99, expected 1 to 2: upgrade vaecli",
     "no vaecli": "none that vaecli wrote",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from vaecli.runs.run import Run
 def label_number(label: int | str, class_names: Sequence[str]) -> int:
     """The number of a label that is given by its name or its number.
 
-    A name goes first: of the labels ``5`` and ``7``, whose numbers are 0 and 1, ``"5"`` is the first.
+    A name goes first: of the labels ``5`` and ``7``, whose numbers are 0 and 1, ``"5"`` is the first. It may be spelt as the
+    sub-folder's is, whichever way that composes its letters.
 
     Raises:
         UsageError: there is no such label.
@@ -30,8 +32,9 @@ def label_number(label: int | str, class_names: Sequence[str]) -> int:
     if not class_names:
         raise UsageError("{label}: found images without labels; leave {label=} out", label=label)
     word, last = str(label), len(class_names) - 1
-    if isinstance(label, str) and word in class_names:
-        return class_names.index(word)
+    for name in (word, spelt(normalize("NFC", word))) if isinstance(label, str) else ():
+        if name in class_names:
+            return class_names.index(name)
     if word.isascii() and word.isdecimal() and len(word) < 10 and int(word) <= last:
         return int(word)
     if list(class_names) == [str(number) for number in range(len(class_names))]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.analysis.inpainting_inference import infer
 from vaecli.analysis.masks import Half, half
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -213,7 +213,7 @@ def mean_image_scores(model: VAE, train: Images, x: Tensor, labels: Tensor, miss
         return likelihood.marginal(missing).log_prob(images[:, missing])
 
     of_label = x.new_full((len(x),), math.nan)
-    for label in labels.unique().tolist():
+    for label in labels[labels != UNKNOWN].unique().tolist():
         alike = train[train.labels == label]
         if len(alike):
             of_label[labels == label] = score(model.mean_image(alike), x[labels == label])

@@ -117,7 +117,7 @@ def remarks(row: dict[str, Any]) -> list[str]:
         accuracy_errors = _by_name(row["standard_error"]["accuracy"])
         sentences += [
             f"the most probable label is the true one for {100 * value:.2f} ±{100 * accuracy_errors[name]:.2f} % "
-            f"of the images by {name}"
+            f"of the images with a label by {name}"
             for name, value in _by_name(row["accuracy"]).items()
         ]
     return [f"{row['run']}: {sentence}" for sentence in sentences]

@@ -135,6 +135,8 @@ def checked_picture(path: Path) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected a picture") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: found far more pixels than the {MAX_PIXELS:,} that a picture may have") from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
         why = (
             (reason(error) if error.strerror else "not a picture, or cut short")

@@ -50,11 +50,11 @@ def bits_per_dim(log_prob: float, dimensions: int) -> float:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The share of images whose most probable label is the true one.
+    """The share of images whose most probable label is the true one, of those whose label is known.
 
     Attributes:
-        share: of the images.
-        images: how many.
+        share: of those images.
+        images: how many they are.
     """
 
     share: float

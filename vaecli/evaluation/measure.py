@@ -9,7 +9,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measured
 from vaecli.evaluation.importance import PROPOSALS, evaluate, importance_bound, jackknife
@@ -120,8 +120,8 @@ def _measure(
     every = _with_each_label(images) if marginal_labels else [images]
     for k in ks:
         bounds[k], by_label = _bound(model, every, k, proposal, repeats, partial(report, part=f"L_{k}"), processes)
-        if marginal_labels:
-            bound_accuracy[k] = _accuracy(by_label, images)
+        if marginal_labels and (accuracy := _accuracy(by_label, images)):
+            bound_accuracy[k] = accuracy
     exact_value, convergence, exact_accuracy = None, None, None
     if exact:
         exact_value, convergence, by_label = _exact(model, every, report, processes)
@@ -192,6 +192,10 @@ def _over_labels(log_prob: Tensor) -> Tensor:
     return log_prob.logsumexp(0) - math.log(len(log_prob))
 
 
-def _accuracy(log_prob: Tensor, images: Images) -> Accuracy:
-    """The share of images whose own label has the highest log p(x|y), of shape (Y, N)."""
-    return Accuracy(float((log_prob.argmax(0) == images.labels.cpu()).double().mean()), len(images))
+def _accuracy(log_prob: Tensor, images: Images) -> Accuracy | None:
+    """The share of images whose own label has the highest log p(x|y), of shape (Y, N); None if no label is known."""
+    labels = images.labels.cpu()
+    known = labels != UNKNOWN
+    if not known.any():
+        return None
+    return Accuracy(float((log_prob.argmax(0) == labels)[known].double().mean()), int(known.sum()))

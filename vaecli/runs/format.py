@@ -23,7 +23,7 @@ from torch import Tensor
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
-from vaecli.model import skeleton
+from vaecli.model import VAE, skeleton
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
 from vaecli.runs.find import MODEL
@@ -98,7 +98,7 @@ def unpack(
             header, stated, start = _read_header(file, handle, length)
             digest = stated.pop("sha256", None)
             about = _about(file, stated)
-            model = skeleton(about.config, len(about.class_names))
+            model = _model(file, about)
             weights = {name: (tensor.dtype, tensor.shape) for name, tensor in model.state_dict().items()}
             shapes = _matched(file, header, wanted(weights), texts(about.config), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
@@ -117,6 +117,14 @@ def unpack(
         if not tensor.isfinite().all():
             raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
     return tensors, about
+
+
+def _model(file: Path, about: About) -> VAE:
+    """The model of a header's settings, without memory for its weights."""
+    try:
+        return skeleton(about.config, len(about.class_names))
+    except UsageError as error:  # such as more convolutions than the image can be halved
+        raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
 
 
 def _read_header(file: Path, handle: BinaryIO, length: int) -> tuple[dict[str, Any], dict[str, Any], int]:
