@@ -18,7 +18,7 @@ DIGIT = 0
 OTHERS, QUICK_OTHERS = 9, 1
 """Tops of other digits that each bottom is set against."""
 
-QUICK_SIDES = (150, 150)
+QUICK_SIDES = (50, 50)
 """The grid of a quick pass, whose numbers are rough."""
 
 
