@@ -111,6 +111,8 @@ def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
         (20, -20, 2, NO),
         (-20, -20, -2, NO),
         (0, -20, -2, IN_PART),
+        (0, 0, -2, IN_PART),
+        (0, -20, 0, IN_PART),
         (4, 0, 0, OPEN_OF_ONE),  # 4 points, give or take 2: within 5 or not
     ],
 )
@@ -191,7 +193,7 @@ def test_a_bottom_follows_its_top_where_that_makes_it_likelier(others, without, 
     ("epochs", "words"), [((1, 1), "one epoch each."), ((3, 3), "3 epochs each."), ((3, 2), "2 and 3 epochs.")]
 )
 def test_convolutions_are_judged_by_reconstruction_beside_what_they_cost(by, verdict, epochs, words):
-    found = judge(14, Convolved(apart(by, -180), share(LEVEL), apart(by, -200), (800_000, 400_000), (5.0, 40.0), epochs))
+    found = judge(14, Convolved(apart(by, -180), share(LEVEL), apart(-by, -200), (800_000, 400_000), (5.0, 40.0), epochs))
     assert found.verdict == verdict
     assert found.text.endswith(words)
     assert found.reading == "Convolutions take 8.0 times the seconds of training, and 0.50 times the parameters."
