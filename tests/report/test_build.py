@@ -7,9 +7,9 @@ from tests.helpers import REPORTED, one_line
 from vaecli.config import Config
 from vaecli.data import fashion_mnist
 from vaecli.data.idx import read_folder
-from vaecli.evaluation.measure import measure
-from vaecli.report import findings
+from vaecli.evaluation.importance import evaluate
 from vaecli.report.definitions import Z2
+from vaecli.report.finding import Finding
 from vaecli.runs.run import read_run
 
 
@@ -25,12 +25,12 @@ def test_images_are_read_and_runs_measured_once(drawn, monkeypatch):
     read, measured = [], []
     for module in ("fashion_mnist", "dataset"):
         monkeypatch.setattr(f"vaecli.data.{module}.read_folder", lambda *where: read.append(where) or read_folder(*where))
-    monkeypatch.setattr("vaecli.report.draw.measure", lambda model, *a, **k: measured.append(model) or measure(model, *a, **k))
+    monkeypatch.setattr("vaecli.report.evidence.evaluate", lambda model, *a: measured.append(model) or evaluate(model, *a))
     shutil.rmtree("report-quick")
     shutil.rmtree("checkpoints")
-    assert drawn("report", "--quick", "--only", "3,8,13,14", "-q").code == 0
+    assert drawn("report", "--quick", "--only", "3,8,11,13,14", "-q").code == 0
     assert len(read) == len(set(read)) == 4  # both splits of two data sets
-    assert len(measured) == len(set(map(id, measured))) == 4
+    assert len(measured) == len(set(map(id, measured))) == 6
 
 
 def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):
@@ -69,13 +69,13 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "report-quick")
     measured = []
 
-    def interrupted(figure, seen, judged):
+    def interrupted(figure, seen):
         measured.append(figure.number)
         if len(measured) == 2:
             raise KeyboardInterrupt
-        return findings.Finding("so", True)
+        return Finding("so", "yes")
 
-    monkeypatch.setattr(findings, "finding", interrupted)
+    monkeypatch.setattr("vaecli.report.build.find", interrupted)
     assert drawn("report", *REPORTED, "-q").code == 130
     assert measured == [3, 5]
     assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == [5, 8, 11]
@@ -83,7 +83,7 @@ def test_stopped_in_the_middle_it_goes_on(drawn, tmp_path, monkeypatch):
 
 def test_a_state_that_is_not_ours_is_drawn_anew(drawn, tmp_path):
     state = tmp_path / "report-quick/report.json"
-    for damaged in (b"{", b"[]", state.read_bytes().replace(b'"words"', b'"other"')):
+    for damaged in (b"{", b"[]", state.read_bytes().replace(b'"verdict"', b'"other"')):
         state.write_bytes(damaged)
         assert json.loads(drawn("report", "--quick", "--only", "5", "--json").out)["drawn"] == [5]
 
@@ -93,7 +93,7 @@ def test_ctrl_c_within_a_drawing_is_one_line(drawn, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     shutil.rmtree(tmp_path / "report-quick")
-    monkeypatch.setattr("vaecli.report.draw.measure", interrupted)
+    monkeypatch.setattr("vaecli.report.draw.plots.save_curves", interrupted)
     assert one_line(drawn("report", *REPORTED, "-q"), 130) == "vaecli: interrupted"
 
 

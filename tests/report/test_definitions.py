@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import ROOT
 from vaecli.command_line import train_line
 from vaecli.config import Config
-from vaecli.report.definitions import FIGURES
+from vaecli.report.figures import FIGURES
 
 
 def test_the_line_shown_is_the_one_that_ran(drawn, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import JSON, MANY, attempt, cases
-from vaecli.report.page import VERDICTS, Picture
+from vaecli.report.page import CLASSES, Picture
 from vaecli.report.state import State
 
 
@@ -21,7 +21,7 @@ WHOLE = {
         "5": {
             "key": "k", "told": {"files": []}, "pictures": [{"path": "figure5/a.png", "width": 10, "height": 10, "what": ""}],
             "text": "t", "seconds": 1.5,
-            "finding": {"text": "t", "holds": True, "words": "w", "ours": "o", "reading": "r"}, "device": "auto",
+            "finding": {"text": "t", "verdict": "yes", "ours": "o", "reading": "r"}, "device": "auto",
         }
     },
     "page": "p",
@@ -46,7 +46,7 @@ def state(path):
             assert (path.parent / shown.path).is_file() is False
             assert shown.width < 1e9 > shown.height
         finding = figure["finding"]
-        verdict = VERDICTS.get(finding["holds"], ("part", finding["words"]))
+        verdict = CLASSES.get(finding["verdict"], "part"), finding["verdict"]
         " ".join((finding["text"], finding["reading"], figure["text"], figure["device"], *verdict)).encode()
     read.keep()
     return read.figures
@@ -81,7 +81,7 @@ def test_states_that_are_none(folder, text):
 FORMS = [
     ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
     ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
-    ("figures.5.seconds", int(MANY)), ("figures.5.finding", "yes"), ("figures.5.finding.holds", []),
+    ("figures.5.seconds", int(MANY)), ("figures.5.finding", "yes"), ("figures.5.finding.verdict", []),
     ("figures.5.finding.text", "\ud800"),
 ]  # fmt: skip
 

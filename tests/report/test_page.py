@@ -12,8 +12,9 @@ import torch
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.report.build import build
-from vaecli.report.definitions import FIGURES, IWAE10, Z2
+from vaecli.report.definitions import IWAE10, Z2
 from vaecli.report.explorer import payload
+from vaecli.report.figures import FIGURES
 from vaecli.report.page import assets
 from vaecli.runs.run import read_run
 from vaecli.seeding import generator
@@ -74,19 +75,25 @@ def test_a_quick_pass_gives_no_verdict(reported):
     assert "does it hold?" not in text.lower()
     figures = json.loads((reported / "report-quick/report.json").read_text())["figures"]
     verdicts = [figure["finding"] for figure in figures.values()]
-    assert {(verdict["holds"], verdict["words"], verdict["reading"]) for verdict in verdicts} == {(None, "", "")}
+    assert {(verdict["verdict"], verdict["reading"]) for verdict in verdicts} == {("", "")}
+    assert "What counts" not in text
 
 
 def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
     report = build("report", [FIGURES[2]], change={"limit": 2000, "epochs": 1}, explorer=False)
-    holds = report.figures[3]["finding"]["holds"]
-    assert holds in (True, False)
-    verdict = '<td class="verdict yes">Yes</td>' if holds else '<td class="verdict no">No</td>'
-    assert verdict in (tmp_path / "report/index.html").read_text()
+    verdict = report.figures[3]["finding"]["verdict"]
+    shown = {"yes": "yes", "no": "no"}.get(verdict, "part")
+    assert verdict in ("yes", "no", "not decided by three seeds")
+    assert f'<td class="verdict {shown}">{verdict.capitalize()}</td>' in (tmp_path / "report/index.html").read_text()
+    assert {run.name for run in report.runs} == {
+        f"mnist-z{size}-elbo-n2000-e1{seed}" for size in (2, 3) for seed in ("", "-seed1", "-seed2")
+    }
+    assert "over 3 seeds)" in report.figures[3]["finding"]["text"]
     assert capsys.readouterr() == ("", "")
     text = (tmp_path / "report/index.html").read_text()
     assert "Does it hold?" in text
-    assert "more than two of its standard errors over images; each side is one run" in text
+    assert "trained with three seeds each (figures: 3)" in text
+    assert "--seed 2</code>" in text
 
 
 def test_only_pictures_that_the_page_shows_are_written(reported):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,12 @@ from vaecli.cli.output_paths import check_folder_out
 from vaecli.cli.runs import resolve_device
 from vaecli.cli.training import train_run
 from vaecli.errors import Interrupted, UsageError, VaecliError
-from vaecli.report.definitions import FIGURES, Figure
 
 if TYPE_CHECKING:
     from vaecli.config import Config
     from vaecli.data import Read
     from vaecli.report.build import Train
+    from vaecli.report.definitions import Figure
     from vaecli.report.progress import OnStep
 
 HELP = example("vaecli report --only 1,4,13")
@@ -69,8 +69,10 @@ def report(
         raise VaecliError(f"a part of the report is missing: {built.missing[0]}")
 
 
-def _figures(only: str | None) -> list[Figure]:
+def _figures(only: str | None) -> list[Figure[Any]]:
     """The figures in ``--only``; all of them without it."""
+    from vaecli.report.figures import FIGURES
+
     numbers = [figure.number for figure in FIGURES] if only is None else comma_list(only, int)
     if not numbers or not {figure.number for figure in FIGURES}.issuperset(numbers):
         raise UsageError(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from vaecli import __version__
@@ -16,11 +17,12 @@ from vaecli.data import Read
 from vaecli.device import resolve_device
 from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
-from vaecli.report import findings
-from vaecli.report.definitions import FIGURES, Figure, Settings
+from vaecli.report.definitions import Figure, Settings
 from vaecli.report.draw import draw
-from vaecli.report.evidence import evidence
+from vaecli.report.evidence import Evidence, evidence
 from vaecli.report.explorer import payload
+from vaecli.report.figures import FIGURES
+from vaecli.report.finding import Finding
 from vaecli.report.page import assets, entry, render, row_of
 from vaecli.report.progress import OnPart, OnStep, Progress
 from vaecli.report.runs import EXPLORED, config_of, configs_of, epochs_of, finished, folder_for, missing_data, needs_fashion
@@ -104,7 +106,7 @@ class _Work:
             self._digests[folder] = digest_of(folder / MODEL)
         return self._digests[folder]
 
-    def line(self, figure: Figure, device: str) -> list[str]:
+    def line(self, figure: Figure[Any], device: str) -> list[str]:
         """The words of the command line that draws a figure, when drawn on this device."""
         options = figure.options_for(self.quick)
         if figure.draws:
@@ -114,7 +116,7 @@ class _Work:
 
 def build(
     out: str | Path,
-    figures: Sequence[Figure] = FIGURES,
+    figures: Sequence[Figure[Any]] = FIGURES,
     *,
     change: Settings | None = None,
     explorer: bool = True,
@@ -145,7 +147,7 @@ def build(
     missing = missing_data(figures, shared.read)
     figures = [figure for figure in figures if not missing or not needs_fashion(figure)]
     change = (QUICK if quick else {}) if change is None else change
-    configs = configs_of(figures, change, explorer)
+    configs = configs_of(figures, change, explorer, quick)
     folders = finished(configs, shared.read)
     progress = Progress(on_part, sum(epochs_of(config) for config in configs if config not in folders), len(figures))
     train = train or (lambda config, folder, _, read: train_run(config, folder, device=device, read=read))
@@ -169,9 +171,10 @@ def _trained(config: Config, train: Train, progress: Progress, read: Read) -> Pa
     return folder
 
 
-def _bring_up_to_date(figure: Figure, work: _Work) -> None:
+def _bring_up_to_date(figure: Figure[Any], work: _Work) -> None:
     """Draws and measures a figure, unless that was done with the same runs."""
-    digests = [work.digest(settings) for settings in (*figure.trains, *figure.also)]
+    measured = figure.runs(work.quick)
+    digests = [work.digest(settings) for of_seed in measured for settings in of_seed]
     key = _key([__version__, repr(figure), work.quick, digests])
     before = work.state.figures.get(str(figure.number), {})
     if before.get("key") == key and all((work.out / picture["path"]).is_file() for picture in before["pictures"]):
@@ -180,9 +183,9 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     folder = work.out / figure.folder
     if figure.draws:
         make_folder(folder)
-    runs, also = ([work.run(settings) for settings in group] for group in (figure.trains, figure.also))
-    drawn = draw(figure, runs, folder, resolve_device(work.device), work.quick, work.shared)
-    finding = findings.finding(figure, evidence(runs, also, drawn.measured, work.shared), judged=not work.quick)
+    seeds = [[work.run(settings) for settings in of_seed] for of_seed in measured]
+    drawn = draw(figure, seeds[0][: len(figure.trains)], folder, resolve_device(work.device), work.quick, work.shared)
+    finding = find(figure, evidence(seeds, drawn.measured, work.shared, work.quick))
     work.state.figures[str(figure.number)] = {
         "key": key,
         "finding": asdict(finding),
@@ -195,12 +198,19 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     work.state.keep()
 
 
+@torch.inference_mode()
+def find(figure: Figure[Any], evidence: Evidence) -> Finding:
+    """The finding of a figure; its numbers alone in a quick pass."""
+    judged: Finding = figure.judge(figure.measure(evidence))
+    return judged.without_verdict() if evidence.quick else judged
+
+
 def _picture(path: Path, kind: str, out: Path) -> dict[str, Any]:
     with Image.open(path) as picture:
         return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": kind}
 
 
-def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> bool:
+def _write_page(figures: Sequence[Figure[Any]], work: _Work, missing: list[str]) -> bool:
     """Writes the page, unless it is up to date."""
     kept = [work.state.figures[str(figure.number)] for figure in figures]
     explored = [settings for settings in EXPLORED if config_of(settings, work.change) in work.folders]

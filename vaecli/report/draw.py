@@ -9,14 +9,11 @@ import torch
 
 from vaecli.analysis import latents
 from vaecli.analysis.architecture import HEADINGS, architecture
-from vaecli.analysis.comparison import Row, loss_curve, show_run
+from vaecli.analysis.comparison import loss_curve, show_run
 from vaecli.analysis.defaults import CLOUD_IMAGES, COMPARED_IMAGES, VARIANCE_IMAGES
 from vaecli.analysis.images import choose_images
 from vaecli.analysis.inpainting import inpaint
 from vaecli.config import Config
-from vaecli.data import Images
-from vaecli.evaluation.estimates import Measured
-from vaecli.evaluation.measure import measure
 from vaecli.plotting import panels, plots
 from vaecli.report.definitions import Figure
 from vaecli.report.shared import Shared
@@ -38,7 +35,7 @@ class Drawn:
     text: str = ""
 
 
-def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device, quick: bool, shared: Shared) -> Drawn:
+def draw(figure: Figure[Any], runs: Sequence[Run], folder: Path, device: torch.device, quick: bool, shared: Shared) -> Drawn:
     """Draws and measures a figure as its command does; the models are on the CPU again afterwards.
 
     Args:
@@ -72,7 +69,7 @@ def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device
 
 
 def _compare(
-    figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared
+    figure: Figure[Any], runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared
 ) -> Drawn:
     names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
     pictures = {kind: folder / f"compare-{kind}.png" for kind in figure.shows}
@@ -88,16 +85,7 @@ def _compare(
             panels.save_reconstructions(pictures["reconstructions"], shown)
         if "samples" in pictures:
             panels.save_samples(pictures["samples"], shown)
-    if not figure.measures:
-        return Drawn(pictures)
-    k, limit = tuple(particles for particles in options["k"] if particles), options.get("limit")
-
-    def measured(run: Run, test: Images) -> Measured:
-        # no verdict reads a Monte Carlo error, so that one draw is enough
-        return shared.once(("measured", run.path, k, limit), lambda: measure(run.model, test[:limit].to(device), k=k, draws=1))
-
-    rows = [Row(run, name, measured(run, test)) for run, name, test in zip(runs, names, images, strict=True)]
-    return Drawn(pictures, {"table": [row.to_json() for row in rows]})
+    return Drawn(pictures)
 
 
 def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:

@@ -1,10 +1,11 @@
-"""A finding and its verdict: whether a difference and its standard error bear out what the report says."""
+"""A finding and its verdict: what measurements say of the report's claim."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vaecli.report.differences import Difference
+from vaecli.report.differences import Compared
 
-UNCLAIMED, UNDECIDED = "Nothing is claimed", "Not decided here"
+YES, NO, IN_PART, UNCLAIMED = "yes", "no", "in part", "nothing is claimed"
 
 
 @dataclass(frozen=True)
@@ -13,19 +14,58 @@ class Finding:
 
     Attributes:
         text: the numbers, in one or two sentences.
-        holds: whether the report's claim does; None where the numbers do not decide it.
-        words: the verdict in words where `holds` is None; empty where no verdict is to be given at all.
+        verdict: whether the claim holds: ``yes``, ``no``, ``in part``, ``not decided by N seeds``; empty in a quick pass.
         reading: what the numbers say, a sentence chosen by them, or nothing.
         ours: the numbers that decide it, in a few words, for the table of all figures.
     """
 
     text: str
-    holds: bool | None
-    words: str = ""
+    verdict: str
     reading: str = ""
     ours: str = ""
 
+    def without_verdict(self) -> "Finding":
+        """The numbers alone."""
+        return Finding(self.text, "", ours=self.ours)
 
-def decided(less: Difference) -> tuple[bool | None, str]:
-    """The verdict on a claim that a difference is below 0, and its words where the error leaves it open."""
-    return (True, "") if less.below() else (False, "") if less.above() else (None, UNDECIDED)
+
+def undecided(seeds: int) -> str:
+    """The verdict where errors leave a claim open."""
+    return f"not decided by {_COUNTS.get(seeds, seeds)} seed{'s' if seeds > 1 else ''}"
+
+
+_COUNTS = {1: "one", 2: "two", 3: "three"}
+
+
+def above(apart: Compared, value: float = 0) -> str:
+    """The verdict on a claim that a difference is above a value."""
+    return YES if apart.above(value) else NO if apart.below(value) else undecided(apart.seeds)
+
+
+def below(apart: Compared, value: float = 0) -> str:
+    """The verdict on a claim that a difference is below a value."""
+    return YES if apart.below(value) else NO if apart.above(value) else undecided(apart.seeds)
+
+
+def within(apart: Compared, margin: float) -> str:
+    """The verdict on a claim that two models are alike: that they differ by less than a margin, whichever is ahead."""
+    if apart.above(-margin) and apart.below(margin):
+        return YES
+    return NO if apart.above(margin) or apart.below(-margin) else undecided(apart.seeds)
+
+
+def together(verdicts: Sequence[str]) -> str:
+    """The verdict on a claim of several parts.
+
+    It holds where all do, and does not where none does; in part where some do and some do not, whatever the rest; else it is
+    open.
+    """
+    if YES in verdicts and NO in verdicts:
+        return IN_PART
+    opens = [verdict for verdict in verdicts if verdict not in (YES, NO)]
+    return opens[0] if opens else verdicts[0]
+
+
+def is_open(verdict: str) -> bool:
+    """Whether the numbers leave the claim open."""
+    return verdict.startswith("not decided")

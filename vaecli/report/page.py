@@ -19,9 +19,12 @@ from vaecli.command_line import train_line
 from vaecli.config import Config
 from vaecli.errors import printable
 from vaecli.report.definitions import Figure
+from vaecli.report.finding import NO, YES
 from vaecli.runs.find import read_log
 
-VERDICTS = {True: ("yes", "Yes"), False: ("no", "No")}
+CLASSES = {YES: "yes", NO: "no"}
+"""Of verdicts, in the style sheet; all others have one of their own."""
+
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 """Of the digits, as explorer.js and matplotlib have them."""
 
@@ -54,6 +57,8 @@ class Entry:
         claim: what the report says, in its own words.
         theirs: the numbers that the report prints.
         ours: those that decide the verdict.
+        how: how it is reached.
+        compares: whether models are compared, each trained with several seeds.
         finding: what was measured.
         verdict: a class name, and words; no words where no verdict is given.
         pictures: of it.
@@ -67,6 +72,8 @@ class Entry:
     claim: str
     theirs: str
     ours: str
+    how: str
+    compares: bool
     finding: str
     verdict: tuple[str, str]
     pictures: list[Picture]
@@ -74,9 +81,10 @@ class Entry:
     command: str
 
 
-def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str]) -> Entry:
+def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str]) -> Entry:
     """A figure on the page, from what `vaecli.report.state.State` keeps of it and the words of the line that draws it."""
     finding = kept["finding"]
+    verdict = finding["verdict"]
     return Entry(
         figure.number,
         figure.title,
@@ -84,8 +92,10 @@ def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str]) -> Entry
         figure.claim,
         figure.theirs,
         finding["ours"],
+        figure.how,
+        figure.compares,
         " ".join(filter(None, (finding["text"], finding["reading"]))),
-        VERDICTS.get(finding["holds"], ("part", finding["words"])),
+        (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
         [Picture(**picture) for picture in kept["pictures"]],
         kept["text"],
         printable(shlex.join(["vaecli", *line])),
@@ -139,6 +149,7 @@ def render(
     data = json.dumps(explorer).replace("<", "\\u003c")
     return environment.from_string(files["page.html.j2"]).render(
         figures=figures, runs=runs, explorer=explorer, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
+        seeded=", ".join(str(each.number) for each in figures if each.compares),
         colours=COLOURS, data=Markup(data), css=Markup(files["page.css"]), script=Markup(files["explorer.js"]),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vaecli.config import Config
 from vaecli.data.load import Read, Source
@@ -20,9 +21,9 @@ def config_of(settings: Settings, change: Settings) -> Config:
     return Config(**{**settings, **change})
 
 
-def configs_of(figures: Sequence[Figure], change: Settings, explorer: bool) -> list[Config]:
+def configs_of(figures: Sequence[Figure[Any]], change: Settings, explorer: bool, quick: bool) -> list[Config]:
     """The settings of the runs that figures and the explorer need, each once."""
-    needed = [settings for figure in figures for settings in (*figure.trains, *figure.also)]
+    needed = [settings for figure in figures for of_seed in figure.runs(quick) for settings in of_seed]
     return list(dict.fromkeys(config_of(settings, change) for settings in (*needed, *(EXPLORED if explorer else ()))))
 
 
@@ -41,12 +42,12 @@ def epochs_of(config: Config) -> float:
     return config.epochs * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
 
 
-def needs_fashion(figure: Figure) -> bool:
+def needs_fashion(figure: Figure[Any]) -> bool:
     """Whether a figure is of Fashion-MNIST, which does not come with vaecli."""
     return any(settings.get("dataset") == "fashion-mnist" for settings in figure.trains)
 
 
-def missing_data(figures: Sequence[Figure], read: Read) -> list[str]:
+def missing_data(figures: Sequence[Figure[Any]], read: Read) -> list[str]:
     """A sentence on the figures that need Fashion-MNIST if it is not there, and how to get it; else nothing."""
     numbers = [str(figure.number) for figure in figures if needs_fashion(figure)]
     if not numbers:

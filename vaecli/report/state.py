@@ -9,7 +9,7 @@ from vaecli.files import write_file
 from vaecli.reading import read_file
 
 FIGURE = {"key": str, "pictures": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
-FINDING = {"text": str, "holds": bool | None, "words": str, "reading": str, "ours": str}
+FINDING = {"text": str, "verdict": str, "reading": str, "ours": str}
 PICTURE = {"path": str, "width": int, "height": int, "what": str}
 
 MAX_STATE = 4_000_000

@@ -1,0 +1,205 @@
+"""Verdicts with made-up numbers on both sides of each decision: no verdict stands whatever the numbers are."""
+
+import re
+
+import pytest
+
+from vaecli.report.differences import Compared
+from vaecli.report.figures import FIGURES
+from vaecli.report.figures.beta import Grey
+from vaecli.report.figures.dimensions import Sampled, Spread
+from vaecli.report.figures.divergence import Divergences
+from vaecli.report.figures.fashion import Clothes, Convolved
+from vaecli.report.figures.inpainting import Bottoms
+from vaecli.report.figures.iwae import Clearness, Particles
+from vaecli.report.figures.labels import Labelled, Networks
+
+YES, NO, IN_PART, OPEN, OPEN_OF_ONE = "yes", "no", "in part", "not decided by three seeds", "not decided by one seed"
+UP, DOWN, LEVEL = 5.0, -5.0, 0.5
+
+
+def apart(by, first=50.0, error=1.0, seeds=3):
+    """Two models that differ by so much, with a margin of 2 over images."""
+    return Compared(first, first + by, error, 0.1 if seeds > 1 else 0.0, seeds)
+
+
+def share(by, first=0.5, seeds=3):
+    """Two models whose shares differ by so many points of a hundred, with a margin of 2 over images."""
+    return Compared(first, first + by / 100, 0.01, 0.001 if seeds > 1 else 0.0, seeds)
+
+
+def judge(number, data):
+    found = FIGURES[number - 1].judge(data)
+    assert found.text and found.ours
+    assert not re.search(r"nan|inf|\bNone\b", found.text)
+    return found
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(UP, YES), (DOWN, NO), (LEVEL, OPEN)])
+def test_latent_spaces_are_judged_by_their_neighbours(by, verdict):
+    assert judge(1, share(by)).verdict == verdict
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(UP, YES), (DOWN, NO), (LEVEL, OPEN)])
+@pytest.mark.parametrize(
+    ("spread", "words"), [(UP, "are more evenly spread"), (DOWN, "are less evenly spread"), (LEVEL, "are not seen to be")]
+)
+def test_samples_are_judged_by_what_is_recognised(by, verdict, spread, words):
+    found = judge(2, Sampled(0.97, share(by), apart(LEVEL), apart(spread)))
+    assert found.verdict == verdict
+    assert words in found.reading
+    assert "right on 97.0%" in found.text
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(DOWN, YES), (UP, NO), (LEVEL, OPEN)])
+def test_losses_are_judged_by_the_bound(by, verdict):
+    assert judge(3, apart(by)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict", "words"),
+    [
+        ((UP, UP, UP), YES, ""),
+        ((DOWN, DOWN, DOWN), NO, ""),
+        ((DOWN, UP, UP), IN_PART, "2 of the 3 dimensions have more variance than the two on average, 1 less."),
+        ((LEVEL, UP, UP), OPEN, ""),
+        ((DOWN, LEVEL, UP), IN_PART, "1 of the 3 dimensions have more variance than the two on average, 1 less."),
+    ],
+)
+def test_each_dimension_is_judged_by_itself(by, verdict, words):
+    found = judge(4, Spread([apart(each) for each in by], [0.5, 1.5]))
+    assert (found.verdict, found.reading) == (verdict, words)
+
+
+def test_an_architecture_is_described_and_not_judged():
+    found = judge(5, Networks([("encoder.input", 10)], 5, 20))
+    assert found.text == "encoder.input takes 10 inputs more: 5 of 20 parameters."
+    assert found.verdict == "nothing is claimed"
+    assert judge(5, Networks([], 0, 20)).text.startswith("No layer takes the label")
+
+
+@pytest.mark.parametrize(("by", "words"), [(DOWN, "say less"), (UP, "say more"), (LEVEL, "do not differ")])
+def test_the_sentence_on_labels_is_chosen_by_the_numbers(by, words):
+    found = judge(6, share(by, seeds=1))
+    assert found.verdict == "nothing is claimed"
+    assert words in found.reading
+
+
+@pytest.mark.parametrize(
+    ("drawn", "entropy", "verdict"),
+    [(UP, DOWN, YES), (DOWN, UP, NO), (UP, UP, IN_PART), (DOWN, DOWN, IN_PART), (UP, LEVEL, OPEN), (LEVEL, LEVEL, OPEN)],
+)
+def test_labels_are_judged_by_the_digit_asked_for_and_by_clear_pixels(drawn, entropy, verdict):
+    found = judge(7, Labelled(0.97, share(drawn), apart(entropy), apart(LEVEL, -140)))
+    assert found.verdict == verdict
+    assert "Test -ELBO 139.50 nats and 140.00." in found.text
+
+
+@pytest.mark.parametrize(
+    ("easy", "detail", "verdict"),
+    [(UP, DOWN, YES), (DOWN, UP, NO), (DOWN, DOWN, IN_PART), (UP, UP, IN_PART), (LEVEL, DOWN, OPEN_OF_ONE)],
+)
+def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
+    found = judge(8, Clothes(share(-20, seeds=1), share(easy, seeds=1), apart(detail, seeds=1)))
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("kept", "drawn", "spread", "verdict"),
+    [
+        (0, 0, 0, YES),
+        (20, -20, 2, NO),
+        (-20, -20, -2, NO),
+        (0, -20, -2, IN_PART),
+        (0, 0, -2, IN_PART),
+        (0, -20, 0, IN_PART),
+        (4, 0, 0, OPEN_OF_ONE),  # 4 points, give or take 2: within 5 or not
+    ],
+)
+@pytest.mark.parametrize(("kl", "words"), [(UP, "The posterior is further"), (LEVEL, "not seen to be further")])
+def test_divergences_are_judged_by_what_is_alike(kept, drawn, spread, verdict, kl, words):
+    found = judge(
+        9,
+        Divergences(
+            share(kept, seeds=1), share(drawn, seeds=1), Compared(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1), apart(kl, seeds=1),
+            (0.3, 0.9),
+        ),
+    )  # fmt: skip
+    assert found.verdict == verdict
+    assert found.reading.startswith(words) or words in found.reading
+    assert "the two commonest digits are 90.0% of them, 30.0% with KL" in found.text
+
+
+def particles(losses, continued=-8.0):
+    bounds = {k: apart(LEVEL, -150.0) for k in (1, 5, 10, 500)}
+    return Particles(2000, apart(losses, 150.0, 0.3), bounds, apart(1.0, -150.0), apart(continued, 150.0, 0.3, seeds=1))
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict", "words"),
+    [
+        (-11.0, YES, ""),
+        (-7.0, YES, ""),
+        (-2.0, IN_PART, "The direction is the report's, the size is not"),
+        (2.0, NO, "The direction is not the report's"),
+        (0.2, OPEN, "Even the direction is open."),  # though the size is certainly not the report's
+        (-5.5, OPEN, ""),
+    ],
+)
+def test_the_direction_and_the_size_of_iwaes_gain_are_two_answers(losses, verdict, words):
+    found = judge(10, particles(losses))
+    assert found.verdict == verdict
+    assert words in found.reading
+    assert "-L_1 150.00 and 149.50; -L_5 150.00 and 149.50" in found.text
+    assert "-L_500 moves by -0.50 (±1.00" in found.text
+
+
+@pytest.mark.parametrize(
+    ("continued", "words"), [(-5.5, "explains 50% of the report's 11."), (-1.0, "does not explain"), (2.0, "does not explain")]
+)
+def test_the_warm_start_explains_what_it_gains(continued, words):
+    assert words in judge(10, particles(-2.0, continued)).reading
+
+
+@pytest.mark.parametrize(
+    ("entropy", "closeness", "verdict"), [(DOWN, UP, YES), (UP, DOWN, NO), (DOWN, DOWN, IN_PART), (LEVEL, UP, OPEN)]
+)
+def test_reconstructions_are_judged_by_clear_pixels_and_by_closeness(entropy, closeness, verdict):
+    assert judge(11, Clearness(apart(entropy), apart(closeness, -120), 0.01)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("squared", "seen", "verdict"), [(UP, DOWN, YES), (DOWN, UP, NO), (UP, UP, IN_PART), (UP, LEVEL, OPEN_OF_ONE)]
+)
+def test_the_beta_likelihood_is_judged_by_error_and_recognition(squared, seen, verdict):
+    assert judge(12, Grey(apart(squared, seeds=1), share(seen, seeds=1))).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("others", "without", "verdict"), [(UP, UP, YES), (DOWN, DOWN, NO), (UP, DOWN, IN_PART), (UP, LEVEL, OPEN_OF_ONE)]
+)
+@pytest.mark.parametrize(
+    ("mean", "words"), [(UP, "is ahead of the mean zero"), (DOWN, "The mean zero, for"), (LEVEL, "do not differ")]
+)
+def test_a_bottom_follows_its_top_where_that_makes_it_likelier(others, without, verdict, mean, words):
+    found = judge(13, Bottoms(20, apart(without, seeds=1), apart(others, seeds=1), apart(mean, seeds=1), -130.0))
+    assert found.verdict == verdict
+    assert words in found.reading
+    assert "The mean image of all digits has -130.00" in found.text
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(UP, YES), (DOWN, NO), (LEVEL, OPEN)])
+@pytest.mark.parametrize(
+    ("epochs", "words"), [((1, 1), "one epoch each."), ((3, 3), "3 epochs each."), ((3, 2), "2 and 3 epochs.")]
+)
+def test_convolutions_are_judged_by_reconstruction_beside_what_they_cost(by, verdict, epochs, words):
+    found = judge(14, Convolved(apart(by, -180), share(LEVEL), apart(-by, -200), (800_000, 400_000), (5.0, 40.0), epochs))
+    assert found.verdict == verdict
+    assert found.text.endswith(words)
+    assert found.reading == "Convolutions take 8.0 times the seconds of training, and 0.50 times the parameters."
+
+
+def test_every_figure_quotes_a_claim():
+    for figure in FIGURES:
+        assert figure.claim and re.fullmatch(r"\d(\.\d)?", figure.section)
+        assert figure.how or figure.number in (5, 6, 14)

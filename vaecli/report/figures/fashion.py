@@ -1,0 +1,150 @@
+"""Figures 8 and 14: Fashion-MNIST, without and with convolutions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaecli.report.definitions import FASHION, FASHION_CONV, Figure
+from vaecli.report.differences import Compared, compared
+from vaecli.report.evidence import Evidence, evaluations, recognitions, reconstructions
+from vaecli.report.finding import Finding, above, below, together
+from vaecli.runs.find import read_log
+from vaecli.runs.run import Run
+from vaecli.seeding import generator
+
+EASY = 0.75
+"""The share of the recognised images whose reconstructions have to be recognised too, if that is to count as easy."""
+
+
+@dataclass(frozen=True)
+class Clothes:
+    """What reconstructions keep of clothes.
+
+    Attributes:
+        recognised: shares of images, as the model sees them, and of reconstructions that the classifier takes for their type.
+        easy: EASY of the former, and the latter.
+        detail: the sum of steps between neighbouring pixels, of images and of reconstructions.
+    """
+
+    recognised: Compared
+    easy: Compared
+    detail: Compared
+
+
+def steps(pictures: Tensor, width: int) -> Tensor:
+    """The sum over pixels of the steps to the pixels on the right and below, of pictures (N, D) of one channel: shape (N,)."""
+    rows = pictures.double().unflatten(-1, (-1, width))
+    across, down = ((rows.diff(dim=side)).abs().sum((-1, -2)) for side in (-1, -2))
+    return torch.add(across, down)
+
+
+def _clothes(evidence: Evidence) -> Clothes:
+    (run,), test, width = evidence.runs, evidence.test, evidence.runs[0].model.image_shape.width
+    seen = run.model.observe(test.pixels, generator("cpu", "report"))
+    originals, means = evidence.classifier().right(seen, test.labels), reconstructions(evidence)(run)
+    found = recognitions(evidence)(run)
+    return Clothes(
+        compared([(originals, found)]),
+        compared([(EASY * originals, found)]),
+        compared([(steps(seen, width), steps(means, width))]),
+    )
+
+
+def _judge_clothes(data: Clothes) -> Finding:
+    seen, detail = data.recognised, data.detail
+    easy, missing = above(data.easy), below(detail)
+    return Finding(
+        f"A classifier takes {seen.first:.1%} of the test images, in black and white, and {seen.second:.1%} of their reconstructions for "
+        f"their type of clothing: {seen.percent()}. Steps between neighbouring pixels add up to {detail.first:.0f} in an image and to "
+        f"{detail.second:.0f} in its reconstruction: {detail.words(1)}.",
+        together([easy, missing]),
+        ours=f"{seen.second:.1%} of reconstructions recognised, {seen.first:.1%} of images",
+    )
+
+
+FASHION_MNIST = Figure(
+    8,
+    "Fashion-MNIST",
+    "4",
+    "It is easy to recognize the cloth type. However, some details are missing.",
+    (FASHION,),
+    "compare",
+    _clothes,
+    _judge_clothes,
+    f"Easy counts as: at least {EASY:.0%} as often as the images themselves. Details are missing where there are fewer steps from pixel "
+    "to pixel.",
+)
+
+
+@dataclass(frozen=True)
+class Convolved:
+    """A dense and a convolutional model, in this order.
+
+    Attributes:
+        reconstruction: log p(x|z), nats.
+        recognised: shares of reconstructions taken for their type.
+        elbo: nats.
+        parameters: of both.
+        seconds: that both were trained for, the mean over seeds.
+        epochs: of both.
+    """
+
+    reconstruction: Compared
+    recognised: Compared
+    elbo: Compared
+    parameters: Sequence[int]
+    seconds: Sequence[float]
+    epochs: Sequence[int]
+
+
+def _convolved(evidence: Evidence) -> Convolved:
+    evaluation = evaluations(evidence)
+    logs = [[read_log(run.path) for run in runs] for runs in evidence.seeds]
+    return Convolved(
+        evidence.compare(lambda run: evaluation(run).reconstruction),
+        evidence.compare(recognitions(evidence)),
+        evidence.compare(lambda run: evaluation(run).elbo),
+        [_parameters(run) for run in evidence.runs],
+        [sum(row["seconds"] for of_seed in logs for row in of_seed[which]) / len(logs) for which in (0, 1)],
+        [len(log) for log in logs[0]],
+    )
+
+
+def _parameters(run: Run) -> int:
+    return sum(parameter.numel() for parameter in run.model.parameters())
+
+
+def _judge_convolutions(data: Convolved) -> Finding:
+    kept, seen, elbo = data.reconstruction, data.recognised, data.elbo
+    (dense, conv), (quick, slow) = data.parameters, data.seconds
+    costs = f"Convolutions take {slow / quick:.1f} times the seconds of training, and {conv / dense:.2f} times the parameters."
+    return Finding(
+        f"log p(x|z) of the test images is {kept.second:.2f} nats with convolutions and {kept.first:.2f} without: {kept.words()}; test -ELBO "
+        f"{-elbo.second:.2f} and {-elbo.first:.2f}; {seen.second:.1%} and {seen.first:.1%} of the reconstructions are recognised. "
+        f"{conv:,} and {dense:,} parameters, {slow:.0f} and {quick:.0f} seconds, {_epochs(data.epochs)}.",
+        above(kept),
+        costs,
+        f"{kept.second:.2f} nats, {kept.first:.2f} without convolutions: log p(x|z)",
+    )
+
+
+def _epochs(counts: Sequence[int]) -> str:
+    if len(set(counts)) > 1:
+        return f"{counts[1]} and {counts[0]} epochs"
+    return "one epoch each" if counts[0] == 1 else f"{counts[0]} epochs each"
+
+
+CONVOLUTIONS = Figure(
+    14,
+    "Convolutions on Fashion-MNIST",
+    "9",
+    "Aleco utilizes convolutional and deconvolutional layers in the encoder and decoder models which produces "
+    "better-reconstructed results",
+    (FASHION, FASHION_CONV),
+    "compare",
+    _convolved,
+    _judge_convolutions,
+    compares=True,
+)
