@@ -119,3 +119,17 @@ def test_eight_bits_are_taken_only_where_they_are_precise_enough(tmp_path, monke
     kinds = [list(layer["weight"]) for layer in payload([run], [images])["spaces"][0]["layers"]]
     assert kinds == [["half"], ["half"]]
     assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.state_dict().items())
+
+
+def test_pictures_are_drawn_in_their_colours(page, explored):
+    for name, channels in (("colour", 3), ("beta-mlp", 1)):
+        _, images = chosen(page, explored[1], name)
+        script = (
+            "const canvas = document.createElement('canvas'), e = window.explorer;"
+            "[canvas.width, canvas.height] = [e.images.width, e.images.height];"
+            "drawImage(canvas, e.images, e.images.of(3));"
+            "return Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+        )
+        rgba = torch.tensor(page.execute_script(script), dtype=torch.uint8).view(-1, 4)
+        assert torch.equal(rgba[:, :channels].T.flatten(), images.pixels[3])
+        assert torch.equal(rgba[:, 2], rgba[:, 0]) == (channels == 1)

@@ -18,7 +18,7 @@ def test_it_fits_any_window_and_asks_nobody(browser, file, width, height, dark):
     assert schemes_asked(page) <= {"file", "data"}
     for index in range(4):
         choose(page, index)
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert page.execute_script("return Math.max(document.documentElement.scrollWidth, innerWidth)") == width
         size = page.execute_script(
             "const b = document.querySelector('[data-part=decoded]').getBoundingClientRect(); return b.width"
         )

@@ -13,13 +13,14 @@ pytestmark = in_browser
 
 @pytest.fixture(params=[390, 1440])
 def page(request, browser, reported):
-    return visit(browser, reported / "report-quick/index.html", request.param)
+    opened = visit(browser, reported / "report-quick/index.html", request.param)
+    assert opened.execute_script("return Math.max(document.documentElement.scrollWidth, innerWidth)") == request.param
+    return opened
 
 
 def test_it_loads_without_an_error_and_asks_nobody(page):
     assert page.get_log("browser") == []
     assert schemes_asked(page) <= {"file", "data"}
-    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     shown = "image.loading = 'eager'; return image.complete && image.naturalWidth > 0;"
     pictures = f"return Array.from(document.images).map((image) => {{ {shown} }})"
     until(lambda: all(page.execute_script(pictures)))

@@ -58,7 +58,7 @@ function makeFilm(root, host) {
 
   function set(end) {
     host.state.ends[end] = host.state.z.slice();
-    if (end === "a") share.value = 0;
+    share.value = end === "a" ? 0 : 1;
     draw();
   }
 
