@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import fork_server
+from tests.browser import browser  # noqa: F401
 from tests.helpers import DATA, REPORTED, Outcome, write_idx
 from vaecli.cli.app import main
 from vaecli.data import load_images

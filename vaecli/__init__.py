@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vaecli.errors import VaecliError
     from vaecli.evaluation.encode import encode
     from vaecli.evaluation.measure import measure
+    from vaecli.explorer.page import explore
     from vaecli.model import VAE
     from vaecli.runs.run import load
     from vaecli.runs.train import train
@@ -39,6 +40,7 @@ _HOMES = {
     "between": "vaecli.analysis.interpolation",
     "configure_torch": "vaecli.device",
     "encode": "vaecli.evaluation.encode",
+    "explore": "vaecli.explorer.page",
     "inpaint": "vaecli.analysis.inpainting",
     "load": "vaecli.runs.run",
     "load_images": "vaecli.data.load",
@@ -50,8 +52,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "inpaint", "load", "load_images", "measure",
-    "reconstruct", "sample", "search", "train",
+    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load", "load_images",
+    "measure", "reconstruct", "sample", "search", "train",
 ]  # fmt: skip
 
 

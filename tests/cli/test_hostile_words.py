@@ -45,7 +45,7 @@ def test_absurd_options(alone, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        *([command, MANY] for command in ("sample", "reconstruct", "encode", "latent-plot", "inpaint", "compare")),
+        *([command, MANY] for command in ("sample", "reconstruct", "encode", "explore", "latent-plot", "inpaint", "compare")),
         ["sample", "b/" * 2500],
         ["sample", "small", "--out", MANY],
         ["reconstruct", "small", "--data-dir", MANY],

@@ -86,6 +86,7 @@ COMMANDS = {
     "vaecli sample": [["sample", "small"], ["sample", "small", "--between", "0", "1"]],
     "vaecli reconstruct": [["reconstruct", "small"]],
     "vaecli encode": [["encode", "small"]],
+    "vaecli explore": [["explore", "small"]],
     "vaecli latent-plot": [
         ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],
         ["latent-plot", "small", "--thumbnails"],

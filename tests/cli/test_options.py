@@ -19,6 +19,7 @@ VALUES = {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
         "--device": "cpu", "--out": "x.png",
     },
+    "explore": {"--n": "3", "--split": "test", "--data-dir": "x", "--out": "x.html"},
     "latent-plot": {
         "--n": "3", "--split": "test", "--data-dir": "x", "--dimensions": "2", "--view": "1,2", "--variance": None,
         "--manifold": None, "--thumbnails": None, "--digit": "3", "--csv": None, "--seed": "1", "--device": "cpu", "--out": "x.png",
@@ -47,6 +48,7 @@ REFUSED = {
         "--digit": ["--n", "--split", "--no-label", "--data-dir", "--seed", "--device", "--out"],
     },
     "reconstruct": {"--image": ["--n", "--split", "--no-label", "--data-dir"]},
+    "explore": {},
     "latent-plot": {
         "--manifold": ["--n", "--split", "--data-dir", "--dimensions", "--view", "--variance", "--csv", "--seed"],
         "--variance": ["--dimensions", "--view"],

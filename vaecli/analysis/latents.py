@@ -175,12 +175,18 @@ def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
         The coordinates, shape (N, count), and each direction's share of the total variance, shape (count,). Directions are
         signed so that their largest component is positive.
     """
+    directions, shares = principal_directions(points, count)
+    return ((points - points.mean(0)).double() @ directions).float(), shares
+
+
+def principal_directions(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The directions of greatest variance: unit vectors, float64, shape (D, count), and their shares, as `principal_components`."""
     centred = (points - points.mean(0)).double()
     spreads, directions = torch.linalg.eigh(centred.T @ centred / len(points))
     directions = directions.flip(1)[:, :count]
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
     shares = spreads.flip(0)[:count] / spreads.sum()
-    return (centred @ (directions * largest.sign())).float(), shares.float()
+    return directions * largest.sign(), shares.float()
 
 
 def prior_quantiles(side: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vaecli import __version__, torchrun
-from vaecli.cli import compare, console, encode, inpaint, latent_plot, reconstruct, report, sample, search, train
+from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, reconstruct, report, sample, search, train
 from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
 from vaecli.cli.signals import Interruption
@@ -63,6 +63,7 @@ app.command(**sample.HELP)(sample.sample)
 app.command(**reconstruct.HELP)(reconstruct.reconstruct)
 app.command(**encode.HELP)(encode.encode)
 app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)
+app.command(**explore.HELP)(explore.explore)
 app.command(**inpaint.HELP)(inpaint.inpaint)
 app.command(**compare.HELP)(compare.compare)
 app.command(**report.HELP)(report.report)

@@ -19,8 +19,13 @@ def check_latents_out(out: Path | None) -> Path | None:
     return _check_file_out(out, "latents", LATENT_SUFFIXES)
 
 
+def check_page_out(out: Path | None) -> Path | None:
+    """The value of ``--out`` if a page can be written there: a folder, or an .html file."""
+    return _check_file_out(out, "pages", (".html",))
+
+
 def _check_file_out(out: Path | None, what: str, suffixes: Sequence[str]) -> Path | None:
-    formats = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    formats = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
     if out is not None and str(out) == "-":
         raise UsageError(f"--out -: {what} are not written to stdout; expected a folder, or a file that ends in {formats}")
     if out is not None and out.suffix and out.suffix.lower() not in suffixes and not out.is_dir():
@@ -51,6 +56,11 @@ def picture_path(out: Path | None, folder: Path, name: str) -> Path:
 def latents_path(out: Path | None, folder: Path) -> Path:
     """The path of a file of latents: `out` if that names one, else ``latents.npz`` in the folder `out` or in the run's folder."""
     return _file_path(out, folder, "latents.npz", "latents", LATENT_SUFFIXES)
+
+
+def page_path(out: Path | None, folder: Path) -> Path:
+    """The path of a page: `out` if that names one, else ``explore.html`` in the folder `out` or in the run's folder."""
+    return _file_path(out, folder, "explore.html", "a page", (".html",))
 
 
 def _file_path(out: Path | None, folder: Path, name: str, what: str, suffixes: Sequence[str]) -> Path:

@@ -91,6 +91,8 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+    activation = "relu"
+
     def __init__(
         self, outputs: tuple[int, int], latent_dim: int, labels: int, sizes: tuple[int, ...], channels: tuple[int, ...],
         smallest: tuple[int, int],

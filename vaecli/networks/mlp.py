@@ -29,6 +29,8 @@ class MLP:
 
 
 class _Dense(nn.Module):
+    activation = "tanh"
+
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self.input = LabelledLinear(inputs, labels, sizes[0])

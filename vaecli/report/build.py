@@ -15,12 +15,12 @@ from vaecli import __version__
 from vaecli.config import Config
 from vaecli.data import Read
 from vaecli.device import resolve_device
+from vaecli.explorer.payload import POINTS, payload
 from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
 from vaecli.report.definitions import Figure, Settings
 from vaecli.report.draw import draw
 from vaecli.report.evidence import Evidence, evidence
-from vaecli.report.explorer import payload
 from vaecli.report.figures import FIGURES
 from vaecli.report.finding import Finding
 from vaecli.report.page import assets, entry, render, row_of
@@ -220,7 +220,8 @@ def _write_page(figures: Sequence[Figure[Any]], work: _Work, missing: list[str])
     page = work.out / PAGE
     if work.state.page == key and page.is_file():
         return False
-    explorer = payload([work.run(settings) for settings in explored], work.shared.images(Config(), "test")) if explored else None
+    shown = [work.shared.images(Config(), "test")[:POINTS]] * len(explored)
+    explorer = payload([work.run(settings) for settings in explored], shown) if explored else None
     entries = [entry(figure, state, line) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
     html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)

@@ -1,6 +1,5 @@
 """The page: one HTML file that loads nothing but the pictures beside it."""
 
-import json
 import platform
 import shlex
 import sys
@@ -18,15 +17,14 @@ from vaecli import __version__
 from vaecli.command_line import train_line
 from vaecli.config import Config
 from vaecli.errors import printable
+from vaecli.explorer.page import assets as explorer_assets
+from vaecli.explorer.page import component
 from vaecli.report.definitions import Figure
 from vaecli.report.finding import NO, YES
 from vaecli.runs.find import read_log
 
 CLASSES = {YES: "yes", NO: "no"}
 """Of verdicts, in the style sheet; all others have one of their own."""
-
-COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
-"""Of the digits, as explorer.js and matplotlib have them."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,10 @@ def row_of(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def assets() -> dict[str, str]:
-    """The template, the style sheet and the script, by file name."""
+    """The template, the style sheet and the script, by file name; those of the explorer under ``explorer/``."""
     folder = resources.files("vaecli.report") / "assets"
-    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.is_file()}
+    own = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.is_file()}
+    return own | {f"explorer/{name}": text for name, text in explorer_assets().items()}
 
 
 def render(
@@ -139,18 +138,18 @@ def render(
     Args:
         figures: in their order.
         runs: the rows of the table of runs.
-        explorer: the value of `vaecli.report.explorer.payload`; None for a page without it.
+        explorer: the value of `vaecli.explorer.payload.payload`; None for a page without it.
         missing: sentences on what could not be drawn, and how to mend it.
         seconds: that drawing and measuring took.
         quick: whether only a part of the data was used.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     files = assets()
-    data = json.dumps(explorer).replace("<", "\\u003c")
+    parts = component(explorer) if explorer else None
     return environment.from_string(files["page.html.j2"]).render(
-        figures=figures, runs=runs, explorer=explorer, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
+        figures=figures, runs=runs, explorer=parts, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
         seeded=", ".join(str(each.number) for each in figures if each.compares),
-        colours=COLOURS, data=Markup(data), css=Markup(files["page.css"]), script=Markup(files["explorer.js"]),
+        css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip
 
 

@@ -1,0 +1,132 @@
+// The explorer: its state, what it shows of it, and the controls beside the canvas.
+
+const QUIET = 600; // milliseconds between two announcements
+const minus = (text) => text.replace("-", "\u2212");
+
+async function makeExplorer(root, data) {
+  const part = (name) => root.querySelector(`[data-part="${name}"]`), canvas = part("space");
+  const sets = await Promise.all(data.images.map(readImages));
+  const state = { run: -1, z: new Float32Array(0), label: -1, ends: { a: null, b: null }, hidden: new Set(), follow: true, circles: true, backdrop: false };
+  const host = { state, soon, moved, home, follow, goTo, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
+  let waiting = false, near = -1, linked = 0;
+  host.painter = makePainter(canvas, host);
+  host.film = makeFilm(root, host);
+
+  function choose(index) {
+    const space = data.spaces[index];
+    if (typeof space.loc === "string") Object.assign(space, { loc: floatsOf(space.loc), logScale: halvesOf(space.logScale) });
+    const images = sets[space.images];
+    Object.assign(state, { run: index, z: new Float32Array(space.latents), label: space.classes.length ? 0 : -1, ends: { a: null, b: null }, hidden: new Set() });
+    Object.assign(host, { space, images, view: makeView(space), model: space.model || (space.model = makeModel(space, images)) });
+    near = -1;
+    const enlarged = `${images.width * Math.max(1, Math.ceil(224 / images.width))}px`;
+    root.style.setProperty("--picture", enlarged);
+    root.style.setProperty("--shape", `${images.width} / ${images.height}`);
+    for (const name of ["decoded", "image", "reconstruction"]) [part(name).width, part(name).height] = [images.width, images.height];
+    part("turns").hidden = !host.view.depths;
+    part("plane").textContent = space.latents > 2
+      ? `The plane of the first two of ${space.latents} principal components, ${Math.round(100 * (space.shares[0] + space.shares[1]))} % of the variance.` : "";
+    fillLabels(part("label"), part("labels"), space, host);
+    fillLegend(part("legend"), host);
+    fillSliders(part("sliders"), part("latents"), host);
+    part("run").value = String(index);
+    host.film.draw();
+    soon();
+  }
+
+  function paint() {
+    waiting = false;
+    const { space, images, view, model } = host, [nearest, distance] = view.nearest(state.z, host.shown);
+    host.painter.paint(nearest, host.film.path());
+    const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
+    const [means, logProb] = model.meanAndLogProb(state.z, state.label, bytes);
+    drawImage(part("decoded"), images, means);
+    if (nearest !== near) {
+      drawImage(part("image"), images, bytes);
+      if (nearest >= 0) drawImage(part("reconstruction"), images, model.mean(locOf(nearest), space.classes.length ? images.labels[nearest] : -1));
+      near = nearest;
+    }
+    const here = placeOf(host), there = nearest < 0 ? "no image is shown" : `${nameOf(images, nearest)}, ${distance.toFixed(2)} away`;
+    const given = space.classes.length ? "x | z, y" : "x | z";
+    part("place").textContent = here;
+    part("nearest").textContent = nearest < 0 ? there : `nearest in z: ${there}`;
+    part("log").textContent = nearest < 0 ? "" : `log p(${given}) = ${minus(logProb.toFixed(1))} nats${space.discrete ? "" : " (a density)"}`;
+    root.dataset.nearest = String(nearest);
+    root.dataset.frames = String(Number(root.dataset.frames || 0) + 1);
+    showSliders(part("sliders"), state.z);
+    say(`${here}; ${there}`);
+  }
+
+  const locOf = (i) => host.space.loc.slice(i * host.space.latents, (i + 1) * host.space.latents);
+  const say = makeSpeaker(part("said"));
+
+  function soon() {
+    if (!waiting) requestAnimationFrame(paint);
+    waiting = true;
+  }
+
+  // After a person moved: the link to this place follows.
+  function moved() {
+    soon();
+    clearTimeout(linked);
+    linked = setTimeout(() => history.replaceState(null, "", `#${hashOf(state, data.spaces[state.run].run)}`), 250);
+  }
+
+  function move(z) {
+    state.z.set(z);
+    moved();
+  }
+
+  function home() {
+    state.z.fill(0);
+    host.view.turnTo(0, 0);
+    moved();
+  }
+
+  function follow(on) {
+    state.follow = part("follow").checked = on;
+  }
+
+  // To an image's place, and to its label where the model has labels.
+  function goTo(image) {
+    if (image < 0) return;
+    if (host.space.classes.length) {
+      state.label = host.images.labels[image];
+      part("label").value = String(state.label);
+      host.film.draw();
+    }
+    move(locOf(image));
+  }
+
+  function open(hash) {
+    const asked = new URLSearchParams(hash.slice(1)), z = (asked.get("z") || "").split(",").map(Number);
+    const index = Math.max(0, data.spaces.findIndex((space) => space.run === asked.get("run")));
+    if (!asked.has("z") && state.run >= 0) return;
+    choose(index);
+    if (z.length === host.space.latents && z.every(Number.isFinite)) {
+      const label = asked.has("y") ? Math.trunc(Number(asked.get("y"))) : NaN;
+      if (label >= -1 && label < host.space.classes.length) part("label").value = String(state.label = label);
+      state.z.set(z);
+      follow(false);
+    }
+  }
+
+  part("run").append(...data.spaces.map((space, index) => new Option(`${space.run} (${space.latents} latent${space.latents > 1 ? "s" : ""})`, index)));
+  part("run").addEventListener("change", (event) => { choose(Number(event.target.value)); moved(); });
+  part("label").addEventListener("change", (event) => { state.label = Number(event.target.value); host.film.draw(); moved(); });
+  for (const name of ["follow", "circles", "backdrop"]) part(name).addEventListener("change", (event) => { state[name] = event.target.checked; soon(); });
+  part("home").addEventListener("click", () => { home(); follow(false); });
+  addEventListener("hashchange", () => open(location.hash));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+  new ResizeObserver(soon).observe(canvas);
+  makePointer(canvas, host);
+  open(location.hash);
+  root.hidden = false;
+  return host;
+}
+
+addEventListener("DOMContentLoaded", async () => {
+  const data = document.getElementById("latents");
+  if (data) window.explorer = await makeExplorer(document.querySelector("[data-explorer]"), JSON.parse(data.textContent));
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+});

@@ -1,0 +1,138 @@
+// Paints the plane: what the decoder draws there, the points, the prior's circles, the way from A to B, and the place of z.
+
+const TILE = 34; // pixels of the screen
+const SLICE = 8; // milliseconds of a frame for tiles
+
+function makePainter(canvas, host) {
+  const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas");
+  let layerKey = "", tilesKey = "", tilesDone = 0, ratio = 1;
+
+  const side = () => canvas.clientWidth || 1;
+  const scale = () => side() / 2 / host.view.limit;
+  const screen = ([right, up]) => [side() / 2 + scale() * right, side() / 2 - scale() * up];
+  const plane = (x, y) => [(x - side() / 2) / scale(), (side() / 2 - y) / scale()];
+
+  function fit(target) {
+    const width = Math.round(side() * ratio);
+    if (target.width !== width || target.height !== width) [target.width, target.height] = [width, width];
+    const drawing = target.getContext("2d");
+    drawing.setTransform(ratio, 0, 0, ratio, 0, 0);
+    return drawing;
+  }
+
+  function colours() {
+    const style = getComputedStyle(canvas);
+    return { ink: style.getPropertyValue("--ink").trim() || "#000", paper: style.getPropertyValue("--paper").trim() || "#fff" };
+  }
+
+  // The points and the circles, painted anew only when they change.
+  function paintLayer() {
+    const { state, view, images } = host, { ink, paper } = colours();
+    const key = [state.run, side(), ratio, view.turn, [...state.hidden], state.circles, state.backdrop, ink].join(" ");
+    if (key === layerKey) return;
+    layerKey = key;
+    const drawing = fit(layer);
+    drawing.clearRect(0, 0, side(), side());
+    const dot = (images.labels.length > 3000 ? 2 : 3) + (state.backdrop ? 1 : 0);
+    drawing.globalAlpha = 0.9;
+    for (let i = 0; i < images.labels.length; i++) {
+      if (state.hidden.has(images.labels[i])) continue;
+      const [x, y] = screen(view.point(i));
+      drawing.fillStyle = images.colours[images.labels[i]] || images.unknown;
+      drawing.fillRect(x - dot / 2, y - dot / 2, dot, dot);
+    }
+    drawing.globalAlpha = 1;
+    if (state.circles) paintCircles(drawing, ink, paper);
+  }
+
+  function paintCircles(drawing, ink, paper) {
+    drawing.font = "12px system-ui, sans-serif";
+    drawing.textAlign = "center";
+    for (const sigmas of [1, 2, 3]) {
+      for (const [style, width] of [[paper, 4], [ink, 1.25]]) {
+        [drawing.strokeStyle, drawing.lineWidth] = [style, width];
+        drawing.setLineDash(width < 2 ? [5, 4] : []);
+        drawing.beginPath();
+        if (host.space.latents > 1) drawing.arc(side() / 2, side() / 2, sigmas * scale(), 0, 2 * Math.PI);
+        else for (const x of [-1, 1].map((sign) => side() / 2 + sign * sigmas * scale())) { drawing.moveTo(x, 0); drawing.lineTo(x, side()); }
+        drawing.stroke();
+      }
+      const place = host.space.latents > 1 ? [side() / 2, side() / 2 - sigmas * scale() + 4] : [side() / 2 + sigmas * scale(), 14];
+      drawing.setLineDash([]);
+      [drawing.strokeStyle, drawing.lineWidth, drawing.fillStyle] = [paper, 4, ink];
+      drawing.strokeText(`${sigmas}σ`, ...place);
+      drawing.fillText(`${sigmas}σ`, ...place);
+    }
+  }
+
+  // What the decoder draws in each cell, a few cells a frame.
+  function paintTiles() {
+    const { state, view, images, model, space } = host, across = Math.max(4, Math.floor(side() / TILE));
+    const down = space.latents > 1 ? across : 1;
+    const rest = Float32Array.from(state.z);
+    view.moveTo(rest, 0, 0);
+    const key = [state.run, state.label, view.turn, across, Array.from(rest, (v) => v.toFixed(2))].join(" ");
+    if (key !== tilesKey) {
+      [tilesKey, tilesDone] = [key, 0];
+      [tiles.width, tiles.height] = [across * images.width, down * images.height];
+    }
+    const total = across * down, until = performance.now() + SLICE, piece = document.createElement("canvas");
+    [piece.width, piece.height] = [images.width, images.height];
+    while (tilesDone < total && performance.now() < until) {
+      const cell = (tilesDone * 7919) % total, column = cell % across, row = Math.floor(cell / across);
+      const z = Float32Array.from(rest);
+      view.moveTo(z, ((column + 0.5) / across * 2 - 1) * view.limit, (1 - (row + 0.5) / down * 2) * view.limit);
+      drawImage(piece, images, model.mean(z, state.label));
+      tiles.getContext("2d").drawImage(piece, column * images.width, row * images.height);
+      tilesDone++;
+    }
+    context.imageSmoothingEnabled = false;
+    const height = side() / across * down;
+    context.drawImage(tiles, 0, (side() - height) / 2, side(), height);
+    if (tilesDone < total) host.soon();
+    canvas.dataset.tiles = String(tilesDone / total);
+  }
+
+  function outlined(draw, ink, paper, width = 2) {
+    for (const [style, wide] of [[paper, width + 3], [ink, width]]) {
+      [context.strokeStyle, context.lineWidth] = [style, wide];
+      context.beginPath();
+      draw();
+      context.stroke();
+    }
+  }
+
+  function paint(nearest, path) {
+    ratio = window.devicePixelRatio || 1;
+    fit(canvas);
+    const { state, view } = host, { ink, paper } = colours();
+    context.fillStyle = paper;
+    context.fillRect(0, 0, side(), side());
+    if (state.backdrop) paintTiles();
+    paintLayer();
+    context.drawImage(layer, 0, 0, side(), side());
+    if (path.length) outlined(() => path.forEach((z) => context.lineTo(...screen(view.plane(z)))), ink, paper, 1.5);
+    if (nearest >= 0) {
+      const [x, y] = screen(view.point(nearest)), [long, short, angle] = view.ellipse(nearest);
+      outlined(() => context.ellipse(x, y, long * scale(), Math.max(1, short * scale()), -angle, 0, 2 * Math.PI), ink, paper, 1.5);
+    }
+    for (const [name, z] of Object.entries(state.ends)) {
+      if (!z) continue;
+      const [x, y] = screen(view.plane(z));
+      context.font = "bold 15px system-ui, sans-serif";
+      [context.textAlign, context.strokeStyle, context.lineWidth, context.fillStyle] = ["center", paper, 5, ink];
+      context.strokeText(name.toUpperCase(), x, y + 5);
+      context.fillText(name.toUpperCase(), x, y + 5);
+    }
+    const [x, y] = screen(view.plane(state.z));
+    outlined(() => {
+      context.arc(x, y, 8, 0, 2 * Math.PI);
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(x + 4 * dx, y + 4 * dy);
+        context.lineTo(x + 14 * dx, y + 14 * dy);
+      }
+    }, ink, paper);
+  }
+
+  return { paint, screen, plane, scale };
+}

@@ -1,0 +1,157 @@
+"""What the page knows of runs: their decoders, their test images, and where the posteriors of these lie."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vaecli.analysis.latents import principal_directions
+from vaecli.data.images import UNKNOWN, Images
+from vaecli.errors import UsageError, VaecliError
+from vaecli.explorer.networks import base64_of, decoder_of
+from vaecli.image_shape import ImageShape
+from vaecli.plotting.palette import UNKNOWN_COLOUR, Colour, class_colours
+from vaecli.runs.run import Run, names_of
+from vaecli.seeding import generator
+
+POINTS = 2000
+"""Test images that are shown, if no number is given and they are small."""
+
+_FEW_PIXELS, _MOST_PIXELS = 1 << 21, 1 << 26
+"""Pixels of all images of a run: as many as are shown by default, and as a browser can hold."""
+
+LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic")
+"""The classes that assets/likelihoods.js has."""
+
+_ACTIVE = 0.01
+"""The variance of its posterior means from which on a latent is active (Burda et al. 2015, section 5.2)."""
+
+
+def points_of(shape: ImageShape, n: int | None = None) -> int:
+    """How many test images of a shape are shown: `n`, or a default that leaves the page small.
+
+    Raises:
+        UsageError: a browser cannot hold so many.
+    """
+    pixels = shape.height * shape.width
+    if n is None:
+        return max(1, min(POINTS, _FEW_PIXELS // pixels))
+    if n * pixels > _MOST_PIXELS:
+        raise UsageError(f"{{n}}: expected at most {_MOST_PIXELS // pixels} images of {shape}, which a browser can hold", n=n)
+    return n
+
+
+def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
+    """JSON values for the page's script; numbers as base64, images as PNG.
+
+    Args:
+        runs: on the CPU.
+        images: those that are shown of each run.
+
+    Raises:
+        VaecliError: the page cannot compute a decoder's layers, or a likelihood.
+    """
+    sheets: dict[str, int] = {}
+    shown: list[dict[str, Any]] = []
+    spaces = []
+    for run, name, part in zip(runs, names_of(runs), images, strict=True):
+        pixels, x = _observed(run, part)
+        key = f"{part.digest} {run.config.binarize}"
+        if key not in sheets:
+            sheets[key] = len(shown)
+            shown.append(_images(part, pixels))
+        spaces.append(_space(run, name, part, x) | {"images": sheets[key]})
+    return {"images": shown, "spaces": spaces}
+
+
+def _observed(run: Run, images: Images) -> tuple[Tensor, Tensor]:
+    """The images as the model sees them: as bytes, and in the support of its likelihood."""
+    x = run.model.observe(images.pixels, generator("cpu", "explore", 0))
+    return (images.pixels if run.config.binarize == "none" else (255 * x).to(torch.uint8)), x
+
+
+@torch.inference_mode()
+def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
+    model = run.model.eval()
+    likelihood = model.pixel_likelihood.__name__
+    if likelihood not in LIKELIHOODS:
+        raise VaecliError(
+            f"{name}: found the likelihood {likelihood}, expected one that the page computes: {', '.join(LIKELIHOODS)}"
+        )
+    y = model.condition(images.labels)
+    size = model.image_shape.in_place_of(1000)
+    parts = [model.posterior(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
+    loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
+    axes, shares = _axes(loc)
+    few = torch.arange(0, len(loc), max(1, len(loc) // 200))
+    return {
+        "run": name,
+        "latents": loc.shape[1],
+        "classes": list(run.class_names) if model.conditional else [],
+        "likelihood": likelihood,
+        "discrete": model.pixel_likelihood.discrete,
+        "layers": decoder_of(model, loc[few], None if y is None else y[few]),
+        "loc": base64_of(loc),
+        "logScale": base64_of(log_scale.half()),
+        "axes": axes.tolist(),
+        "shares": shares,
+        "active": (loc.var(0, correction=0) > _ACTIVE).nonzero().flatten().tolist(),
+        "reach": max(3.0, float((loc @ axes[:2].T).abs().flatten()[:1_000_000].quantile(0.999))),
+    }
+
+
+def _axes(loc: Tensor) -> tuple[Tensor, list[float]]:
+    """Up to three directions that the page shows, shape (., latent_dim): the latents, or principal components of more than two."""
+    latents = loc.shape[1]
+    if latents <= 2:
+        return torch.eye(latents), []
+    directions, shares = principal_directions(loc, 3)
+    return directions.T.float(), shares.tolist()
+
+
+def _images(images: Images, pixels: Tensor) -> dict[str, Any]:
+    shape, count = images.shape, len(images)
+    columns = math.ceil(math.sqrt(count * shape.height / shape.width))
+    return {
+        "sheet": sheet(pixels, shape, columns),
+        "columns": columns,
+        "shape": [shape.channels, shape.height, shape.width],
+        "labels": base64_of(images.labels.to(torch.int16)),
+        "names": list(images.class_names),
+        "files": list(images.names),
+        "colours": [hex_of(colour) for colour in class_colours(len(images.class_names))],
+        "unknown": hex_of(UNKNOWN_COLOUR),
+        "anyUnknown": bool((images.labels == UNKNOWN).any()),
+    }
+
+
+def sheet(pixels: Tensor, shape: ImageShape, columns: int) -> str:
+    """Images side by side, `columns` in a row, as the address of a PNG inside the page."""
+    rows = -(-len(pixels) // columns)
+    tiles = torch.zeros(rows * columns, shape.size, dtype=torch.uint8)
+    tiles[: len(pixels)] = pixels
+    grid = tiles.view(rows, columns, shape.channels, shape.height, shape.width).permute(0, 3, 1, 4, 2)
+    values = grid.reshape(rows * shape.height, columns * shape.width, shape.channels).numpy()
+    picture = Image.fromarray(values.squeeze(-1) if shape.channels == 1 else values)
+    return png(
+        picture.convert("1", dither=Image.Dither.NONE)
+        if bool(((pixels == 0) | (pixels == 255)).all()) and shape.channels == 1
+        else picture
+    )
+
+
+def png(picture: Image.Image) -> str:
+    """A picture as the address of a PNG inside the page."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def hex_of(colour: Colour) -> str:
+    """A colour as HTML has it."""
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
