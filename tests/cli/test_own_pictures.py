@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import DATA, one_line, opened
+from tests.helpers import DATA, MORE, one_line, opened
 from vaecli.data import load_images
 from vaecli.runs.run import read_run
 
@@ -58,6 +59,15 @@ def test_every_picture_is_in_colour(vaecli, emoji, tmp_path, words):
     assert outcome.code == 0, outcome.err
     pixels = torch.frombuffer(bytearray(opened(outcome.out.splitlines()[-1]).tobytes()), dtype=torch.uint8).view(-1, 3).int()
     assert int((pixels.amax(1) - pixels.amin(1) > 30).sum()) > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux reports it")
+def test_samples_of_the_largest_images_take_little_memory(vaecli, alone, ordinary):
+    large = ["--image-size", "256", "--arch", "conv", "--channels", "4", "--hidden", "4", "--epochs", "1", "--limit", "2"]
+    run = vaecli("train", "--dataset", "folder", "--data-dir", PICTURES, *large, "--name", "large", "-q").path
+    outcome = alone("sample", run.resolve(), "--n", "60", "--kind", "mean", "--out", "x.png", "-q")
+    assert outcome.code == 0, outcome.err
+    assert outcome.peak < ordinary + 2 * MORE
 
 
 def test_inpainting_large_images_takes_no_grid(vaecli, emoji, tmp_path):

@@ -84,10 +84,12 @@ class DiscretizedLogistic(PixelLikelihood):
     def mean(self) -> Tensor:
         """The mean of the 256 levels, shape (..., D): sum_j P(level > j) / 255 over the 255 edges between them."""
         loc = self.loc
-        flat, inverse = loc.reshape(-1), (-self.log_scale).exp().reshape(-1)
-        parts, edges = zip(flat.split(_BLOCK // 256), inverse.split(_BLOCK // 256), strict=True), _edges(flat)
-        above = [(m.unsqueeze(1) - edges).mul_(inverse_scale.unsqueeze(1)).sigmoid_().mean(-1) for m, inverse_scale in parts]
-        return torch.cat(above).view(loc.shape)
+        m, inverse, edges = loc.reshape(-1, 1), (-self.log_scale).exp().reshape(-1, 1), _edges(loc)
+        mean = m.new_empty(len(m))  # small results kept between the blocks would leave holes in memory
+        for start in range(0, len(m), _BLOCK // 256):
+            part = slice(start, start + _BLOCK // 256)
+            mean[part] = (m[part] - edges).mul_(inverse[part]).sigmoid_().mean(-1)
+        return mean.view(loc.shape)
 
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Pixels in {0, 1/255, ..., 1}, shape (*sample_shape, ..., D), by the inverse of the logistic's distribution function."""
