@@ -131,15 +131,19 @@ def test_each_bound_is_of_its_own_k_and_the_warm_start_of_ten(monkeypatch):
         return SimpleNamespace(value=-150 + model.level + k / 1000 + NOISE[: len(images)])
 
     monkeypatch.setattr(iwae, "importance_bound", bound)
-    monkeypatch.setattr(iwae, "trained_on", lambda evidence: SimpleNamespace(level=7.0))
+    monkeypatch.setattr(iwae, "trained_on", lambda evidence, first, second: SimpleNamespace(level=7.0 + first.model.level))
     seen = evidence("low", "high")
     for runs in seen.seeds:
-        runs[0].model.level, runs[1].model.level = 0.0, 2.0
+        runs.append(run("longer"))
+        for one, level in zip(runs, (0.0, 2.0, 3.0), strict=True):
+            one.model.level = level
     data = FIGURES[9].measure(seen)
     assert list(data.bounds) == [1, 5, 10, 500]
     assert data.losses.value == pytest.approx(-(2 + 0.005))
     assert data.tighter.value == pytest.approx(0.005)
     assert data.continued.value == pytest.approx(-(7 + 0.005))
+    assert data.longer.value == pytest.approx(-3)
+    assert data.share.value == pytest.approx(3 - 7.005 / 2)
     assert data.bounds[500].value == pytest.approx(2)
 
 
@@ -175,7 +179,7 @@ def test_a_model_is_trained_on_from_the_weights_of_another(trained, monkeypatch)
     images = load_images("mnist", "train", limit=400)
     seen = Evidence([[first, first]], {}, images, lambda: images)
     with torch.inference_mode():
-        model = iwae.trained_on(seen)
+        model = iwae.trained_on(seen, first, first)
     assert all(torch.equal(weights, before[name]) for name, weights in first.model.state_dict().items())
     moved = [float((weights - before[name]).abs().max()) for name, weights in model.state_dict().items()]
     assert 0 < max(moved) < 0.5

@@ -31,6 +31,8 @@ JSD: Settings = {"objective": "jsd", "epochs": 3}
 KL_AS_LONG: Settings = {"epochs": 3}
 """The baseline, trained for as long as the model with the Jensen-Shannon divergence."""
 IWAE5: Settings = {"latent_dim": 3, "objective": "iwae", "k": 5}
+IWAE5_LONGER: Settings = {"latent_dim": 3, "objective": "iwae", "k": 5, "epochs": 10}
+"""Trained for as long as a model of k = 10 that goes on from one of k = 5."""
 IWAE10: Settings = {"latent_dim": 3, "objective": "iwae", "k": 10}
 BETA: Settings = {"likelihood": "beta"}
 

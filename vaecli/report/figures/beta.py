@@ -56,4 +56,5 @@ BETA_LIKELIHOOD = Figure(
     "Blurry counts as: a greater squared error than the baseline's. Hard to distinguish counts as: recognised less often than the "
     "baseline's.",
     also=(Z2,),
+    compares=True,
 )

@@ -83,4 +83,5 @@ JENSEN_SHANNON = Figure(
     f"Similar counts as all three: recognised reconstructions and recognised samples within {100 * ALIKE:.0f} points of a hundred, and the "
     f"entropy of the digits drawn within {ALIKE_SPREAD} nats. Both models were trained for as many epochs.",
     also=(KL_AS_LONG,),
+    compares=True,
 )

@@ -88,6 +88,7 @@ GIVEN_LABELS = Figure(
     _agreeing,
     _judge_given_labels,
     also=(Z3,),
+    compares=True,
 )
 
 
