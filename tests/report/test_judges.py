@@ -14,7 +14,7 @@ from vaecli.report.figures.inpainting import Bottoms
 from vaecli.report.figures.iwae import Clearness, Particles
 from vaecli.report.figures.labels import Labelled, Networks
 
-YES, NO, IN_PART, OPEN, OPEN_OF_ONE = "yes", "no", "in part", "not decided by three seeds", "not decided by one seed"
+YES, NO, IN_PART, OPEN, OPEN_OF_ONE = "yes", "no", "in part", "not decided by three seeds", "not decided"
 UP, DOWN, LEVEL = 5.0, -5.0, 0.5
 
 

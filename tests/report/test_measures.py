@@ -159,7 +159,7 @@ def test_a_bottom_given_another_tops_pixels_is_by_the_same_quadrature():
         test = Images(torch.cat((zero.pixels, top.pixels)), torch.tensor([0, 1]), zero.class_names)
         shown = Evidence([[baseline]], {}, test, lambda: test, quick=True)
         with torch.inference_mode():
-            return float(inpainting._given_other_tops(shown, 1)[0])
+            return float(inpainting._given_other_tops(shown, zero)[0])
 
     def expected(top):
         with torch.inference_mode():

@@ -31,10 +31,10 @@ class Finding:
 
 def undecided(seeds: int) -> str:
     """The verdict where errors leave a claim open."""
-    return f"not decided by {_COUNTS.get(seeds, seeds)} seed{'s' if seeds > 1 else ''}"
+    return f"not decided by {_COUNTS.get(seeds, seeds)} seeds" if seeds > 1 else "not decided"
 
 
-_COUNTS = {1: "one", 2: "two", 3: "three"}
+_COUNTS = {2: "two", 3: "three"}
 
 
 def above(apart: Compared, value: float = 0) -> str:

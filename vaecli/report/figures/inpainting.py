@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaecli.analysis.inpainting import mean_image_scores
 from vaecli.analysis.masks import half
+from vaecli.data import Images
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts
 from vaecli.report.definitions import Z2, Figure
 from vaecli.report.differences import Compared, compared
@@ -15,7 +17,10 @@ from vaecli.seeding import generator
 
 DIGIT = 0
 
-OTHERS, QUICK_OTHERS = 9, 1
+ZEROS, QUICK_ZEROS = 500, 20
+"""Zeros that are measured, of which the picture shows the first."""
+
+OTHERS, QUICK_OTHERS = 3, 1
 """Tops of other digits that each bottom is set against."""
 
 QUICK_SIDES = (50, 50)
@@ -42,34 +47,39 @@ class Bottoms:
 
 
 def _bottoms(evidence: Evidence) -> Bottoms:
-    def column(name: str) -> Tensor:
-        return torch.tensor([image[name] for image in evidence.measured["images"]], dtype=torch.float64)
-
-    own = column("log_p_missing_given_seen")
+    model, test, train = evidence.runs[0].model, evidence.test, evidence.train()
+    zeros = test[test.labels == DIGIT][: QUICK_ZEROS if evidence.quick else ZEROS]
+    seen = half("top", model.image_shape)
+    own, without = _log_prob_of_bottoms(evidence, zeros.pixels, zeros.labels)
+    x = model.observe(zeros.pixels, generator("cpu", "report"))
+    of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~seen)
     return Bottoms(
         len(own),
-        compared([(column("log_p_missing"), own)]),
-        compared([(_given_other_tops(evidence, len(own)), own)]),
-        compared([(column("mean_image_of_label"), own)]),
-        float(column("mean_image").mean()),
+        compared([(without, own)]),
+        compared([(_given_other_tops(evidence, zeros), own)]),
+        compared([(of_digit, own)]),
+        float(of_all.mean()),
     )
 
 
-def _given_other_tops(evidence: Evidence, count: int) -> Tensor:
-    """The mean over other digits' tops of log p(bottom | top), of the first zeros of the test images: shape (count,)."""
-    model, test = evidence.runs[0].model, evidence.test
-    several, seen = QUICK_OTHERS if evidence.quick else OTHERS, half("top", model.image_shape)
-    zeros = test[test.labels == DIGIT][:count]
+def _given_other_tops(evidence: Evidence, zeros: Images) -> Tensor:
+    """The mean over other digits' tops of log p(bottom | top) of zeros: shape (N,)."""
+    several, seen = QUICK_OTHERS if evidence.quick else OTHERS, half("top", zeros.shape)
     # the first zero with the first images of other digits, the second one with those that follow, and so on
-    others = test[test.labels != DIGIT][: count * several]
-    noise = generator("cpu", "report")
+    others = evidence.test[evidence.test.labels != DIGIT][: len(zeros) * several]
     mixed = torch.where(seen, others.pixels, zeros.pixels.repeat_interleave(several, 0))
-    x = model.observe(mixed, noise)
-    posterior = model.posterior(x)
+    given, _ = _log_prob_of_bottoms(evidence, mixed, others.labels)
+    return torch.stack(given.split(several)).mean(1)
+
+
+def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The values of log p(bottom | top) and log p(bottom) of images (N, D) with labels (N,): two tensors of shape (N,)."""
+    model = evidence.runs[0].model
+    x = model.observe(pixels, generator("cpu", "report"))
     sides = QUICK_SIDES if evidence.quick else None
-    exact = exact_log_prob_of_parts(model, x, others.labels, seen, posterior, sides)
-    tops, _, both = exact.log_prob
-    return torch.stack((both - tops).split(several)).mean(1)
+    seen = half("top", model.image_shape)
+    tops, bottoms, both = exact_log_prob_of_parts(model, x, labels, seen, model.posterior(x), sides).log_prob
+    return both - tops, bottoms
 
 
 def _judge_bottoms(data: Bottoms) -> Finding:
