@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from matplotlib import colormaps
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
@@ -71,17 +71,34 @@ def words_of(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_any_number_of_classes_have_a_colour_each():
-    assert class_colours(10) == [colormaps["tab10"](index) for index in range(10)]
-    for classes in (1, 2, 11, 20, 21, 200):
-        assert len(set(class_colours(classes))) == classes
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_no_class_is_drawn_over_all_others(drawn, dimensions):
+    labels = [0] * 50 + [1] * 50
+    cloud = cloud_of(labels, 2, dimensions)
+    (axes,) = drawn(cloud)
+    assert [len(part.get_offsets()) for part in axes.collections] == [0, 0, 100]
+    points = axes.collections[-1]
+    colours = [class_colours(2).index((*map(float, colour[:3]), 1.0)) for colour in points.get_facecolors()]
+    assert sorted(colours) == labels and len(set(colours[:30])) == len(set(colours[-30:])) == 2
+    if dimensions == 2:
+        at = {tuple(point): label for point, label in zip(cloud.points.tolist(), labels, strict=True)}
+        assert [at[tuple(np.float32(point).tolist())] for point in points.get_offsets()] == colours
+
+
+def test_names_of_few_classes_stand_at_the_medians_of_their_points(drawn):
+    cloud = cloud_of([0, 0, 0, 1], 2)
+    (axes,) = drawn(cloud)
+    assert [text.get_text() for text in axes.texts] == ["class 0", "class 1"]
+    assert list(axes.texts[0].xy) == cloud.points[:3].median(0).values.tolist()
+    assert not drawn(cloud_of([0, 1], 11))[0].texts
+    assert not drawn(cloud_of([0, 1], 2, 3))[0].texts
 
 
 def test_the_legend_of_many_classes_has_the_most_frequent_ones_in_their_order(drawn):
     rare = [label for label in range(60) if label % 3]
     (axes,) = drawn(cloud_of([label for label in range(60) for _ in range(1 if label in rare else 3 + label % 2)], 60))
     assert words_of(axes) == [*(f"class {label}" for label in range(0, 60, 3)), "and 40 more"]
-    assert len(axes.collections) == 60
+    assert len(axes.collections) == 61
     (axes,) = drawn(cloud_of(list(range(20)), 25))
     assert words_of(axes) == [f"class {label}" for label in range(20)]
 
@@ -91,5 +108,5 @@ def test_images_without_labels_have_no_legend(drawn, dimensions):
     labelled, unlabelled = drawn(cloud_of([0, UNKNOWN], 1, dimensions), cloud_of([UNKNOWN] * 2, 0, dimensions))
     assert words_of(labelled) == ["unknown", "class 0"]
     assert unlabelled.get_legend() is None
-    assert len(unlabelled.collections) == 1
+    assert len(unlabelled.collections[-1].get_offsets()) == 2
     assert unlabelled.get_ylabel() == ("" if dimensions == 1 else "z2")

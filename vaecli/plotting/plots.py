@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
@@ -31,6 +32,9 @@ def save_clouds(
 ) -> None:
     """Clouds side by side, each point in its label's colour, with axes and legends.
 
+    Points are drawn in a shuffled order, so that no class covers the others. In two dimensions up to ten classes have their names
+    at the medians of their points.
+
     Args:
         path: a file that ends in .png, .pdf or .svg.
         runs: the name and the cloud of each run, which gets axes of its own; three coordinates are drawn in perspective, a single
@@ -45,13 +49,7 @@ def save_clouds(
     for index, (name, cloud) in enumerate(runs):
         deep = cloud.points.shape[1] == 3
         axes = figure.add_subplot(1, len(runs), index + 1, projection="3d" if deep else None)
-        for label, class_name, colour in kinds(cloud):
-            chosen = cloud.points[cloud.labels == label]
-            if chosen.shape[1] == 1:
-                jitter = torch.rand(len(chosen), 1, generator=generator("cpu", "jitter")) * 0.8 - 0.4
-                chosen = torch.cat((chosen, label + jitter), 1)
-            style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": colour, "label": class_name}
-            axes.scatter(*chosen.T.tolist(), **style)
+        _scatter(axes, cloud)
         title(axes, f"{name}: posterior means of {len(cloud.points):,} {split} images")
         captions = axis_captions(cloud)
         axes.set_xlabel(captions[0])
@@ -69,6 +67,33 @@ def save_clouds(
     save_figure(path, figure, _DPI)
 
 
+def _scatter(axes: Axes, cloud: Cloud) -> None:
+    """Draws the points, after an empty collection for each class, which the legend shows."""
+    style: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0}
+    points, order = cloud.points, torch.randperm(len(cloud.points), generator=generator("cpu", "order"))
+    if points.shape[1] == 1:
+        jitter = torch.rand(len(points), 1, generator=generator("cpu", "jitter")) * 0.8 - 0.4
+        points = torch.cat((points, cloud.labels[:, None] + jitter), 1)
+    colours = {label: colour for label, _, colour in kinds(cloud)}
+    nothing: list[list[float]] = [[] for _ in range(points.shape[1])]
+    for _, class_name, colour in kinds(cloud):
+        axes.scatter(*nothing, **style, color=colour, label=class_name)
+    axes.scatter(*points[order].T.tolist(), **style, color=[colours[label] for label in cloud.labels[order].tolist()])
+    if cloud.points.shape[1] == 2 and cloud.labelled and len(cloud.class_names) <= len(TEN):
+        _name_classes(axes, cloud)
+
+
+def _name_classes(axes: Axes, cloud: Cloud) -> None:
+    """Writes the name of each class at the median of its points."""
+    outline = [Stroke(linewidth=3, foreground="white"), Normal()]
+    for label, class_name, _ in kinds(cloud):
+        right, up = cloud.points[cloud.labels == label].median(0).values.tolist()
+        axes.annotate(
+            short(printable(class_name), 16), (right, up), ha="center", va="center", weight="bold", parse_math=False,
+            path_effects=outline,
+        )  # fmt: skip
+
+
 def kinds(cloud: Cloud) -> list[tuple[int, str, Colour]]:
     """The labels that occur in a cloud, each with its name and its colour."""
     if not cloud.labelled:
@@ -81,11 +106,11 @@ def kinds(cloud: Cloud) -> list[tuple[int, str, Colour]]:
 
 
 def class_legend(axes: Axes, cloud: Cloud, away: float = 1.02) -> None:
-    """A legend of the classes whose points the axes hold, in their order; of many, the most frequent ones. None without labels."""
+    """A legend of the classes, whose collections are the first of the axes; of many, the most frequent. None without labels."""
     if not cloud.labelled:
         return
-    drawn: list[Artist] = list(axes.collections)
     labels, counts = cloud.labels.unique(return_counts=True)
+    drawn: list[Artist] = list(axes.collections[: len(labels)])
     if len(labels) > LEGEND:
         frequent = counts.argsort(descending=True, stable=True)[:LEGEND].sort().values.tolist()
         drawn = [drawn[index] for index in frequent]
