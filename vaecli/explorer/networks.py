@@ -1,45 +1,65 @@
 """Networks as JSON values: what the page's script computes with."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vaecli.errors import VaecliError
+from vaecli.explorer.rounding import levels, packed
 from vaecli.model import VAE
+from vaecli.networks.layers import LabelledLinear
+from vaecli.seeding import generator
 
 MANY = 50_000
-"""Weights of a layer from which on it is given in 8 bits a weight, where that is precise enough."""
+"""Weights of a layer from which on it is given in few bits a weight, where that is precise enough."""
+
+BITS = (6, 7, 8, 10, 12)
+"""Bits a weight that are tried in turn; 16 (half precision) if none will do."""
 
 TOLERANCE = 4e-3
-"""The largest error of a decoded pixel's mean, on [0, 1], that 8 bits a weight may cause."""
+"""The error of a decoded pixel's mean, on [0, 1], that few bits a weight may cause: about one level of a screen's 256."""
+
+ENCODER_TOLERANCE = 8e-3
+"""The error of a posterior's mean and log standard deviation that few bits a weight may cause."""
+
+_RARE, _LARGEST = 1e-4, 2
+"""The share of outputs whose error may exceed its tolerance, and how many times the tolerance no error exceeds."""
+
+_KINDS = {nn.Linear: "dense", nn.Conv2d: "convolution", nn.ConvTranspose2d: "transposed"}
 
 
 def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
-    """The layers of a decoder, in the order in which a latent passes them: 8 bits a weight in large ones, or else 16.
+    """The layers of a decoder, in the order in which a latent passes them: large ones with few bits a weight.
 
     Args:
         model: on the CPU.
-        z: latents that are decoded to see whether 8 bits are precise enough, shape (N, latent_dim).
+        z: latents, shape (N, latent_dim). Half of them, and draws of the prior, say how weights are best rounded; the other
+            half, whether that is precise enough.
         y: their labels, shape (N, labels); None for a model without labels.
 
     Raises:
         VaecliError: the decoder has layers that the page cannot compute.
     """
-    layers = _layers(model.decoder)
-    large = [layer for layer in layers if layer.weight.numel() >= MANY]
-    with torch.inference_mode():
-        exact = model.likelihood(z, y).mean
-    whole = [layer.weight.data for layer in large]
-    for layer in large:
-        levels, scale = _levels(layer.weight.data)
-        layer.weight.data = levels.float() * scale
-    with torch.inference_mode():
-        error = float((model.likelihood(z, y).mean - exact).abs().max()) if large else 0.0
-    for layer, weight in zip(large, whole, strict=True):
-        layer.weight.data = weight
-    return [_layer(layer, model.decoder, few=error > TOLERANCE or layer not in large) for layer in layers]
+    z = torch.cat((z, torch.randn(z.shape, generator=generator("cpu", "explorer latents"))))
+    y = None if y is None else y.repeat(2, 1)
+    return _network(model.decoder, lambda part: model.likelihood(z[part], _some(y, part)).mean, TOLERANCE)
+
+
+def encoder_of(model: VAE, x: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
+    """The layers of an encoder, in the order in which an image passes them: large ones with few bits a weight.
+
+    Args:
+        model: on the CPU.
+        x: what it observes of images, shape (N, D).
+        y: their labels, shape (N, labels); None for a model without labels.
+
+    Raises:
+        VaecliError: the encoder has layers that the page cannot compute.
+    """
+    return _network(model.encoder, lambda part: model.encoder(x[part], _some(y, part)), ENCODER_TOLERANCE)
 
 
 def base64_of(values: Tensor) -> str:
@@ -47,32 +67,78 @@ def base64_of(values: Tensor) -> str:
     return base64.b64encode(values.detach().contiguous().numpy().tobytes()).decode()
 
 
+def _some(y: Tensor | None, part: slice) -> Tensor | None:
+    return None if y is None else y[part]
+
+
+@torch.inference_mode()
+def _network(network: nn.Module, outputs: Callable[[slice], Tensor], tolerance: float) -> list[dict[str, Any]]:
+    """The layers, large ones in as few bits as leave the outputs of the odd examples within the tolerance, one after the other.
+
+    Args:
+        network: its weights are changed meanwhile.
+        outputs: runs the network on some of the examples.
+        tolerance: of any output.
+    """
+    layers = _layers(network)
+    large = [layer for layer in layers if layer.weight.numel() >= MANY]
+    whole = [layer.weight.data for layer in large]
+    fitted, checked = slice(0, None, 2), slice(1, None, 2)
+    exact = outputs(checked)
+    rounded: dict[Any, dict[str, Any]] = {}
+    share, total = 0.0, sum(weight.numel() for weight in whole)
+    for layer in large:
+        share += layer.weight.numel() / total
+        weight, inputs = layer.weight.data, _inputs(layer, lambda: outputs(fitted))
+        for bits in BITS:
+            rows, scale = levels(weight, bits, inputs)
+            layer.weight.data = rows * scale.view(-1, *[1] * (rows.ndim - 1))
+            if _precise((outputs(checked) - exact).abs(), tolerance * share):
+                rounded[layer] = {"bits": bits, "levels": base64_of(packed(rows, bits)), "scale": base64_of(scale)}
+                break
+            layer.weight.data = weight
+    for layer, weight in zip(large, whole, strict=True):
+        layer.weight.data = weight
+    return [_layer(layer, network, rounded.get(layer) or {"half": base64_of(layer.weight.data.half())}) for layer in layers]
+
+
+def _precise(error: Tensor, tolerance: float) -> bool:
+    return float((error > tolerance).float().mean()) <= _RARE and float(error.max()) <= _LARGEST * tolerance
+
+
+def _inputs(layer: Any, run: Callable[[], Tensor]) -> Tensor | None:
+    """What a dense layer gets when a network runs, shape (N, inputs); None for a convolution."""
+    if not isinstance(layer, nn.Linear):
+        return None
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, got: tuple[Tensor, ...], given: Tensor) -> None:
+        labels = getattr(module, "labels", 0)
+        if not labels:
+            return seen.append(got[0])
+        y = got[1] if len(got) > 1 and got[1] is not None else got[0].new_zeros(len(got[0]), labels)
+        seen.append(torch.cat((got[0], y.to(got[0].dtype)), -1))
+
+    with layer.register_forward_hook(keep):
+        run()
+    return seen[0].flatten(0, -2)
+
+
 def _layers(network: nn.Module) -> list[Any]:
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.ConvTranspose2d)]
+    layers = [module for module in network.modules() if isinstance(module, tuple(_KINDS))]
     known = sum(parameter.numel() for layer in layers for parameter in layer.parameters())
     if known != sum(parameter.numel() for parameter in network.parameters()):
         raise VaecliError(
-            "the page computes dense layers and transposed convolutions; found a decoder with others, expected {arch=mlp}"
+            "the page computes dense layers and convolutions; found a network with others, expected {arch=mlp} or {arch=conv}"
         )
     return layers
 
 
-def _layer(layer: Any, network: Any, few: bool) -> dict[str, Any]:
-    common = {"activation": network.activation, "bias": base64_of(layer.bias.half()), "weight": _weight(layer.weight.data, few)}
-    if isinstance(layer, nn.ConvTranspose2d):
+def _layer(layer: Any, network: Any, weight: dict[str, Any]) -> dict[str, Any]:
+    kind = next(name for known, name in _KINDS.items() if isinstance(layer, known))
+    common = {"kind": kind, "activation": network.activation, "bias": base64_of(layer.bias.half()), "weight": weight}
+    if kind != "dense":
         shape = {"kernel": layer.kernel_size[0], "stride": layer.stride[0], "padding": layer.padding[0]}
-        return common | shape | {"kind": "transposed", "inputs": layer.in_channels, "outputs": layer.out_channels}
-    return common | {"kind": "dense", "inputs": layer.in_features, "outputs": layer.out_features}
-
-
-def _weight(weight: Tensor, few: bool) -> dict[str, str]:
-    if few:
-        return {"half": base64_of(weight.half())}
-    levels, scale = _levels(weight)
-    return {"levels": base64_of(levels), "scale": base64_of(scale.flatten())}
-
-
-def _levels(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers from -127 to 127 and, of each first index, the float32 that they are multiplied by."""
-    scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True).clamp(min=1e-12) / 127
-    return (weight / scale).round().to(torch.int8), scale
+        return common | shape | {"inputs": layer.in_channels, "outputs": layer.out_channels}
+    labels = layer.labels if isinstance(layer, LabelledLinear) else 0
+    return common | {"inputs": layer.in_features, "outputs": layer.out_features, "labels": labels}

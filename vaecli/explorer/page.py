@@ -23,9 +23,16 @@ SCRIPTS = (
     "likelihoods.js",
     "view.js",
     "way.js",
+    "overlay.js",
     "paint.js",
     "pointer.js",
     "controls.js",
+    "brush.js",
+    "drawing.js",
+    "own.js",
+    "density.js",
+    "eraser.js",
+    "rubout.js",
     "explorer.js",
 )
 """The script, in parts."""

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
+from vaecli import registry
 from vaecli.analysis.latents import principal_directions
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
-from vaecli.explorer.networks import base64_of, decoder_of
+from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.palette import UNKNOWN_COLOUR, Colour, class_colours
 from vaecli.runs.run import Run, names_of
@@ -22,11 +24,14 @@ from vaecli.seeding import generator
 POINTS = 2000
 """Test images that are shown, if no number is given and they are small."""
 
-_FEW_PIXELS, _MOST_PIXELS = 1 << 21, 1 << 26
-"""Pixels of all images of a run: as many as are shown by default, and as a browser can hold."""
+_FEW_VALUES, _MOST_PIXELS = 1 << 21, 1 << 26
+"""Of all images of a run: values that are shown by default, and pixels that a browser can hold."""
 
 LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic")
 """The classes that assets/likelihoods.js has."""
+
+_LARGEST_DRAWN = 64
+"""Pixels a side of the largest images that a person can draw."""
 
 _ACTIVE = 0.01
 """The variance of its posterior means from which on a latent is active (Burda et al. 2015, section 5.2)."""
@@ -40,14 +45,14 @@ def points_of(shape: ImageShape, n: int | None = None) -> int:
     """
     pixels = shape.height * shape.width
     if n is None:
-        return max(1, min(POINTS, _FEW_PIXELS // pixels))
+        return max(1, min(POINTS, _FEW_VALUES // shape.size))
     if n * pixels > _MOST_PIXELS:
         raise UsageError(f"{{n}}: expected at most {_MOST_PIXELS // pixels} images of {shape}, which a browser can hold", n=n)
     return n
 
 
 def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
-    """JSON values for the page's script; numbers as base64, images as PNG.
+    """JSON values for the page's script; numbers as base64, images as PNG or lossless WebP.
 
     Args:
         runs: on the CPU.
@@ -89,7 +94,7 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
     axes, shares = _axes(loc)
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))
-    return {
+    values = {
         "run": name,
         "latents": loc.shape[1],
         "classes": list(run.class_names) if model.conditional else [],
@@ -103,6 +108,18 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         "active": (loc.var(0, correction=0) > _ACTIVE).nonzero().flatten().tolist(),
         "reach": max(3.0, float((loc @ axes[:2].T).abs().flatten()[:1_000_000].quantile(0.999))),
     }
+    drawn = _drawn(run, images)
+    return values | ({"drawn": drawn, "encoder": encoder_of(model, x[few], None if y is None else y[few])} if drawn else {})
+
+
+def _drawn(run: Run, images: Images) -> dict[str, Any] | None:
+    """How the page prepares what a person draws, as `vaecli.data` prepares their pictures; None where they cannot draw."""
+    shape = images.shape
+    if shape.channels > 1 or shape.height != shape.width or shape.height > _LARGEST_DRAWN:
+        return None
+    drawing = getattr(registry.load("dataset", run.config.dataset), "drawing", None)
+    made = {"binarize": run.config.binarize, "light": bool(images.pixels.float().mean() > 127)}
+    return made | ({"box": drawing.box, "byMass": drawing.centred_by_mass} if isinstance(drawing, Drawing) else {})
 
 
 def _axes(loc: Tensor) -> tuple[Tensor, list[float]]:
@@ -131,25 +148,32 @@ def _images(images: Images, pixels: Tensor) -> dict[str, Any]:
 
 
 def sheet(pixels: Tensor, shape: ImageShape, columns: int) -> str:
-    """Images side by side, `columns` in a row, as the address of a PNG inside the page."""
+    """Images side by side, `columns` in a row, as the address of a picture inside the page that keeps every byte."""
     rows = -(-len(pixels) // columns)
     tiles = torch.zeros(rows * columns, shape.size, dtype=torch.uint8)
     tiles[: len(pixels)] = pixels
     grid = tiles.view(rows, columns, shape.channels, shape.height, shape.width).permute(0, 3, 1, 4, 2)
     values = grid.reshape(rows * shape.height, columns * shape.width, shape.channels).numpy()
     picture = Image.fromarray(values.squeeze(-1) if shape.channels == 1 else values)
-    return png(
-        picture.convert("1", dither=Image.Dither.NONE)
-        if bool(((pixels == 0) | (pixels == 255)).all()) and shape.channels == 1
-        else picture
-    )
+    if shape.channels == 1 and bool(((pixels == 0) | (pixels == 255)).all()):
+        picture = picture.convert("1", dither=Image.Dither.NONE)
+    return min(png(picture), webp(picture), key=len) if features.check("webp") else png(picture)
 
 
 def png(picture: Image.Image) -> str:
     """A picture as the address of a PNG inside the page."""
+    return _inside(picture, "PNG", optimize=True)
+
+
+def webp(picture: Image.Image) -> str:
+    """A picture as the address of a WebP inside the page that keeps every byte."""
+    return _inside(picture.convert("RGB"), "WEBP", lossless=True, quality=100, method=4)
+
+
+def _inside(picture: Image.Image, kind: str, **options: Any) -> str:
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def hex_of(colour: Colour) -> str:

@@ -68,6 +68,8 @@ def _times(count: int) -> str:
 
 
 class _Encoder(nn.Module):
+    activation = "relu"
+
     def __init__(
         self, shape: ImageShape, channels: tuple[int, ...], smallest: tuple[int, int], labels: int, sizes: tuple[int, ...]
     ) -> None:

@@ -7,10 +7,14 @@ async function makeExplorer(root, data) {
   const part = (name) => root.querySelector(`[data-part="${name}"]`), canvas = part("space");
   const sets = await Promise.all(data.images.map(readImages));
   const state = { run: -1, z: new Float32Array(0), label: -1, ends: { a: null, b: null }, hidden: new Set(), follow: true, circles: true, backdrop: false };
-  const host = { state, soon, moved, home, follow, goTo, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
+  const host = { state, soon, moved, home, follow, goTo, pick, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
   let waiting = false, near = -1, linked = 0;
   host.painter = makePainter(canvas, host);
   host.film = makeFilm(root, host);
+  host.nearest = () => host.view.nearest(state.z, host.shown)[0];
+  host.drawn = (anew) => anew && host.rub.drawn();
+  host.own = makeOwn(part("own"), host);
+  host.rub = makeRub(part("rub"), host);
 
   function choose(index) {
     const space = data.spaces[index];
@@ -30,8 +34,22 @@ async function makeExplorer(root, data) {
     fillLegend(part("legend"), host);
     fillSliders(part("sliders"), part("latents"), host);
     part("run").value = String(index);
-    host.film.draw();
+    relabelled();
     soon();
+  }
+
+  // What depends on the run and the label.
+  function relabelled() {
+    host.film.draw();
+    host.own.draw();
+    host.rub.draw();
+  }
+
+  function pick(label) {
+    if (state.label === label) return;
+    state.label = label;
+    part("label").value = String(label);
+    relabelled();
   }
 
   function paint() {
@@ -90,11 +108,8 @@ async function makeExplorer(root, data) {
   // To an image's place, and to its label where the model has labels.
   function goTo(image) {
     if (image < 0) return;
-    if (host.space.classes.length) {
-      state.label = host.images.labels[image];
-      part("label").value = String(state.label);
-      host.film.draw();
-    }
+    if (host.rub.open) host.rub.take(image);
+    if (host.space.classes.length) pick(host.images.labels[image]);
     move(locOf(image));
   }
 
@@ -105,7 +120,7 @@ async function makeExplorer(root, data) {
     choose(index);
     if (z.length === host.space.latents && z.every(Number.isFinite)) {
       const label = asked.has("y") ? Math.trunc(Number(asked.get("y"))) : NaN;
-      if (label >= -1 && label < host.space.classes.length) part("label").value = String(state.label = label);
+      if (label >= -1 && label < host.space.classes.length) pick(label);
       state.z.set(z);
       follow(false);
     }
@@ -113,7 +128,7 @@ async function makeExplorer(root, data) {
 
   part("run").append(...data.spaces.map((space, index) => new Option(`${space.run} (${space.latents} latent${space.latents > 1 ? "s" : ""})`, index)));
   part("run").addEventListener("change", (event) => { choose(Number(event.target.value)); moved(); });
-  part("label").addEventListener("change", (event) => { state.label = Number(event.target.value); host.film.draw(); moved(); });
+  part("label").addEventListener("change", (event) => { pick(Number(event.target.value)); moved(); });
   for (const name of ["follow", "circles", "backdrop"]) part(name).addEventListener("change", (event) => { state[name] = event.target.checked; soon(); });
   part("home").addEventListener("click", () => { home(); follow(false); });
   addEventListener("hashchange", () => open(location.hash));

@@ -48,24 +48,36 @@ function logisticLogProb(m, raw, byte) {
 }
 
 const LIKELIHOODS = {
-  Bernoulli: { mean: sigmoid, logProb: (l, _, byte) => byte / 255 * l - softplus(l) },
-  Beta: { mean: (a, b) => concentration(a) / (concentration(a) + concentration(b)), logProb: betaLogProb },
-  ContinuousBernoulli: { mean: continuousMean, logProb: (l, _, byte) => byte / 255 * l - continuousLogPartition(l) },
-  DiscretizedLogistic: { mean: logisticMean, logProb: logisticLogProb },
+  Bernoulli: { mean: sigmoid, logProb: (l, _, byte) => byte / 255 * l - softplus(l), value: (byte) => byte / 255 },
+  Beta: { mean: (a, b) => concentration(a) / (concentration(a) + concentration(b)), logProb: betaLogProb, value: (byte) => (byte + 0.5) / 256 },
+  ContinuousBernoulli: { mean: continuousMean, logProb: (l, _, byte) => byte / 255 * l - continuousLogPartition(l), value: (byte) => byte / 255 },
+  DiscretizedLogistic: { mean: logisticMean, logProb: logisticLogProb, value: (byte) => byte / 255 },
 };
 
-// p(x | z, y): the mean of each pixel, and the log probability of an image's bytes.
+// p(x | z, y): the mean of each pixel, and the log probability of an image's bytes. And q(z | x, y) where the page has the encoder.
 function makeModel(space, images) {
-  const network = makeNetwork(space.layers, space.classes.length, [images.height, images.width]);
-  const { mean, logProb } = LIKELIHOODS[space.likelihood], size = images.size;
+  const side = [images.height, images.width], network = makeNetwork(space.layers, side), outputs = space.layers.at(-1);
+  const { mean, logProb, value } = LIKELIHOODS[space.likelihood], { size } = images;
+  const encoder = space.encoder && makeNetwork(space.encoder, side);
   const meansOf = (output) => Float32Array.from({ length: size }, (_, i) => mean(output[i], output[size + i]));
   return {
+    output: network,
+    outputs: size * (outputs.kind === "dense" ? outputs.outputs / size : outputs.outputs / images.channels),
+    meansOf,
     mean: (z, label) => meansOf(network(z, label)),
+    // Writes log p(x_i | z, y) of each pixel, of an output that `output` gave.
+    logProbs(output, bytes, to) {
+      for (let i = 0; i < size; i++) to[i] = logProb(output[i], output[size + i], bytes[i]);
+    },
     meanAndLogProb(z, label, bytes) {
       const output = network(z, label);
       let sum = 0;
       for (let i = 0; i < size; i++) sum += logProb(output[i], output[size + i], bytes[i]);
       return [meansOf(output), sum];
     },
+    encode: encoder && ((bytes, label) => {
+      const output = encoder(Float32Array.from(bytes, value), label);
+      return { loc: output.slice(0, space.latents), logScale: output.slice(space.latents).map((v) => clamp(v, 20)) };
+    }),
   };
 }

@@ -1,4 +1,4 @@
-// Numbers and pictures out of the page's data: base64 of little-endian values, and images side by side in a PNG.
+// Numbers and pictures out of the page's data: base64 of little-endian values, and images side by side in a picture.
 
 function bytesOf(text) {
   const raw = atob(text), bytes = new Uint8Array(raw.length);
@@ -20,12 +20,18 @@ function halvesOf(text) {
   return Float32Array.from(halves, (h) => table[h]);
 }
 
-// Weights of 16 bits, or levels of 8 bits times the scale of each row.
+// Weights of 16 bits, or levels of fewer bits, one right after the other, times the scale of each row.
 function weightsOf(weight) {
   if (weight.half) return halvesOf(weight.half);
-  const levels = new Int8Array(bytesOf(weight.levels).buffer), scale = floatsOf(weight.scale);
-  const row = levels.length / scale.length;
-  return Float32Array.from(levels, (level, i) => level * scale[Math.floor(i / row)]);
+  const bytes = bytesOf(weight.levels), scale = floatsOf(weight.scale), { bits } = weight, half = 2 ** (bits - 1);
+  const values = new Float32Array(Math.floor(bytes.length * 8 / bits / scale.length) * scale.length), row = values.length / scale.length;
+  for (let i = 0, at = 0, held = 0, kept = 0; i < values.length; i++) {
+    for (; kept < bits; kept += 8) held |= bytes[at++] << kept;
+    const level = held & (2 ** bits - 1);
+    values[i] = (level < half ? level : level - 2 * half) * scale[Math.floor(i / row)];
+    [held, kept] = [held >> bits, kept - bits];
+  }
+  return values;
 }
 
 // The images of a run as bytes, channel by channel, as the model saw them.

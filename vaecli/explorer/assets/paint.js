@@ -5,6 +5,7 @@ const SLICE = 8; // milliseconds of a frame for tiles
 
 function makePainter(canvas, host) {
   const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas");
+  const glow = makeGlow();
   let layerKey = "", tilesKey = "", tilesDone = 0, ratio = 1;
 
   const side = () => canvas.clientWidth || 1;
@@ -109,20 +110,28 @@ function makePainter(canvas, host) {
     context.fillStyle = paper;
     context.fillRect(0, 0, side(), side());
     if (state.backdrop) paintTiles();
+    const rubbed = host.rub.shown;
+    if (rubbed) glow(context, rubbed, { screen });
     paintLayer();
+    context.globalAlpha = host.rub.open ? 0.3 : 1; // the points step back
     context.drawImage(layer, 0, 0, side(), side());
+    context.globalAlpha = 1;
     if (path.length) outlined(() => path.forEach((z) => context.lineTo(...screen(view.plane(z)))), ink, paper, 1.5);
-    if (nearest >= 0) {
-      const [x, y] = screen(view.point(nearest)), [long, short, angle] = view.ellipse(nearest);
+    const ellipse = ([x, y], [long, short, angle]) =>
       outlined(() => context.ellipse(x, y, long * scale(), Math.max(1, short * scale()), -angle, 0, 2 * Math.PI), ink, paper, 1.5);
+    if (nearest >= 0) ellipse(screen(view.point(nearest)), view.ellipse(nearest));
+    const { now } = host.own;
+    if (now) {
+      const [x, y] = screen(view.plane(now.loc)), shape = view.ellipse(-1, now.logScale);
+      ellipse([x, y], shape);
+      paintWord(context, "yours", [x, Math.max(14, y - 22)], ink, paper);
+    }
+    if (rubbed) {
+      host.rub.fills.forEach((z, k) => paintWord(context, String(k + 1), screen(view.plane(z)), ink, paper));
+      paintWord(context, "\u2715", screen(view.plane(rubbed.mode)), ink, paper, "bold 15px system-ui, sans-serif");
     }
     for (const [name, z] of Object.entries(state.ends)) {
-      if (!z) continue;
-      const [x, y] = screen(view.plane(z));
-      context.font = "bold 15px system-ui, sans-serif";
-      [context.textAlign, context.strokeStyle, context.lineWidth, context.fillStyle] = ["center", paper, 5, ink];
-      context.strokeText(name.toUpperCase(), x, y + 5);
-      context.fillText(name.toUpperCase(), x, y + 5);
+      if (z) paintWord(context, name.toUpperCase(), screen(view.plane(z)), ink, paper, "bold 15px system-ui, sans-serif");
     }
     const [x, y] = screen(view.plane(state.z));
     outlined(() => {

@@ -50,11 +50,11 @@ function makeView(space) {
       }
       return [best, Math.sqrt(least)];
     },
-    // Half axes and angle of the ellipse that two standard deviations of an image's posterior make on the plane.
-    ellipse(i) {
+    // Half axes and angle of the ellipse that two standard deviations make on the plane: those of an image's posterior, or others.
+    ellipse(i, logScale = space.logScale) {
       let [xx, xy, yy] = [0, 0, 0];
       for (let d = 0; d < latents; d++) {
-        const variance = Math.exp(2 * space.logScale[i * latents + d]), up = latents === 1 ? 0 : rows[1][d];
+        const variance = Math.exp(2 * logScale[i * latents + d]), up = latents === 1 ? 0 : rows[1][d];
         xx += rows[0][d] ** 2 * variance;
         xy += rows[0][d] * up * variance;
         yy += up ** 2 * variance;
