@@ -114,10 +114,8 @@ def _inputs(layer: Any, run: Callable[[], Tensor]) -> Tensor | None:
 
     def keep(module: nn.Module, got: tuple[Tensor, ...], given: Tensor) -> None:
         labels = getattr(module, "labels", 0)
-        if not labels:
-            return seen.append(got[0])
         y = got[1] if len(got) > 1 and got[1] is not None else got[0].new_zeros(len(got[0]), labels)
-        seen.append(torch.cat((got[0], y.to(got[0].dtype)), -1))
+        seen.append(torch.cat((got[0], y.to(got[0].dtype)), -1) if labels else got[0])
 
     with layer.register_forward_hook(keep):
         run()

@@ -46,4 +46,5 @@ def _spread(inputs: Tensor) -> Tensor:
     """The upper Cholesky factor of the inverse of the inputs' second moments, shape (inputs, inputs)."""
     moments = inputs.T @ inputs / len(inputs)
     moments += (_DAMPING * float(moments.diagonal().mean()) + 1e-12) * torch.eye(len(moments), dtype=moments.dtype)
-    return torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True)
+    factor: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True)
+    return factor

@@ -15,6 +15,8 @@ async function makeExplorer(root, data) {
   host.drawn = (anew) => anew && host.rub.drawn();
   host.own = makeOwn(part("own"), host);
   host.rub = makeRub(part("rub"), host);
+  const beside = [[part("own-plane"), () => host.own.now && part("own").open], [part("rub-plane"), () => host.rub.open]]
+    .map(([plane, shown]) => ({ painter: makePainter(plane, host, true), shown }));
 
   function choose(index) {
     const space = data.spaces[index];
@@ -56,6 +58,7 @@ async function makeExplorer(root, data) {
     waiting = false;
     const { space, images, view, model } = host, [nearest, distance] = view.nearest(state.z, host.shown);
     host.painter.paint(nearest, host.film.path());
+    for (const { painter, shown } of beside) if (shown()) painter.paint(nearest, host.film.path());
     const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
     const [means, logProb] = model.meanAndLogProb(state.z, state.label, bytes);
     drawImage(part("decoded"), images, means);

@@ -3,7 +3,8 @@
 const TILE = 34; // pixels of the screen
 const SLICE = 8; // milliseconds of a frame for tiles
 
-function makePainter(canvas, host) {
+// A small plane, beside a tool, has no images and no names of circles.
+function makePainter(canvas, host, small = false) {
   const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas");
   const glow = makeGlow();
   let layerKey = "", tilesKey = "", tilesDone = 0, ratio = 1;
@@ -34,7 +35,7 @@ function makePainter(canvas, host) {
     layerKey = key;
     const drawing = fit(layer);
     drawing.clearRect(0, 0, side(), side());
-    const dot = (images.labels.length > 3000 ? 2 : 3) + (state.backdrop ? 1 : 0);
+    const dot = small ? 1.5 : (images.labels.length > 3000 ? 2 : 3) + (state.backdrop ? 1 : 0);
     drawing.globalAlpha = 0.9;
     for (let i = 0; i < images.labels.length; i++) {
       if (state.hidden.has(images.labels[i])) continue;
@@ -58,6 +59,7 @@ function makePainter(canvas, host) {
         else for (const x of [-1, 1].map((sign) => side() / 2 + sign * sigmas * scale())) { drawing.moveTo(x, 0); drawing.lineTo(x, side()); }
         drawing.stroke();
       }
+      if (small) continue;
       const place = host.space.latents > 1 ? [side() / 2, side() / 2 - sigmas * scale() + 4] : [side() / 2 + sigmas * scale(), 14];
       drawing.setLineDash([]);
       [drawing.strokeStyle, drawing.lineWidth, drawing.fillStyle] = [paper, 4, ink];
@@ -109,7 +111,7 @@ function makePainter(canvas, host) {
     const { state, view } = host, { ink, paper } = colours();
     context.fillStyle = paper;
     context.fillRect(0, 0, side(), side());
-    if (state.backdrop) paintTiles();
+    if (state.backdrop && !small) paintTiles();
     const rubbed = host.rub.shown;
     if (rubbed) glow(context, rubbed, { screen });
     paintLayer();
@@ -135,12 +137,13 @@ function makePainter(canvas, host) {
     }
     const [x, y] = screen(view.plane(state.z));
     outlined(() => {
-      context.arc(x, y, 8, 0, 2 * Math.PI);
+      const size = small ? 0.6 : 1;
+      context.arc(x, y, 8 * size, 0, 2 * Math.PI);
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + 4 * dx, y + 4 * dy);
-        context.lineTo(x + 14 * dx, y + 14 * dy);
+        context.moveTo(x + 4 * size * dx, y + 4 * size * dy);
+        context.lineTo(x + 14 * size * dx, y + 14 * size * dy);
       }
-    }, ink, paper);
+    }, ink, paper, small ? 1.25 : 2);
   }
 
   return { paint, screen, plane, scale };

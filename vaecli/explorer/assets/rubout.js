@@ -2,7 +2,7 @@
 
 const FILLS = 4;
 const MANY = 48; // draws whose mean is shown
-const WORK = 10; // milliseconds of a frame
+const WORK = 12; // milliseconds of a frame
 
 // Numbers in [0, 1) that are the same each time for the same seed.
 function randomFrom(seed) {
@@ -34,8 +34,8 @@ function makeRub(root, host) {
   function hold(image) {
     const { space, own } = host;
     images = host.images;
-    subject = image < 0 ? { image, bytes: own.now.bytes, near: own.now.loc, name: "your drawing" }
-      : { image, bytes: images.of(image), near: space.loc.slice(2 * image, 2 * image + 2), name: nameOf(images, image) };
+    subject = image < 0 ? { image, bytes: own.now.bytes, near: own.now.loc, name: "Your drawing" }
+      : { image, bytes: images.of(image), near: space.loc.slice(2 * image, 2 * image + 2), name: nameOf(images, image).replace(/^t/, "T") };
     if (!rub.open) return;
     density.begin(host, subject.bytes, subject.near, seenValues());
     changed();
