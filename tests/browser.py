@@ -48,13 +48,13 @@ def visit(browser, path, width=1440, height=900, scale=1, dark=False, fragment="
     return browser
 
 
-def until(condition):
+def until(condition, seconds=10):
     """The first true value of `condition`, for which it waits."""
-    for _ in range(200):
+    for _ in range(20 * seconds):
         if value := condition():
             return value
         time.sleep(0.05)
-    raise AssertionError("it did not come about within 10 s")
+    raise AssertionError(f"it did not come about within {seconds} s")
 
 
 def schemes_asked(page):

@@ -16,6 +16,17 @@ from vaecli.seeding import generator
 
 CLASSES = ("ant", "bee", "cat & <dog>")
 
+KINDS = {
+    "plain": {},
+    "labels": {"labels": "full"},
+    "grey": {"likelihood": "continuous-bernoulli"},
+    "beta": {"likelihood": "beta"},
+    "levels": {"likelihood": "discretized-logistic", "labels": "full"},
+    "convolutions": {"arch": "conv", "channels": (4, 8)},
+    "colour": {"dataset": "folder", "image_size": 16, "colour": "rgb"},
+}
+"""Settings of runs of two latents."""
+
 
 def run_with(folder, name, **settings):
     """A run with these settings and random weights, and images of its own."""
@@ -29,6 +40,7 @@ def run_with(folder, name, **settings):
     with torch.inference_mode():
         for parameter in model.parameters():
             parameter.normal_(0, 1.5 / max(1, parameter[0].numel()) ** 0.5, generator=noise)
+            parameter.copy_(parameter.half())  # as the page has them
     return Run(model.eval(), config, {}, None, CLASSES, folder / name), images
 
 
@@ -72,3 +84,21 @@ def wide(browser, file):
 @pytest.fixture
 def phone(browser, file):
     return visit(browser, file, width=390, height=844, scale=2)
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory):
+    """A page of runs of two latents, by what is special about them; its file, and the runs and images by name."""
+    folder = tmp_path_factory.mktemp("rubbed")
+    made = {name: run_with(folder, name, latent_dim=2, hidden=(30,), **settings) for name, settings in KINDS.items()}
+    for run, _ in made.values():  # milder, so that posteriors are as wide as trained ones
+        with torch.inference_mode():
+            run.model.decoder.output.weight.mul_(0.125)
+    page = folder / "page.html"
+    page.write_text(explore([run for run, _ in made.values()], [images for _, images in made.values()]))
+    return page, made
+
+
+@pytest.fixture
+def rubbing(browser, two):
+    return visit(browser, two[0])

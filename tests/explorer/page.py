@@ -2,6 +2,8 @@
 
 import torch
 
+from tests.browser import until
+
 CANVAS = "document.querySelector('[data-part=space]')"
 
 
@@ -48,3 +50,27 @@ def touch(page, kind, *fingers):
 
 def text(page, part):
     return page.execute_script(f"return document.querySelector('[data-part={part}]').textContent")
+
+
+def opened(page):
+    """The posterior of the first image, once the panel is open."""
+    page.execute_script("document.querySelector('[data-part=rub]').open = true")
+    return posterior(page)
+
+
+def posterior(page):
+    """What the page found: log p(seen), the mode, and the mean and the variance of z."""
+    until(lambda: page.execute_script("return Boolean(window.explorer.rub.shown)"), 60)
+    frame(page)
+    script = (
+        "const { logSeen, mode, leaves } = window.explorer.rub.shown;"
+        "const sum = (of) => leaves.reduce((s, l) => s + l.share * of(l), 0);"
+        "const mean = [0, 1].map((d) => sum((l) => l.at[d]));"
+        "return [logSeen, mode, mean, [0, 1].map((d) => sum((l) => (l.at[d] - mean[d]) ** 2))]"
+    )
+    log_seen, *others = page.execute_script(script)
+    return log_seen, *map(torch.tensor, others)
+
+
+def press(page, name):
+    page.execute_script("document.querySelector(`[data-rub=${arguments[0]}]`).click()", name)

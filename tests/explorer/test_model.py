@@ -101,7 +101,7 @@ def test_images_are_those_that_the_model_saw(page, explored):
 def test_what_the_page_cannot_compute_is_refused(tmp_path):
     (run, images) = run_with(tmp_path, "odd", hidden=(5,))
     run.model.decoder.extra = torch.nn.Bilinear(2, 2, 2)
-    with pytest.raises(VaecliError, match="found a decoder with others"):
+    with pytest.raises(VaecliError, match="found a network with others"):
         explore([run], [images])
     (run, images) = run_with(tmp_path, "other", hidden=(5,))
     run.model.pixel_likelihood = type("Poisson", (run.model.pixel_likelihood,), {})
@@ -109,15 +109,20 @@ def test_what_the_page_cannot_compute_is_refused(tmp_path):
         explore([run], [images])
 
 
-def test_eight_bits_are_taken_only_where_they_are_precise_enough(tmp_path, monkeypatch):
+def test_few_bits_are_taken_only_where_they_are_precise_enough(tmp_path, monkeypatch):
     run, images = run_with(tmp_path, "large", hidden=(200,))
+
+    def kinds():
+        space = payload([run], [images])["spaces"][0]
+        return [[layer["weight"].get("bits", 16) for layer in space[part]] for part in ("layers", "encoder")]
+
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     monkeypatch.setattr(networks, "TOLERANCE", 0.5)
-    kinds = [list(layer["weight"]) for layer in payload([run], [images])["spaces"][0]["layers"]]
-    assert kinds == [["half"], ["levels", "scale"]]
+    monkeypatch.setattr(networks, "ENCODER_TOLERANCE", 1e-9)
+    assert kinds() == [[16, 6], [16, 16]]
     monkeypatch.setattr(networks, "TOLERANCE", 1e-9)
-    kinds = [list(layer["weight"]) for layer in payload([run], [images])["spaces"][0]["layers"]]
-    assert kinds == [["half"], ["half"]]
+    monkeypatch.setattr(networks, "ENCODER_TOLERANCE", 0.5)
+    assert kinds() == [[16, 16], [6, 16]]
     assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.state_dict().items())
 
 

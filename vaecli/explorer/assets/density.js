@@ -1,9 +1,12 @@
 // p(z | pixels seen) of two latents: log p(z) + log p(x_seen | z, y) on a grid, whose heavy cells are divided until they are small.
 
-const SIDE = 96; // cells a side of the grid, fewer where a cell's output is large
+const SIDE = 96; // cells a side of the grid, fewer where a cell's output is large or takes long
+const FEWEST = 40;
+const LONG = 4000; // milliseconds that all cells may take
 const MOST_VALUES = 2 ** 24; // that the outputs in a grid's cells, or its pixels' log probabilities, take: 64 MB
 const HEAVY = 0.02; // the share of the posterior from which on a cell is divided
 const DEPTH = 4; // times that a cell is divided, each time by three a side
+const ROUNDS = 10;
 
 // The work is done by `step`, as far as there is time; a new mask starts over with what is known of the cells.
 function makeDensity() {
@@ -13,13 +16,23 @@ function makeDensity() {
   // Reaches beyond the canvas and the prior, so that what is left out does not count.
   function begin(host, bytes, near, seen) {
     const { model, view, state, images } = host, key = `${state.run} ${state.label}`;
-    const n = Math.min(SIDE, Math.floor(Math.sqrt(MOST_VALUES / Math.max(model.outputs, images.size)))), reach = Math.max(5, 1.15 * view.limit);
+    const reach = Math.max(5, 1.15 * view.limit);
     if (!decoded.has(key)) {
+      const side = sideOf(model, images, state.label);
       decoded.clear();
-      decoded.set(key, { done: 0, values: new Float32Array(n * n * model.outputs) });
+      decoded.set(key, { n: side, done: 0, values: new Float32Array(side * side * model.outputs) });
     }
+    const { n } = decoded.get(key);
     task = { model, label: state.label, bytes, near, n, reach, edge: 2 * reach / n, size: images.size, cells: decoded.get(key), terms: new Float32Array(n * n * images.size) };
     mask(seen);
+  }
+
+  // By the time that a cell takes, after a few that warm up; and by the memory.
+  function sideOf(model, images, label) {
+    const place = new Float32Array(2), time = () => { const from = performance.now(); model.output(place, label); return performance.now() - from; };
+    for (let i = 0; i < 4; i++) time();
+    const cell = Math.max(0.01, Math.min(time(), time(), time()));
+    return Math.floor(Math.min(Math.max(FEWEST, Math.min(SIDE, Math.sqrt(LONG / cell))), Math.sqrt(MOST_VALUES / Math.max(model.outputs, images.size))));
   }
 
   // seen: 1 for each value that is seen, else 0.
@@ -57,9 +70,10 @@ function makeDensity() {
       yield 0.95;
     }
     const scratch = new Float32Array(size);
-    for (let depth = 0; depth < DEPTH; depth++) {
-      const all = total(leaves), chosen = new Set(leaves.filter((leaf) => weight(leaf) - all > Math.log(HEAVY)));
-      if (depth === 0) for (const leaf of around(leaves, chosen, n, near && cellOf(near, n, reach, edge))) chosen.add(leaf);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { shares } = summary(leaves, n), heavy = leaves.filter((leaf) => leaf.share > HEAVY && leaf.edge > edge / 3 ** DEPTH + 1e-9);
+      const whole = new Map(leaves.filter((leaf) => leaf.edge === edge).map((leaf) => [leaf.cell, leaf]));
+      const chosen = new Set(heavy.concat(around(shares, n, round ? -1 : cellOf(near, n, reach, edge)).flatMap((cell) => whole.get(cell) || [])));
       if (!chosen.size) break;
       leaves = leaves.filter((leaf) => !chosen.has(leaf));
       for (const { cell, at, edge: whole } of chosen) {
@@ -77,10 +91,11 @@ function makeDensity() {
 
   const cellOf = ([x, y], n, reach, edge) => Math.floor((reach - y) / edge) * n + Math.floor((x + reach) / edge);
 
-  // The eight cells around heavy ones, and that of `near`, where the encoder expects the posterior.
-  function around(leaves, heavy, n, near) {
-    const cells = Array.from(heavy, (leaf) => leaf.cell).concat(near >= 0 && near < n * n ? [near] : []);
-    return cells.flatMap((cell) => [-n - 1, -n, -n + 1, -1, 0, 1, n - 1, n, n + 1].map((by) => leaves[cell + by])).filter(Boolean);
+  // Heavy cells with the eight around each, across which a ridge may go on, and those of `near`, where the encoder expects the posterior.
+  function around(shares, n, near) {
+    const cells = near >= 0 && near < n * n ? [near] : [];
+    shares.forEach((share, cell) => { if (share > HEAVY) cells.push(cell); });
+    return cells.flatMap((cell) => [-n - 1, -n, -n + 1, -1, 0, 1, n - 1, n, n + 1].map((by) => cell + by));
   }
 
   // log p(x_seen), the share of each cell of the grid, the mode, and the leaves with their shares, the largest first.

@@ -5,9 +5,12 @@ function shrink(from, start, step, n, m, to, at, stride) {
   const scale = n / m;
   for (let k = 0; k < m; k++) {
     const centre = (k + 0.5) * scale, first = Math.max(0, Math.floor(centre - scale / 2 + 0.5)), end = Math.min(n, Math.floor(centre + scale / 2 + 0.5));
-    let sum = 0;
-    for (let i = first; i < end; i++) sum += from[start + i * step];
-    to[at + k * stride] = Math.floor(sum / (end - first) + 0.5);
+    let [sum, count] = [0, 0];
+    for (let i = first; i < end; i++) {
+      const off = (i - centre + 0.5) * (1 / scale);
+      if (off > -0.5 && off <= 0.5) [sum, count] = [sum + from[start + i * step], count + 1];
+    }
+    to[at + k * stride] = count ? Math.floor(sum / count + 0.5) : from[start + Math.floor(centre) * step]; // a dot is enlarged
   }
 }
 
@@ -28,12 +31,17 @@ function corner(mass, side) {
   return Math.min(Math.max(rounded(side / 2 - centre), 0), side - mass.length);
 }
 
+// The first and last row and column with ink, of a pad of `side` x `side`.
 function inkBox(grey, side) {
-  const [rows, columns] = [[], []];
-  for (let i = 0; i < grey.length; i++) if (grey[i] > 25.5) { rows.push(Math.floor(i / side)); columns.push(i % side); }
-  if (!rows.length) return null;
-  const ends = (values) => values.reduce(([least, most], v) => [Math.min(least, v), Math.max(most, v)], [Infinity, -Infinity]);
-  return [...ends(rows), ...ends(columns)];
+  let [top, bottom, left, right] = [side, -1, side, -1];
+  for (let y = 0, i = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, i++) {
+      if (grey[i] <= 25.5) continue;
+      [top, bottom] = [Math.min(top, y), y];
+      [left, right] = [Math.min(left, x), Math.max(right, x)];
+    }
+  }
+  return bottom < 0 ? null : [top, bottom, left, right];
 }
 
 // The bytes of an image of `page` x `page` pixels from a pad of `side` x `side`, white on black; null for a blank pad.

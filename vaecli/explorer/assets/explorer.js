@@ -15,8 +15,8 @@ async function makeExplorer(root, data) {
   host.drawn = (anew) => anew && host.rub.drawn();
   host.own = makeOwn(part("own"), host);
   host.rub = makeRub(part("rub"), host);
-  const beside = [[part("own-plane"), () => host.own.now && part("own").open], [part("rub-plane"), () => host.rub.open]]
-    .map(([plane, shown]) => ({ painter: makePainter(plane, host, true), shown }));
+  const beside = [["own", () => host.own.now && part("own").open], ["rub", () => host.rub.open]]
+    .map(([tool, shown]) => ({ painter: makePainter(part(`${tool}-plane`), host, tool), shown }));
 
   function choose(index) {
     const space = data.spaces[index];
@@ -133,6 +133,7 @@ async function makeExplorer(root, data) {
   part("run").addEventListener("change", (event) => { choose(Number(event.target.value)); moved(); });
   part("label").addEventListener("change", (event) => { pick(Number(event.target.value)); moved(); });
   for (const name of ["follow", "circles", "backdrop"]) part(name).addEventListener("change", (event) => { state[name] = event.target.checked; soon(); });
+  part("own").addEventListener("toggle", soon);
   part("home").addEventListener("click", () => { home(); follow(false); });
   addEventListener("hashchange", () => open(location.hash));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);

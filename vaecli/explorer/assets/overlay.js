@@ -1,6 +1,6 @@
 // What the tools lay over the plane: p(z | what is left) with its draws, and the posterior of a person's own drawing.
 
-const GLOW = [226, 84, 20];
+const GLOW = [232, 89, 12];
 
 // Under the points. Opacity goes with the square root of the density, so that smaller hills show too.
 function makeGlow() {

@@ -1,7 +1,7 @@
 // Draw your own: a pad, the drawing as the run sees it, its place in the latent space and its reconstruction.
 
-const PAD = 280; // pixels a side of the pad
-const PEN = 22; // pixels: two to three in an image of 28 x 28
+const PAD = 560; // pixels a side of the pad
+const PEN = 44; // pixels: two to three in an image of 28 x 28
 
 // `host` has state, space, images, model, move(z), soon() and follow(on).
 function makeOwn(root, host) {
@@ -23,7 +23,7 @@ function makeOwn(root, host) {
   makeBrush(pad, (from, to) => {
     drawing.beginPath();
     drawing.moveTo(...(from || to));
-    drawing.lineTo(...to);
+    drawing.lineTo(to[0] + 0.01, to[1]); // a line of no length would not be drawn
     drawing.stroke();
     soon();
   }, soon);

@@ -1,10 +1,11 @@
 // Paints the plane: what the decoder draws there, the points, the prior's circles, the way from A to B, and the place of z.
 
 const TILE = 34; // pixels of the screen
+const MARK = "bold 11px system-ui, sans-serif";
 const SLICE = 8; // milliseconds of a frame for tiles
 
-// A small plane, beside a tool, has no images and no names of circles.
-function makePainter(canvas, host, small = false) {
+// A small plane, beside the tool "own" or "rub", shows what that tool found, and no images.
+function makePainter(canvas, host, small = "") {
   const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas");
   const glow = makeGlow();
   let layerKey = "", tilesKey = "", tilesDone = 0, ratio = 1;
@@ -112,24 +113,32 @@ function makePainter(canvas, host, small = false) {
     context.fillStyle = paper;
     context.fillRect(0, 0, side(), side());
     if (state.backdrop && !small) paintTiles();
-    const rubbed = host.rub.shown;
+    const rubbed = small === "own" ? null : host.rub.shown;
     if (rubbed) glow(context, rubbed, { screen });
     paintLayer();
-    context.globalAlpha = host.rub.open ? 0.3 : 1; // the points step back
+    context.globalAlpha = host.rub.open && small !== "own" ? 0.3 : 1; // the points step back
     context.drawImage(layer, 0, 0, side(), side());
     context.globalAlpha = 1;
+    if (small === "rub") {
+      if (rubbed) paintWord(context, "\u2715", screen(view.plane(rubbed.mode)), ink, paper, MARK);
+      return;
+    }
     if (path.length) outlined(() => path.forEach((z) => context.lineTo(...screen(view.plane(z)))), ink, paper, 1.5);
     const ellipse = ([x, y], [long, short, angle]) =>
       outlined(() => context.ellipse(x, y, long * scale(), Math.max(1, short * scale()), -angle, 0, 2 * Math.PI), ink, paper, 1.5);
-    if (nearest >= 0) ellipse(screen(view.point(nearest)), view.ellipse(nearest));
+    if (nearest >= 0 && !small) ellipse(screen(view.point(nearest)), view.ellipse(nearest));
     const { now } = host.own;
     if (now) {
       const [x, y] = screen(view.plane(now.loc)), shape = view.ellipse(-1, now.logScale);
       ellipse([x, y], shape);
+      if (small) {
+        paintWord(context, "\u2715", [x, y], ink, paper, MARK);
+        return;
+      }
       paintWord(context, "yours", [x, Math.max(14, y - 22)], ink, paper);
     }
     if (rubbed) {
-      host.rub.fills.forEach((z, k) => paintWord(context, String(k + 1), screen(view.plane(z)), ink, paper));
+      host.rub.fills.forEach((z, k) => paintWord(context, String(k + 1), screen(view.plane(z)), ink, paper, MARK));
       paintWord(context, "\u2715", screen(view.plane(rubbed.mode)), ink, paper, "bold 15px system-ui, sans-serif");
     }
     for (const [name, z] of Object.entries(state.ends)) {
@@ -137,13 +146,12 @@ function makePainter(canvas, host, small = false) {
     }
     const [x, y] = screen(view.plane(state.z));
     outlined(() => {
-      const size = small ? 0.6 : 1;
-      context.arc(x, y, 8 * size, 0, 2 * Math.PI);
+      context.arc(x, y, 8, 0, 2 * Math.PI);
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + 4 * size * dx, y + 4 * size * dy);
-        context.lineTo(x + 14 * size * dx, y + 14 * size * dy);
+        context.moveTo(x + 4 * dx, y + 4 * dy);
+        context.lineTo(x + 14 * dx, y + 14 * dy);
       }
-    }, ink, paper, small ? 1.25 : 2);
+    }, ink, paper);
   }
 
   return { paint, screen, plane, scale };

@@ -18,7 +18,7 @@ function randomFrom(seed) {
 // `host` has state, space, images, model, own, pick(label) and soon().
 function makeRub(root, host) {
   const find = (name) => root.querySelector(`[data-rub="${name}"]`), canvas = find("canvas"), density = makeDensity();
-  const rub = { density, draw, take, drawn: redrawn, fills: [], get shown() { return root.open && !root.hidden ? density.found : null; }, get open() { return root.open && !root.hidden; } };
+  const rub = { density, draw, take, drawn: redrawn, gone: () => gone, fills: [], get shown() { return root.open && !root.hidden ? density.found : null; }, get open() { return root.open && !root.hidden; } };
   const figures = Array.from(root.querySelectorAll("[data-fill]"));
   let subject = null, gone = new Uint8Array(0), images = null, working = 0, seed = 1;
 
@@ -79,8 +79,8 @@ function makeRub(root, host) {
     const share = density.step(performance.now() + WORK);
     working = density.found ? 0 : requestAnimationFrame(work);
     root.dataset.share = String(share);
+    find("progress").textContent = `p(z | what is left)${density.found ? "" : `, ${Math.floor(100 * share)} % computed`}`;
     if (density.found) fill();
-    else if (share < 0.95) find("words").textContent = `${subject.name}: computing p(z | what is left), ${Math.round(100 * share)} % \u2026`;
     host.soon();
   }
 
