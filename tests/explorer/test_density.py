@@ -1,9 +1,11 @@
 """The posterior of what is left of an image, by the page and by the library."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.browser import in_browser, visit
 from tests.explorer.conftest import KINDS, run_with
@@ -68,20 +70,34 @@ def test_with_all_left_it_is_log_p_of_the_image(rubbing, two):
 def test_a_narrow_posterior_is_found_between_the_cells(browser, tmp_path):
     run, images = run_with(tmp_path, "narrow", latent_dim=2, hidden=(30,))
     with torch.inference_mode():
-        run.model.decoder.input.weight.mul_(0.25)  # nearly linear, so that there is one hill
-        run.model.decoder.output.weight.mul_(8)
+        run.model.decoder.output.weight.mul_(10)
+        latents = torch.randn(len(images), 2, generator=generator("cpu", "narrow latents"))
+        drawn = run.model.likelihood(latents).mean > 0.5
+    images = replace(images, pixels=255 * drawn.to(torch.uint8))
     path = tmp_path / "page.html"
     path.write_text(explore([run], [images]))
     rubbing = visit(browser, path)
     opened(rubbing)
-    x = run.model.observe(images.pixels, generator("cpu", "explore", 0))
-    widths = []
+    x = run.model.observe(images.pixels, generator("cpu", "explore", 0)).double()
+    decoder = run.model.decoder.double()
     for image in (1, 2):
         rubbing.execute_script("window.explorer.rub.take(arguments[0])", image)
-        one = Images(images.pixels[image : image + 1], images.labels[image : image + 1], images.class_names, images.shape)
-        assert posterior(rubbing)[0] == pytest.approx(float(exact_log_prob(run.model, one).log_prob[0]), abs=0.05)
-        widths.append(float(exact(run, x[image], 0, torch.ones(784, dtype=torch.bool))[3].min()) ** 0.5)
-    assert min(widths) < 0.05  # half a cell of the page's grid
+        axis = torch.linspace(-8, 8, 801, dtype=torch.float64)
+        points = torch.cartesian_prod(axis, axis)
+        with torch.inference_mode():
+            logits = torch.cat(
+                [
+                    decoder(part, None).squeeze(-2) @ x[image] - F.softplus(decoder(part, None)).sum((-1, -2))
+                    for part in points.split(5000)
+                ]
+            )
+        logs = logits - points.square().sum(-1) / 2 - math.log(2 * math.pi)
+        shares = logs.softmax(0)[:, None]
+        deviation = ((shares * points.square()).sum(0) - (shares * points).sum(0).square()).sqrt()
+        found = posterior(rubbing)[0]
+        n, reach = rubbing.execute_script("return [window.explorer.rub.shown.n, window.explorer.rub.shown.reach]")
+        assert deviation.min() < 0.4 * 2 * reach / n  # narrower than a cell
+        assert found == pytest.approx(float(logs.logsumexp(0)) + 2 * math.log(0.02), abs=0.05)
 
 
 def test_with_nothing_left_it_is_the_prior(rubbing):

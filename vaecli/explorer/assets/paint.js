@@ -38,7 +38,7 @@ function makePainter(canvas, host, small = "") {
     drawing.clearRect(0, 0, side(), side());
     const dot = small ? 1.5 : (images.labels.length > 3000 ? 2 : 3) + (state.backdrop ? 1 : 0);
     drawing.globalAlpha = 0.9;
-    for (let i = 0; i < images.labels.length; i++) {
+    for (let i = 0; i < images.labels.length && small !== "rub"; i++) {
       if (state.hidden.has(images.labels[i])) continue;
       const [x, y] = screen(view.point(i));
       drawing.fillStyle = images.colours[images.labels[i]] || images.unknown;
