@@ -1,4 +1,4 @@
-"""The explorer's switches, label, filmstrip, link and speech."""
+"""The explorer's switches, label, sliders, filmstrip and speech."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.browser import in_browser, until, visit
-from tests.explorer.page import CANVAS, choose, frame, z
+from tests.explorer.page import CANVAS, choose, click, frame, mouse, place, text, z
 
 pytestmark = in_browser
 
@@ -15,9 +15,9 @@ def test_a_slider_moves_one_latent(wide):
     choose(wide, 3)
     script = (
         "const s = document.querySelectorAll('[data-part=sliders] input')[2]; s.value = 1.5; s.dispatchEvent(new Event('input'));"
-        "return s.dataset.latent"
+        "return s.name.slice(1)"
     )
-    latent = int(wide.execute_script(script))
+    latent = int(wide.execute_script(script)) - 1
     expected = torch.zeros(20)
     expected[latent] = 1.5
     assert torch.equal(z(wide), expected)
@@ -27,7 +27,7 @@ def test_the_label_changes_the_picture_and_is_escaped(wide):
     choose(wide, 1)
     decoded = "return document.querySelector('[data-part=decoded]').toDataURL()"
     options = "return Array.from(document.querySelector('[data-part=label]').options, (o) => o.text)"
-    assert wide.execute_script(options) == ["ant", "bee", "cat & <dog>", "unknown"]
+    assert wide.execute_script(options) == ["ant", "bee", "cat & <dog>"]  # no "unknown", which it never saw
     before = wide.execute_script(decoded)
     pick = "const s = document.querySelector('[data-part=label]'); s.value = '2'; s.dispatchEvent(new Event('change'));"
     wide.execute_script(pick)
@@ -81,11 +81,13 @@ def test_a_filmstrip_from_a_to_b_can_be_scrubbed_and_played(wide):
     def go(*values):
         wide.execute_script("window.explorer.move(arguments[0])", list(values))
 
-    go(-1, 0.5)
+    canvas = wide.execute_script(f"return {CANVAS}")
     press("a")
+    go(-1, 0.5)
+    canvas.send_keys(" ")
     assert wide.execute_script("return document.querySelector('[data-film=strip]').hidden")
     go(1, 1.5)
-    press("b")
+    canvas.send_keys(" ")
     strip = "const s = document.querySelector('[data-film=strip]'); return [s.width, s.height, s.hidden]"
     assert wide.execute_script(strip) == [9 * 28, 28, False]
     first = wide.execute_script(
@@ -118,18 +120,6 @@ def test_classes_can_be_left_out(wide):
     assert button.get_attribute("aria-pressed") == "false"
     assert wide.execute_script(nearest) != label
     assert wide.execute_script(f"return {CANVAS}.toDataURL()") != before
-
-
-def test_a_link_keeps_the_place(browser, wide, file):
-    choose(wide, 1)
-    wide.execute_script("window.explorer.state.label = 2; window.explorer.move(arguments[0])", [0.25])
-    fragment = until(lambda: wide.execute_script("return location.hash"))
-    page = visit(browser, file, fragment=fragment)
-    assert z(page).tolist() == [0.25]
-    assert page.execute_script("return [window.explorer.state.run, window.explorer.state.label]") == [1, 2]
-    page = visit(browser, file, fragment="#run=nowhere&z=1,x&y=9")
-    assert page.execute_script("return [window.explorer.state.run, window.explorer.state.label]") == [0, -1]
-    assert page.get_log("browser") == []
 
 
 def test_it_speaks_at_most_every_600_ms_and_paints_the_points_once(wide):
@@ -173,3 +163,78 @@ def test_without_javascript_there_is_a_picture_and_a_sentence(browser, file):
         assert not browser.find_element(By.CSS_SELECTOR, "[data-explorer]").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_and_b_are_placed_by_clicks(wide):
+    hint = "return document.querySelector('.film-hint').textContent"
+    assert wide.execute_script(hint) == "Press A or B, then click its place in the plane."
+    wide.execute_script("document.querySelector('[data-film=a]').click()")
+    assert "the place of A" in wide.execute_script(hint)
+    mouse(wide, "mouseMoved", place(wide, 2, 2))  # on the way from the button, z follows the mouse
+    click(wide, place(wide, -2.5, 2.5))
+    a = z(wide)
+    assert "the place of B" in wide.execute_script(hint)
+    click(wide, place(wide, 2.5, -2.5))
+    ends = wide.execute_script("const { a, b } = window.explorer.state.ends; return [Array.from(a), Array.from(b)]")
+    torch.testing.assert_close(torch.tensor(ends), torch.stack((a, z(wide))))
+    assert (torch.tensor(ends) - torch.tensor([[-2.5, 2.5], [2.5, -2.5]])).abs().max() < 0.3
+    assert wide.execute_script(hint) == ""
+    wide.execute_script("document.querySelector('[data-film=b]').click()")
+    click(wide, place(wide, 0, 1))
+    assert wide.execute_script("return Array.from(window.explorer.state.ends.a)") == pytest.approx(a.tolist())
+    assert wide.execute_script("return Array.from(window.explorer.state.ends.b)") == pytest.approx(z(wide).tolist())
+
+
+def test_without_classes_shown_no_image_is(wide):
+    wide.execute_script("for (const b of document.querySelectorAll('[data-part=legend] button')) b.click()")
+    frame(wide)
+    assert text(wide, "nearest") == "no image is shown"
+    for part in ("image", "reconstruction"):
+        picture = f"const c = document.querySelector('[data-part={part}]');"
+        shown = wide.execute_script(
+            picture + "return Math.max(...c.getContext('2d').getImageData(0, 0, 28, 28).data.filter((_, i) => i % 4 < 3))"
+        )
+        assert shown == 0
+
+
+def test_depth_has_a_slider(wide):
+    choose(wide, 3)
+    script = "const s = document.querySelector('[data-part=depth] input'); s.value = -1.25; s.dispatchEvent(new Event('input'));"
+    wide.execute_script(script)
+    frame(wide)
+    axes = torch.tensor(wide.execute_script("return window.explorer.space.axes"))
+    assert (axes @ z(wide)).tolist() == pytest.approx([0, 0, -1.25], abs=1e-4)
+    assert text(wide, "depth") == "depth\u22121.25"
+    choose(wide, 0)
+    assert wide.execute_script("return document.querySelector('[data-part=depth]').hidden")
+
+
+def test_sliders_and_turns_leave_z_inside_the_canvas(wide):
+    choose(wide, 3)
+    wide.execute_script(
+        "for (const s of document.querySelectorAll('[data-part=sliders] input')) {"
+        "  s.value = s.max; s.dispatchEvent(new Event('input')); }"
+    )
+    for _ in range(8):
+        wide.execute_script(f"{CANVAS}.dispatchEvent(new KeyboardEvent('keydown', {{key: 'd'}}))")
+        where = wide.execute_script(
+            "const { view, state } = window.explorer;"
+            "return [...view.plane(state.z), view.depth(state.z)].map((v) => v / view.limit)"
+        )
+        assert max(map(abs, where)) < 1.0001
+
+
+def test_only_the_status_is_read_aloud_as_z_moves(wide):
+    choose(wide, 3)
+    assert wide.execute_script("return document.querySelectorAll('.explorer output').length") == 0
+
+
+def test_the_plane_is_light_on_paper(browser, file):
+    page = visit(browser, file, dark=True)
+    corner = f"return Array.from({CANVAS}.getContext('2d').getImageData(3, 3, 1, 1).data)"
+    assert max(page.execute_script(corner)[:3]) < 60
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    try:
+        until(lambda: page.execute_script(corner)[:3] == [255, 255, 255])
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.browser import in_browser, schemes_asked, visit
+from tests.browser import in_browser, schemes_asked, until, visit
 from tests.explorer.page import CANVAS, choose, click, frame, mouse, place, text, touch, z
 from vaecli.runs.run import read_run
 
@@ -123,3 +123,84 @@ def test_keys_move_turn_deepen_and_reset(wide):
     canvas.send_keys("d")
     assert wide.execute_script("return window.explorer.view.turn") == pytest.approx([0.1, 0])
     assert wide.execute_script("return document.activeElement === arguments[0]", canvas)
+
+
+def test_a_drag_stays_where_it_ends(wide):
+    start, end = place(wide, 0, 0), place(wide, 2.9, -2.9)
+    mouse(wide, "mousePressed", start, "left")
+    mouse(wide, "mouseMoved", end, "left")
+    mouse(wide, "mouseReleased", end, "left")
+    mouse(wide, "mouseMoved", place(wide, -1, -1))
+    frame(wide)
+    assert z(wide).tolist() == pytest.approx([2.9, -2.9], abs=0.03)
+
+
+def test_a_right_click_moves_nothing(wide):
+    wide.execute_script("window.explorer.follow(false)")
+    mouse(wide, "mousePressed", place(wide, 1, 1), "right")
+    mouse(wide, "mouseReleased", place(wide, 1, 1), "right")
+    frame(wide)
+    assert z(wide).tolist() == [0, 0]
+
+
+def test_a_click_on_a_point_goes_to_its_image_in_many_latents(wide):
+    choose(wide, 3)
+    points = torch.tensor(
+        wide.execute_script("return Array.from(window.explorer.images.labels, (_, i) => window.explorer.view.point(i))")
+    )
+    alone = [i for i in range(len(points)) if ((points - points[i]).norm(dim=1) < 0.05).sum() == 1]
+    assert len(alone) >= 10
+    for image in alone[:10]:
+        click(wide, place(wide, *points[image].tolist()))
+        assert f"test image {image} " in text(wide, "nearest") and "0.00 away" in text(wide, "nearest")
+
+
+def test_a_first_finger_does_not_move_z_before_a_second_one_turns(phone):
+    choose(phone, 2)
+    before = z(phone)
+    a, b = place(phone, -0.5, 0), place(phone, 0.5, 0)
+    touch(phone, "touchStart", a)
+    touch(phone, "touchStart", a, b)
+    touch(phone, "touchMove", (a[0] + 30, a[1]), (b[0] + 30, b[1]))
+    touch(phone, "touchEnd")
+    frame(phone)
+    assert phone.execute_script("return window.explorer.view.turn[0]") > 0.1
+    assert (z(phone) - before).abs().max() < 1e-6
+
+
+def test_the_wheel_scrolls_the_page_where_there_is_no_more_depth(wide):
+    choose(wide, 3)
+    at = place(wide, 0, 0)
+    click(wide, at)
+    wheel = {"type": "mouseWheel", "x": at[0], "y": at[1], "deltaX": 0, "deltaY": 300}
+    for _ in range(3):
+        wide.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    assert wide.execute_script("return scrollY") == 0
+    for _ in range(20):
+        wide.execute_cdp_cmd("Input.dispatchMouseEvent", wheel)
+    until(lambda: wide.execute_script("return scrollY") > 0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(568, 320), (667, 375), (720, 450), (844, 390)])
+def test_a_low_window_shows_the_plane_beside_the_picture(browser, file, width, height):
+    page = visit(browser, file, width, height)
+    inside = "const b = document.querySelector('[data-part=%s]').getBoundingClientRect(); return [b.top, b.bottom, b.left, b.right]"
+    page.execute_script(f"{CANVAS}.scrollIntoView({{block: 'start'}})")
+    plane, picture = (page.execute_script(inside % part) for part in ("space", "decoded"))
+    assert plane[3] <= picture[2] and plane[1] - plane[0] > 200  # side by side
+    page.execute_script("document.querySelector('[data-film=share]').scrollIntoView({block: 'end'})")
+    top, bottom, *_ = page.execute_script(inside % "decoded")
+    assert top >= 0 and bottom <= height
+
+
+@pytest.mark.parametrize("run", [0, 3])
+def test_what_has_the_focus_on_a_phone_is_not_under_the_pictures(phone, run):
+    choose(phone, run)
+    covered = phone.execute_script(
+        "const panel = document.querySelector('.seen'), bad = [];"
+        "const all = [...document.querySelectorAll('.settings button, .settings input, .settings select, .settings summary')];"
+        "for (const e of all.reverse()) { if (e.disabled || !e.offsetParent) continue; e.focus();"
+        "  if (e.getBoundingClientRect().top < panel.getBoundingClientRect().bottom - 1) bad.push(e.outerHTML.slice(0, 80)); }"
+        "return [bad, all.length]"
+    )
+    assert covered[0] == [] and covered[1] > 10

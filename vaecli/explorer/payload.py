@@ -92,12 +92,16 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
     size = model.image_shape.in_place_of(1000)
     parts = [model.posterior(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
-    axes, shares = _axes(loc)
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))
+    means = model.likelihood(loc[few], None if y is None else y[few]).mean
+    if not all(bool(part.isfinite().all()) for part in (loc, log_scale, means)):
+        raise VaecliError(f"{name}: its networks give values that are no finite numbers; train it anew, with a lower {{lr=}}")
+    axes, shares = _axes(loc)
     values = {
         "run": name,
         "latents": loc.shape[1],
         "classes": list(run.class_names) if model.conditional else [],
+        "unknown": model.conditional and run.config.labels != "full",
         "likelihood": likelihood,
         "discrete": model.pixel_likelihood.discrete,
         "layers": decoder_of(model, loc[few], None if y is None else y[few]),

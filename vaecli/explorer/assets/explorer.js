@@ -1,6 +1,8 @@
 // The explorer: its state, what it shows of it, and the controls beside the canvas.
 
 const QUIET = 600; // milliseconds between two announcements
+const QUICK = 6; // milliseconds of a decoding that fits into every frame
+const REST = 120; // milliseconds after which z rests
 const minus = (text) => text.replace("-", "\u2212");
 
 async function makeExplorer(root, data) {
@@ -8,7 +10,8 @@ async function makeExplorer(root, data) {
   const sets = await Promise.all(data.images.map(readImages));
   const state = { run: -1, z: new Float32Array(0), label: -1, ends: { a: null, b: null }, hidden: new Set(), follow: true, circles: true, backdrop: false };
   const host = { state, soon, moved, home, follow, goTo, pick, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
-  let waiting = false, near = -1, linked = 0;
+  let waiting = false, near = -1, rebuilt = -1, resting = 0, linked = 0;
+  let [cost, decodedAt] = [0, 0]; // milliseconds that decoding takes, and when it last ended
   host.painter = makePainter(canvas, host);
   host.film = makeFilm(root, host);
   host.nearest = () => host.view.nearest(state.z, host.shown)[0];
@@ -24,7 +27,7 @@ async function makeExplorer(root, data) {
     const images = sets[space.images];
     Object.assign(state, { run: index, z: new Float32Array(space.latents), label: space.classes.length ? 0 : -1, ends: { a: null, b: null }, hidden: new Set() });
     Object.assign(host, { space, images, view: makeView(space), model: space.model || (space.model = makeModel(space, images)) });
-    near = -1;
+    [near, rebuilt, cost] = [-1, -1, 0];
     const enlarged = `${images.width * Math.max(1, Math.ceil(224 / images.width))}px`;
     root.style.setProperty("--picture", enlarged);
     root.style.setProperty("--shape", `${images.width} / ${images.height}`);
@@ -35,6 +38,7 @@ async function makeExplorer(root, data) {
     fillLabels(part("label"), part("labels"), space, host);
     fillLegend(part("legend"), host);
     fillSliders(part("sliders"), part("latents"), host);
+    fillDepth(part("depth"), host);
     part("run").value = String(index);
     relabelled();
     soon();
@@ -59,23 +63,36 @@ async function makeExplorer(root, data) {
     const { space, images, view, model } = host, [nearest, distance] = view.nearest(state.z, host.shown);
     host.painter.paint(nearest, host.film.path());
     for (const { painter, shown } of beside) if (shown()) painter.paint(nearest, host.film.path());
-    const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
-    const [means, logProb] = model.meanAndLogProb(state.z, state.label, bytes);
-    drawImage(part("decoded"), images, means);
-    if (nearest !== near) {
-      drawImage(part("image"), images, bytes);
-      if (nearest >= 0) drawImage(part("reconstruction"), images, model.mean(locOf(nearest), space.classes.length ? images.labels[nearest] : -1));
-      near = nearest;
-    }
     const here = placeOf(host), there = nearest < 0 ? "no image is shown" : `${nameOf(images, nearest)}, ${distance.toFixed(2)} away`;
-    const given = space.classes.length ? "x | z, y" : "x | z";
     part("place").textContent = here;
     part("nearest").textContent = nearest < 0 ? there : `nearest in z: ${there}`;
-    part("log").textContent = nearest < 0 ? "" : `log p(${given}) = ${minus(logProb.toFixed(1))} nats${space.discrete ? "" : " (a density)"}`;
     root.dataset.nearest = String(nearest);
     root.dataset.frames = String(Number(root.dataset.frames || 0) + 1);
-    showSliders(part("sliders"), state.z);
+    showSliders(part("sliders"), part("depth"));
     say(`${here}; ${there}`);
+    const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
+    if (nearest !== near) drawImage(part("image"), images, bytes);
+    near = nearest;
+    if (cost > QUICK && performance.now() - decodedAt < cost) { // so that the plane keeps up with the pointer
+      soon();
+      return;
+    }
+    const start = performance.now(), [means, logProb] = model.meanAndLogProb(state.z, state.label, bytes);
+    drawImage(part("decoded"), images, means);
+    const given = space.classes.length ? "x | z, y" : "x | z";
+    part("log").textContent = nearest < 0 ? "" : `log p(${given}) = ${minus(logProb.toFixed(1))} nats${space.discrete ? "" : " (a density)"}`;
+    [decodedAt, cost] = [performance.now(), performance.now() - start];
+    clearTimeout(resting);
+    if (cost <= QUICK) rebuild();
+    else resting = setTimeout(rebuild, REST);
+  }
+
+  // The reconstruction of the nearest image; where decoding takes long, once z rests.
+  function rebuild() {
+    if (near === rebuilt) return;
+    const { space, images, model } = host;
+    drawImage(part("reconstruction"), images, near < 0 ? new Uint8Array(images.size) : model.mean(locOf(near), space.classes.length ? images.labels[near] : -1));
+    rebuilt = near;
   }
 
   const locOf = (i) => host.space.loc.slice(i * host.space.latents, (i + 1) * host.space.latents);
@@ -88,9 +105,10 @@ async function makeExplorer(root, data) {
 
   // After a person moved: the link to this place follows.
   function moved() {
+    host.view.keepInside(state.z);
     soon();
     clearTimeout(linked);
-    linked = setTimeout(() => history.replaceState(null, "", `#${hashOf(state, data.spaces[state.run].run)}`), 250);
+    linked = setTimeout(() => history.replaceState(null, "", `#${hashOf(host)}`), 250);
   }
 
   function move(z) {
@@ -117,16 +135,18 @@ async function makeExplorer(root, data) {
   }
 
   function open(hash) {
-    const asked = new URLSearchParams(hash.slice(1)), z = (asked.get("z") || "").split(",").map(Number);
-    const index = Math.max(0, data.spaces.findIndex((space) => space.run === asked.get("run")));
-    if (!asked.has("z") && state.run >= 0) return;
-    choose(index);
-    if (z.length === host.space.latents && z.every(Number.isFinite)) {
-      const label = asked.has("y") ? Math.trunc(Number(asked.get("y"))) : NaN;
-      if (label >= -1 && label < host.space.classes.length) pick(label);
-      state.z.set(z);
-      follow(false);
-    }
+    const asked = new URLSearchParams(hash.slice(1)), run = asked.get("run"), index = data.spaces.findIndex((space) => space.run === run);
+    if (run === null && state.run >= 0) return;
+    choose(Math.max(0, index));
+    part("notice").hidden = run === null || index >= 0;
+    part("notice").textContent = `This page has no run ${run}, which the link asks for.`;
+    const z = index < 0 ? null : numbersIn(asked.get("z"), host.space.latents), label = numbersIn(asked.get("y"), 1), turn = numbersIn(asked.get("turn"), 2);
+    if (!z) return;
+    if (turn) host.view.turnTo(...turn);
+    if (label && Number.isInteger(label[0]) && label[0] >= (host.space.unknown ? -1 : 0) && label[0] < host.space.classes.length) pick(label[0]);
+    state.z.set(z);
+    host.view.keepInside(state.z);
+    follow(false);
   }
 
   part("run").append(...data.spaces.map((space, index) => new Option(`${space.run} (${space.latents} latent${space.latents > 1 ? "s" : ""})`, index)));
@@ -137,6 +157,7 @@ async function makeExplorer(root, data) {
   part("home").addEventListener("click", () => { home(); follow(false); });
   addEventListener("hashchange", () => open(location.hash));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+  matchMedia("print").addEventListener("change", paint); // at once: paper is white
   new ResizeObserver(soon).observe(canvas);
   makePointer(canvas, host);
   open(location.hash);

@@ -75,7 +75,7 @@ function makePainter(canvas, host, small = "") {
     const down = space.latents > 1 ? across : 1;
     const rest = Float32Array.from(state.z);
     view.moveTo(rest, 0, 0);
-    const key = [state.run, state.label, view.turn, across, Array.from(rest, (v) => v.toFixed(2))].join(" ");
+    const key = [state.run, state.label, view.turn, across, Array.from(rest, (v) => Math.round(100 * v) || 0)].join(" ");
     if (key !== tilesKey) {
       [tilesKey, tilesDone] = [key, 0];
       [tiles.width, tiles.height] = [across * images.width, down * images.height];
@@ -141,9 +141,6 @@ function makePainter(canvas, host, small = "") {
       host.rub.fills.forEach((z, k) => paintWord(context, String(k + 1), screen(view.plane(z)), ink, paper, MARK));
       paintWord(context, "\u2715", screen(view.plane(rubbed.mode)), ink, paper, "bold 15px system-ui, sans-serif");
     }
-    for (const [name, z] of Object.entries(state.ends)) {
-      if (z) paintWord(context, name.toUpperCase(), screen(view.plane(z)), ink, paper, "bold 15px system-ui, sans-serif");
-    }
     const [x, y] = screen(view.plane(state.z));
     outlined(() => {
       context.arc(x, y, 8, 0, 2 * Math.PI);
@@ -152,6 +149,9 @@ function makePainter(canvas, host, small = "") {
         context.lineTo(x + 14 * dx, y + 14 * dy);
       }
     }, ink, paper);
+    for (const [name, z] of Object.entries(state.ends)) {
+      if (z) paintWord(context, name.toUpperCase(), screen(view.plane(z)), ink, paper, "bold 15px system-ui, sans-serif");
+    }
   }
 
   return { paint, screen, plane, scale };

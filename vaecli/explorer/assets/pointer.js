@@ -1,4 +1,4 @@
-// Pointer, touch, wheel and keys on the canvas. One finger or the pointer moves z, two fingers turn.
+// Pointer, touch, wheel and keys on the canvas. One finger or the pointer moves z, two fingers turn; a click stays, or places A or B.
 
 const NEAR = 14; // pixels within which a click snaps to a point
 
@@ -23,18 +23,24 @@ function makePointer(canvas, host) {
     host.moved();
   }
 
-  // The point that a click means: of those it touches, the one nearest to z.
+  // The point that a click means: the one nearest to it on the screen, which two latents have nearest in z too.
   function snap(place) {
-    const touched = (i) => host.shown(i) && Math.hypot(...painter.screen(host.view.point(i)).map((v, k) => v - place[k])) <= NEAR;
-    const [image] = host.view.nearest(host.state.z, touched);
-    if (image >= 0) host.goTo(image);
+    let [best, least] = [-1, NEAR];
+    for (let i = 0; i < host.images.labels.length; i++) {
+      if (!host.shown(i)) continue;
+      const [x, y] = painter.screen(host.view.point(i)), away = Math.hypot(x - place[0], y - place[1]);
+      if (away <= least) [best, least] = [i, away];
+    }
+    host.goTo(best);
   }
 
+  // A finger moves z once it moves or leaves, since a second one may come, which turns.
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     fingers.set(event.pointerId, at(event));
     canvas.setPointerCapture(event.pointerId);
     pressed = fingers.size === 1 ? { from: at(event), moved: false } : null;
-    if (fingers.size === 1 && !event.shiftKey) moveTo(at(event));
+    if (pressed && !event.shiftKey && event.pointerType !== "touch") moveTo(at(event));
   });
   canvas.addEventListener("pointermove", (event) => {
     const place = at(event), before = fingers.get(event.pointerId);
@@ -48,10 +54,12 @@ function makePointer(canvas, host) {
     else if (pressed && pressed.moved) moveTo(place);
   });
   canvas.addEventListener("pointerup", (event) => {
-    if (pressed && !pressed.moved && !event.shiftKey) {
-      host.follow(false);
-      snap(at(event));
-    }
+    if (!pressed || event.shiftKey) return;
+    host.follow(false);
+    if (pressed.moved) return;
+    moveTo(at(event));
+    snap(at(event));
+    host.film.arrived();
   });
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (event) => {
@@ -61,8 +69,8 @@ function makePointer(canvas, host) {
   }
   canvas.addEventListener("wheel", (event) => {
     if (!host.view.depths || document.activeElement !== canvas) return; // else the page scrolls
+    if (!host.view.deepen(host.state.z, -event.deltaY / 400)) return;
     event.preventDefault();
-    host.view.deepen(host.state.z, -event.deltaY / 400);
     host.moved();
   }, { passive: false });
 
@@ -75,7 +83,8 @@ function makePointer(canvas, host) {
     else if (event.key === "PageUp" || event.key === "PageDown") host.view.deepen(host.state.z, event.key === "PageUp" ? -step : step);
     else if (turned) turn(...turned);
     else if (event.key === "Home") host.home();
-    else if (event.key === "Enter") host.goTo(host.view.nearest(host.state.z, host.shown)[0]);
+    else if (event.key === "Enter") host.goTo(host.nearest());
+    else if (event.key === " ") host.film.arrived();
     else return;
     event.preventDefault();
     host.film.stop();

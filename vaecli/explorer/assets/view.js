@@ -34,10 +34,19 @@ function makeView(space) {
       const [x, y] = this.plane(z), across = clamp(right, limit) - x, upward = clamp(up, limit) - y;
       for (let d = 0; d < latents; d++) z[d] += rows[0][d] * across + (latents === 1 ? 0 : rows[1][d] * upward);
     },
+    depth: (z) => rows.length < 3 ? 0 : dot(rows[2], z),
+    // Moves z along the axis out of the screen; whether it moved.
     deepen(z, by) {
-      if (rows.length < 3) return;
+      if (rows.length < 3) return false;
       const step = clamp(dot(rows[2], z) + by, limit) - dot(rows[2], z);
       for (let d = 0; d < latents; d++) z[d] += rows[2][d] * step;
+      return Math.abs(step) > 1e-6;
+    },
+    // Moves z inside the canvas and its depth, where it is outside.
+    keepInside(z) {
+      if (Math.abs(this.depth(z)) > limit) this.deepen(z, 0);
+      const [x, y] = this.plane(z);
+      if (Math.max(Math.abs(x), Math.abs(y)) > limit) this.moveTo(z, x, y);
     },
     // The image whose posterior's mean is nearest to z, in all latents; and how far it is.
     nearest(z, shown) {

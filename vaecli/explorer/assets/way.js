@@ -21,7 +21,7 @@ const FRAMES = 9;
 function makeFilm(root, host) {
   const find = (name) => root.querySelector(`[data-film="${name}"]`);
   const [share, play, strip, way] = ["share", "play", "strip", "way"].map(find);
-  let playing = 0;
+  let playing = 0, placing = null;
 
   const ends = () => host.state.ends.a && host.state.ends.b;
   const at = (t) => Float32Array.from(WAYS[way.value](Array.from(host.state.ends.a), Array.from(host.state.ends.b), t));
@@ -29,9 +29,13 @@ function makeFilm(root, host) {
   function draw() {
     stop();
     share.disabled = play.disabled = !ends();
-    for (const end of ["a", "b"]) find(end).classList.toggle("set", Boolean(host.state.ends[end]));
+    for (const end of ["a", "b"]) {
+      find(end).classList.toggle("set", Boolean(host.state.ends[end]));
+      find(end).setAttribute("aria-pressed", String(placing === end));
+    }
     strip.hidden = !ends();
-    root.querySelector(".film-hint").hidden = Boolean(ends());
+    root.querySelector(".film-hint").textContent = placing
+      ? `Now click the place of ${placing.toUpperCase()} in the plane, or press the space bar there.` : ends() ? "" : "Press A or B, then click its place in the plane.";
     host.soon();
     if (!ends()) return;
     const { images } = host;
@@ -62,7 +66,21 @@ function makeFilm(root, host) {
     draw();
   }
 
-  for (const end of ["a", "b"]) find(end).addEventListener("click", () => set(end));
+  // The next click in the plane sets this end; of A, if there is no B yet, the one after it sets B.
+  function place(end) {
+    placing = placing === end ? null : end;
+    draw();
+  }
+
+  // A person stays at z.
+  function arrived() {
+    if (!placing) return;
+    const end = placing;
+    placing = end === "a" && !host.state.ends.b ? "b" : null;
+    set(end);
+  }
+
+  for (const end of ["a", "b"]) find(end).addEventListener("click", () => place(end));
   way.addEventListener("change", draw);
   share.addEventListener("input", () => {
     stop();
@@ -74,5 +92,5 @@ function makeFilm(root, host) {
     share.value = Math.min(FRAMES - 1, Math.floor(FRAMES * (event.clientX - box.left) / box.width)) / (FRAMES - 1);
     share.dispatchEvent(new Event("input"));
   });
-  return { draw, set, stop, path: () => ends() ? Array.from({ length: 33 }, (_, i) => at(i / 32)) : [] };
+  return { draw, set, stop, arrived, path: () => ends() ? Array.from({ length: 33 }, (_, i) => at(i / 32)) : [] };
 }
