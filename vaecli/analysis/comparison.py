@@ -128,7 +128,7 @@ class Curve:
 
 
 @torch.inference_mode()
-def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed: int = 0) -> Shown:
+def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed: int = 0, samples: int | None = None) -> Shown:
     """Reconstructions and samples of a run.
 
     Runs of one latent size decode the same latents from the prior, so that their samples can be compared one by one.
@@ -137,16 +137,18 @@ def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed
         run: its model on the same device as `images`.
         name: of the run.
         images: the first `n` of them are reconstructed.
-        n: how many samples.
+        n: how many.
         seed: of the latents and of the draws from the pixels.
+        samples: how many are drawn from the prior; `n` if not given.
     """
     model, device = run.model.eval(), images.pixels.device
     images = images[:n]
     noise = generator(device, "compare", seed)
     x, y = model.observe(images.pixels, noise), model.condition(images.labels)
     reconstructed = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
-    z = model.prior.rsample((n,), generator(device, "compare samples", seed))
-    sampled = model.likelihood(z, model.condition(torch.arange(n, device=device) % max(1, model.labels)))
+    count = samples or n
+    z = model.prior.rsample((count,), generator(device, "compare samples", seed))
+    sampled = model.likelihood(z, model.condition(torch.arange(count, device=device) % max(1, model.labels)))
     return Shown(run, name, x, _decoded(reconstructed, noise), _decoded(sampled, noise))
 
 

@@ -23,6 +23,7 @@ TABLE = "Table"
 SORTS = f"[{'|'.join(compare_table.SORTS)}]"
 PROPOSAL = "Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior."
 REPEATS = "Estimates of each L_k, of L_1 at least 5; their mean is shown."
+SAMPLES = "Samples from the prior in the pictures; as many as --n if not given; more than 10 in a square grid."
 SEED = "Seed of what the pictures draw at random; the table's draws are always the same."
 
 
@@ -42,7 +43,10 @@ def compare(
     ] = False,
     table_only: Annotated[bool, flag_option("--table-only", "Draw no pictures.", OUTPUT)] = False,
     as_csv: Annotated[bool, flag_option("--csv", "Write the table as compare.csv too.", OUTPUT)] = False,
-    n: Annotated[int, typer.Option(min=1, max=1000, help="Rows of the pictures.", rich_help_panel=OUTPUT)] = COMPARED_IMAGES,
+    n: Annotated[
+        int, typer.Option(min=1, max=1000, help="Images reconstructed in the pictures.", rich_help_panel=OUTPUT)
+    ] = COMPARED_IMAGES,
+    samples: Annotated[int | None, optional(SAMPLES, OUTPUT, min=1, max=1000)] = None,
     split: Split = "test",
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help=SEED, rich_help_panel=COMPUTING)] = 0,
@@ -58,7 +62,7 @@ def compare(
     particles = _particles(k)
     key = _sort_key(sort, particles, exact)
     if table_only:
-        without_effect(context, "with --table-only", "n", "seed", *([] if as_csv else ["out"]))
+        without_effect(context, "with --table-only", "n", "samples", "seed", *([] if as_csv else ["out"]))
     if not particles:
         without_effect(context, "with --k 0", "repeats", "proposal")
         if not exact:
@@ -79,7 +83,7 @@ def compare(
 
     def draw() -> None:
         originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
-        files.extend(compare_pictures.draw(opened, names, originals, n, seed, out))
+        files.extend(compare_pictures.draw(opened, names, originals, n, samples, seed, out))
 
     if not table_only and here.size == 1:
         draw()

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from vaecli.runs.run import Run
 
 
-def draw(runs: Sequence[Run], names: Sequence[str], images: Iterable[Images], n: int, seed: int, out: Path | None) -> list[Path]:
+def draw(
+    runs: Sequence[Run], names: Sequence[str], images: Iterable[Images], n: int, samples: int | None, seed: int, out: Path | None
+) -> list[Path]:
     """Draws reconstructions, samples and loss curves of runs side by side, and gives the paths of the pictures.
 
     Args:
         runs: with their models on the device of `images`.
         names: of the runs, all distinct.
         images: those that each run reconstructs.
-        n: how many samples are drawn.
+        n: how many of them.
+        samples: how many are drawn from the prior; `n` if not given.
         seed: of latents and pixels drawn at random.
         out: the folder of the pictures; that of the first run if not given.
     """
@@ -33,7 +36,7 @@ def draw(runs: Sequence[Run], names: Sequence[str], images: Iterable[Images], n:
 
     shown, curves = [], []
     for run, name, originals in zip(runs, names, images, strict=True):
-        shown.append(show_run(run, name, originals, n, seed))
+        shown.append(show_run(run, name, originals, n, seed, samples))
         try:
             curves.append(loss_curve(run, name))
         except CheckpointError as error:

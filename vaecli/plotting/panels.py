@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -19,30 +20,46 @@ MISSING = 0.35
 FILM = 20
 """Images of a filmstrip in a row at the most."""
 
+_TALL, _ACROSS = 5, 12
+"""Images below each other that are reconstructed, before more go on to the right; images side by side at the most."""
+
+_FEW = 10
+"""Samples that are shown as pairs of mean and draw at the most; more are shown in two square grids."""
+
 
 def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
     """Images, and beside them their reconstructions by each run: means and draws.
 
-    The images are shown again before a run of another data set, binarisation or likelihood.
+    More than five images go on to the right, then below. The images are shown again before a run of another data set, binarisation or likelihood.
 
     Raises:
         VaecliError: the file cannot be written.
     """
+    blocks = [_block(runs, slice(start, start + _TALL)) for start in range(0, len(runs[0].x), _TALL)]
+    across = max(1, _ACROSS // sum(panel.columns for panel in blocks[0]))
+    save_panels(path, [list(chain(*blocks[start : start + across])) for start in range(0, len(blocks), across)])
+
+
+def _block(runs: Sequence[Shown], part: slice) -> list[Panel]:
     panels, before = [], None
     for shown in runs:
         config = shown.run.config
         if before != (before := (config.dataset, config.image_shape, config.binarize, config.likelihood)):
-            panels.append(Panel("\noriginal", shown.x, 1, config.image_shape))
-        panels.append(_pairs(f"{shown.name}\nmean, draw", shown.reconstructions, config.image_shape))
-    save_panels(path, [panels])
+            panels.append(Panel("\noriginal", shown.x[part], 1, config.image_shape))
+        decoded = Decoded(shown.reconstructions.mean[part], shown.reconstructions.draw[part])
+        panels.append(_pairs(f"{shown.name}\nmean, draw", decoded, config.image_shape))
+    return panels
 
 
 def save_samples(path: Path, runs: Sequence[Shown]) -> None:
-    """Samples from the prior of each run: means and draws.
+    """Samples from the prior of each run: means and draws, side by side for ten samples or fewer, else in two square grids.
 
     Raises:
         VaecliError: the file cannot be written.
     """
+    if len(runs[0].samples.mean) > _FEW:
+        save_panels(path, [[_square(shown, kind) for shown in runs] for kind in ("mean", "draw")])
+        return
     captions = [f"{shown.name}\n{_samples_are(shown)}" for shown in runs]
     shown_with_captions = zip(captions, runs, strict=True)
     save_panels(path, [[_pairs(text, shown.samples, shown.run.config.image_shape) for text, shown in shown_with_captions]])
@@ -96,11 +113,22 @@ def save_inpainting(path: Path, filled: Inpainting) -> None:
     save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)], filled.shape))
 
 
+def _square(shown: Shown, kind: str) -> Panel:
+    """The means, or the draws, of samples in a grid that is as wide as high, or has a column for each label."""
+    names, shape = shown.run.class_names, shown.run.config.image_shape
+    by_label = shown.run.model.conditional and len(names) <= _ACROSS
+    images = getattr(shown.samples, kind)
+    columns = len(names) if by_label else math.ceil(math.sqrt(len(images)))
+    of = f"; {_first(names)} by column" if by_label else ""
+    return Panel(f"{shown.name}\n{kind}s{of}", images, columns, shape)
+
+
 def _samples_are(shown: Shown) -> str:
-    if not shown.run.model.conditional:
-        return "mean, draw"
-    first = ", ".join(short(name, 16) for name in shown.run.class_names[:2])
-    return f"mean, draw; {first}{', ...' if len(shown.run.class_names) > 1 else ''} by row"
+    return f"mean, draw; {_first(shown.run.class_names)} by row" if shown.run.model.conditional else "mean, draw"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(short(name, 16) for name in names[:2]) + (", ..." if len(names) > 2 else "")
 
 
 def _pairs(caption: str, images: Decoded, shape: ImageShape) -> Panel:

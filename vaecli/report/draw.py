@@ -78,7 +78,7 @@ def _compare(
         plots.save_curves(pictures["losses"], [loss_curve(run, name) for run, name in zip(runs, names, strict=True)])
     if pictures.keys() & {"reconstructions", "samples"}:
         shown = [
-            show_run(run, name, originals[:count].to(device), count)
+            show_run(run, name, originals[:count].to(device), count, samples=options.get("samples"))
             for run, name, originals in zip(runs, names, images, strict=True)
         ]
         if "reconstructions" in pictures:

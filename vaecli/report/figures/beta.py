@@ -55,6 +55,7 @@ BETA_LIKELIHOOD = Figure(
     _judge_beta,
     "Blurry counts as: a greater squared error than the baseline's. Hard to distinguish counts as: recognised less often than the "
     "baseline's.",
+    options={"n": 15, "samples": 64},
     also=(Z2,),
     compares=True,
 )

@@ -91,6 +91,7 @@ SAMPLES = Figure(
     _sampled,
     _judge_samples,
     "More realistic counts as: the classifier is confident of the digit (above 90 %) more often.",
+    options={"samples": 64},
     compares=True,
     shows=("samples",),
 )

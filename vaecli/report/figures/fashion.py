@@ -75,6 +75,7 @@ FASHION_MNIST = Figure(
     _judge_clothes,
     f"Easy counts as: at least {EASY:.0%} as often as the images themselves. Details are missing where there are fewer steps from pixel "
     "to pixel.",
+    options={"n": 15, "samples": 64},
 )
 
 
@@ -146,5 +147,6 @@ CONVOLUTIONS = Figure(
     "compare",
     _convolved,
     _judge_convolutions,
+    options={"n": 10, "samples": 64},
     compares=True,
 )

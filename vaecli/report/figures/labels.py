@@ -148,6 +148,6 @@ COMPLETE = Figure(
     _labelled,
     _judge_complete,
     "More clear counts as both: the digit asked for is drawn more often, and a reconstruction's pixels have less entropy.",
-    options={"n": 10},
+    options={"n": 10, "samples": 100},
     compares=True,
 )

@@ -1,0 +1,64 @@
+"""The pictures of ``compare``: which images stand where."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from vaecli.analysis.comparison import Decoded, Shown
+from vaecli.config import Config
+from vaecli.plotting import panels
+
+
+def shown(name, images, samples, labels=0):
+    def numbered(count, start):
+        return torch.arange(start, start + count, dtype=torch.float32)[:, None].expand(-1, 784)
+
+    run = SimpleNamespace(config=Config(), class_names=tuple("0123456789")[:labels], model=SimpleNamespace(conditional=labels > 0))
+    reconstructions = Decoded(numbered(images, 100), numbered(images, 200))
+    return Shown(run, name, numbered(images, 0), reconstructions, Decoded(numbered(samples, 300), numbered(samples, 400)))
+
+
+@pytest.fixture
+def layout(monkeypatch):
+    """The captions, the first pixels and the columns of the panels that are drawn, row by row."""
+
+    def draw(save, *runs):
+        rows = []
+        monkeypatch.setattr(panels, "save_panels", lambda path, drawn: rows.extend(drawn))
+        save(Path("x.png"), runs)
+        return [[(panel.caption, panel.images[:, 0].int().tolist(), panel.columns) for panel in row] for row in rows]
+
+    return draw
+
+
+def test_five_images_stand_below_each_other_and_more_beside_them(layout):
+    (row,) = layout(panels.save_reconstructions, shown("a", 7, 1))
+    assert row == [
+        ("\noriginal", [0, 1, 2, 3, 4], 1),
+        ("a\nmean, draw", [100, 200, 101, 201, 102, 202, 103, 203, 104, 204], 2),
+        ("\noriginal", [5, 6], 1),
+        ("a\nmean, draw", [105, 205, 106, 206], 2),
+    ]
+    rows = layout(panels.save_reconstructions, shown("a", 12, 1), shown("b", 12, 1))
+    assert [[caption for caption, _, _ in row] for row in rows] == [
+        ["\noriginal", "a\nmean, draw", "b\nmean, draw"] * 2,
+        ["\noriginal", "a\nmean, draw", "b\nmean, draw"],
+    ]
+
+
+def test_few_samples_are_pairs_and_many_are_squares(layout):
+    assert layout(panels.save_samples, shown("a", 1, 2), shown("b", 1, 2)) == [
+        [("a\nmean, draw", [300, 400, 301, 401], 2), ("b\nmean, draw", [300, 400, 301, 401], 2)]
+    ]
+    means, draws = layout(panels.save_samples, shown("a", 1, 64), shown("b", 1, 64))
+    assert means == [(f"{name}\nmeans", list(range(300, 364)), 8) for name in "ab"]
+    assert draws == [(f"{name}\ndraws", list(range(400, 464)), 8) for name in "ab"]
+
+
+def test_samples_of_labels_have_a_column_for_each(layout):
+    ((caption, _, columns),), _ = layout(panels.save_samples, shown("a", 1, 30, labels=10))
+    assert (caption, columns) == ("a\nmeans; 0, 1, ... by column", 10)
+    (((caption, _, _),),) = layout(panels.save_samples, shown("a", 1, 10, labels=10))
+    assert caption == "a\nmean, draw; 0, 1, ... by row"
