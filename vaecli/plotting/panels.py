@@ -30,7 +30,8 @@ _FEW = 10
 def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
     """Images, and beside them their reconstructions by each run: means and draws.
 
-    More than five images go on to the right, then below. The images are shown again before a run of another data set, binarisation or likelihood.
+    More than five images go on to the right, then below. The images are shown again before a run of another data set, binarisation
+    or likelihood.
 
     Raises:
         VaecliError: the file cannot be written.
