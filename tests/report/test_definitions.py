@@ -36,11 +36,13 @@ def test_the_line_of_a_figure_draws_the_same_picture(drawn, tmp_path, monkeypatc
     line = re.search(
         rf'id="figure{number}".*?<code[^>]*>(vaecli [^<]*)</code>', (tmp_path / "report-quick/index.html").read_text(), re.S
     )[1]
-    (picture,) = (tmp_path / f"report-quick/figure{number}").iterdir()
-    before = picture.read_bytes()
-    picture.unlink()
+    files = sorted((tmp_path / f"report-quick/figure{number}").iterdir())
+    assert [file.suffix for file in files] == ([".png"] if number == 13 else [".csv", ".png"])
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
     assert drawn(*shlex.split(line)[1:], "-q").code == 0
-    assert picture.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_the_architecture_is_what_its_line_prints(reported, drawn):

@@ -20,6 +20,7 @@ WHOLE = {
     "figures": {
         "5": {
             "key": "k", "told": {"files": []}, "pictures": [{"path": "figure5/a.png", "width": 10, "height": 10, "what": ""}],
+            "plots": [{"path": "figure5/a.csv", "kind": "curves", "sha256": "0"}],
             "text": "t", "seconds": 1.5,
             "finding": {"text": "t", "verdict": "yes", "ours": "o", "reading": "r"}, "device": "auto",
         }

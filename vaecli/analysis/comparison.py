@@ -126,6 +126,11 @@ class Curve:
     measured_losses: list[float]
     split: str = "test"
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a .csv: an epoch, its loss and the -ELBO after it."""
+        values = zip(self.epochs, self.losses, self.measured_losses, strict=True)
+        return [{"epoch": epoch, "loss": loss, f"{self.split}_loss": measured} for epoch, loss, measured in values]
+
 
 @torch.inference_mode()
 def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed: int = 0, samples: int | None = None) -> Shown:

@@ -17,7 +17,7 @@ from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
-from vaecli.plotting.palette import UNKNOWN_COLOUR, Colour, class_colours
+from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
 from vaecli.seeding import generator
 
@@ -178,8 +178,3 @@ def _inside(picture: Image.Image, kind: str, **options: Any) -> str:
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def hex_of(colour: Colour) -> str:
-    """A colour as HTML has it."""
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])

@@ -16,6 +16,11 @@ TEN: Sequence[Colour] = tuple(map(to_rgba, color_sequences["petroff10"]))
 _DARKER = 0.55
 
 
+def hex_of(colour: Colour) -> str:
+    """A colour as HTML has it."""
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+
+
 def class_colours(classes: int) -> list[Colour]:
     """A colour for each of so many classes: up to twenty, ten and these darkened; beyond that, colours along a rainbow."""
     if classes <= 20:

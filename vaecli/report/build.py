@@ -24,6 +24,7 @@ from vaecli.report.evidence import Evidence, evidence
 from vaecli.report.figures import FIGURES
 from vaecli.report.finding import Finding
 from vaecli.report.page import assets, entry, render, row_of
+from vaecli.report.plots import KINDS
 from vaecli.report.progress import OnPart, OnStep, Progress
 from vaecli.report.runs import EXPLORED, config_of, configs_of, epochs_of, finished, folder_for, missing_data, needs_fashion
 from vaecli.report.shared import Shared
@@ -65,8 +66,8 @@ class Report:
 
     @property
     def files(self) -> list[Path]:
-        """The page, the state and the pictures."""
-        pictures = [picture["path"] for kept in self.figures.values() for picture in kept["pictures"]]
+        """The page, the state, the pictures and the data of plots."""
+        pictures = [file["path"] for kept in self.figures.values() for file in (*kept["pictures"], *kept["plots"])]
         return [self.page, self.state, *(self.page.parent / picture for picture in pictures)]
 
     def to_json(self) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def _bring_up_to_date(figure: Figure[Any], work: _Work) -> None:
     digests = [work.digest(settings) for of_seed in measured for settings in of_seed]
     key = _key([__version__, repr(figure), work.quick, digests])
     before = work.state.figures.get(str(figure.number), {})
-    if before.get("key") == key and all((work.out / picture["path"]).is_file() for picture in before["pictures"]):
+    if before.get("key") == key and _is_whole(before, work.out):
         return
     start = time.perf_counter()
     folder = work.out / figure.folder
@@ -190,12 +191,23 @@ def _bring_up_to_date(figure: Figure[Any], work: _Work) -> None:
         "key": key,
         "finding": asdict(finding),
         "pictures": [_picture(path, kind, work.out) for kind, path in drawn.pictures.items()],
+        "plots": [
+            {"path": str(path.relative_to(work.out)), "kind": kind, "sha256": digest_of(path)} for kind, path in drawn.plots.items()
+        ],
         "text": drawn.text,
         "device": work.device,
         "seconds": round(time.perf_counter() - start, 1),
     }
     work.state.drawn.append(figure.number)
     work.state.keep()
+
+
+def _is_whole(kept: dict[str, Any], out: Path) -> bool:
+    """Whether a figure's pictures are there, and the data of its plots as they were written."""
+    return all((out / picture["path"]).is_file() for picture in kept["pictures"]) and all(
+        plot["kind"] in KINDS and (out / plot["path"]).is_file() and digest_of(out / plot["path"]) == plot["sha256"]
+        for plot in kept["plots"]
+    )
 
 
 @torch.inference_mode()
@@ -222,7 +234,7 @@ def _write_page(figures: Sequence[Figure[Any]], work: _Work, missing: list[str])
         return False
     shown = [work.shared.images(Config(), "test")[:POINTS]] * len(explored)
     explorer = payload([work.run(settings) for settings in explored], shown) if explored else None
-    entries = [entry(figure, state, line) for figure, state, line in zip(figures, kept, lines, strict=True)]
+    entries = [entry(figure, state, line, work.out) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
     html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)
     write_file(page, html.encode())

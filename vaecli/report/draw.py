@@ -14,6 +14,7 @@ from vaecli.analysis.defaults import CLOUD_IMAGES, COMPARED_IMAGES, VARIANCE_IMA
 from vaecli.analysis.images import choose_images
 from vaecli.analysis.inpainting import inpaint
 from vaecli.config import Config
+from vaecli.files import csv_bytes, write_file
 from vaecli.plotting import panels, plots
 from vaecli.report.definitions import Figure
 from vaecli.report.shared import Shared
@@ -26,11 +27,13 @@ class Drawn:
 
     Attributes:
         pictures: the files by what they show of the figure; a single one under an empty text.
+        plots: CSV files that the page plots, by the name in `vaecli.report.plots.KINDS`.
         measured: numbers, as its command prints them as JSON.
         text: shown instead of a picture.
     """
 
     pictures: dict[str, Path] = field(default_factory=dict)
+    plots: dict[str, Path] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     text: str = ""
 
@@ -74,8 +77,11 @@ def _compare(
     names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
     pictures = {kind: folder / f"compare-{kind}.png" for kind in figure.shows}
     images = [run.images("test", read=shared.read) for run in runs]
+    drawn = {}
     if "losses" in pictures:
-        plots.save_curves(pictures["losses"], [loss_curve(run, name) for run, name in zip(runs, names, strict=True)])
+        curves = [loss_curve(run, name) for run, name in zip(runs, names, strict=True)]
+        plots.save_curves(pictures["losses"], curves)
+        drawn["curves"] = _data(pictures["losses"], [{"run": curve.name, **row} for curve in curves for row in curve.rows()])
     if pictures.keys() & {"reconstructions", "samples"}:
         shown = [
             show_run(run, name, originals[:count].to(device), count, samples=options.get("samples"))
@@ -85,7 +91,7 @@ def _compare(
             panels.save_reconstructions(pictures["reconstructions"], shown)
         if "samples" in pictures:
             panels.save_samples(pictures["samples"], shown)
-    return Drawn(pictures)
+    return Drawn(pictures, drawn)
 
 
 def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:
@@ -94,11 +100,20 @@ def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device:
         path = folder / "latent-variance.png"
         spreads = [latents.variances(run.model, run.images("test", read=shared.read)[:VARIANCE_IMAGES].to(device)) for run in runs]
         plots.save_variances(path, list(zip(names, spreads, strict=True)))
-        return Drawn({"": path}, {"variance": [spread.to_json() for spread in spreads]})
+        rows = [{"run": name, **row} for name, spread in zip(names, spreads, strict=True) for row in spread.rows()]
+        return Drawn({"": path}, {"variances": _data(path, rows)}, {"variance": [spread.to_json() for spread in spreads]})
     path = folder / "latent-plot.png"
     clouds = [latents.cloud(run.model, run.images("test", read=shared.read)[:CLOUD_IMAGES].to(device)) for run in runs]
     plots.save_clouds(path, list(zip(names, clouds, strict=True)))
-    return Drawn({"": path})
+    rows = [{"run": name, **row} for name, cloud in zip(names, clouds, strict=True) for row in cloud.rows()]
+    return Drawn({"": path}, {"clouds": _data(path, rows)})
+
+
+def _data(picture: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Writes what a picture plots beside it, as CSV."""
+    path = picture.with_suffix(".csv")
+    write_file(path, csv_bytes(rows))
+    return path
 
 
 def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:
@@ -107,7 +122,7 @@ def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.d
     steps = {name: value for name, value in options.items() if name == "steps"}
     filled = inpaint(run.model, images, run.images("train", read=shared.read), **steps)
     panels.save_inpainting(path, filled)
-    return Drawn({"": path}, {"images": filled.rows()})
+    return Drawn({"": path}, measured={"images": filled.rows()})
 
 
 def _layers(options: dict[str, Any]) -> Drawn:

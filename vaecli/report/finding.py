@@ -66,6 +66,13 @@ def together(verdicts: Sequence[str]) -> str:
     return opens[0] if opens else verdicts[0]
 
 
+def all_hold(verdicts: Sequence[str]) -> str:
+    """The verdict on a claim that holds only where several things do: it does not where one of them does not."""
+    if NO in verdicts:
+        return NO
+    return next((verdict for verdict in verdicts if verdict != YES), YES)
+
+
 def is_open(verdict: str) -> bool:
     """Whether the numbers leave the claim open."""
     return verdict.startswith("not decided")

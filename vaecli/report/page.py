@@ -1,5 +1,7 @@
 """The page: one HTML file that loads nothing but the pictures beside it."""
 
+import csv
+import io
 import platform
 import shlex
 import sys
@@ -19,9 +21,15 @@ from vaecli.config import Config
 from vaecli.errors import printable
 from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
+from vaecli.reading import read_file
 from vaecli.report.definitions import Figure
 from vaecli.report.finding import NO, YES
+from vaecli.report.plots import KINDS
+from vaecli.report.svg import svg
 from vaecli.runs.find import read_log
+
+_MOST_DATA = 20_000_000
+"""Bytes of a plot's data; those of 5,000 points are half a million."""
 
 CLASSES = {YES: "yes", NO: "no"}
 """Of verdicts, in the style sheet; all others have one of their own."""
@@ -45,6 +53,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """Plots inside the page.
+
+    Attributes:
+        svgs: one for each.
+        legend: names and colours.
+        data: the CSV that they are made from, relative to the page.
+    """
+
+    svgs: list[Markup]
+    legend: Sequence[tuple[str, str]]
+    data: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """A figure on the page.
 
@@ -60,6 +83,7 @@ class Entry:
         finding: what was measured.
         verdict: a class name, and words; no words where no verdict is given.
         pictures: of it.
+        plots: of it.
         text: printed by its command, if that draws nothing.
         command: the line that drew it.
     """
@@ -75,12 +99,13 @@ class Entry:
     finding: str
     verdict: tuple[str, str]
     pictures: list[Picture]
+    plots: list[Drawing]
     text: str
     command: str
 
 
-def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str]) -> Entry:
-    """A figure on the page, from what `vaecli.report.state.State` keeps of it and the words of the line that draws it."""
+def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str], out: Path) -> Entry:
+    """A figure on the page in the folder `out`, from what `vaecli.report.state.State` keeps of it and the line that draws it."""
     finding = kept["finding"]
     verdict = finding["verdict"]
     return Entry(
@@ -95,9 +120,15 @@ def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str]) -> 
         " ".join(filter(None, (finding["text"], finding["reading"]))),
         (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
         [Picture(**picture) for picture in kept["pictures"]],
+        [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
         kept["text"],
         printable(shlex.join(["vaecli", *line])),
     )
+
+
+def _drawing(out: Path, path: str, kind: str) -> Drawing:
+    plots = KINDS[kind](list(csv.DictReader(io.StringIO(read_file(out / path, _MOST_DATA).decode()))))
+    return Drawing([svg(plot, assets()["plot.svg.j2"]) for plot in plots.plots], plots.legend, path)
 
 
 def row_of(config: Config, folder: Path) -> dict[str, Any]:

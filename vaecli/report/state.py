@@ -8,9 +8,10 @@ from typing import Any, Self, TypeGuard
 from vaecli.files import write_file
 from vaecli.reading import read_file
 
-FIGURE = {"key": str, "pictures": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
+FIGURE = {"key": str, "pictures": list, "plots": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
 FINDING = {"text": str, "verdict": str, "reading": str, "ours": str}
 PICTURE = {"path": str, "width": int, "height": int, "what": str}
+PLOT = {"path": str, "kind": str, "sha256": str}
 
 MAX_STATE = 4_000_000
 """Bytes of a state that are read; one of all figures has a hundredth."""
@@ -52,11 +53,16 @@ class State:
 
 
 def _is_figure(value: object) -> bool:
-    return _fits(value, FIGURE) and _fits(value["finding"], FINDING) and all(map(_is_picture, value["pictures"]))
+    return (
+        _fits(value, FIGURE)
+        and _fits(value["finding"], FINDING)
+        and all(_is_file(picture, PICTURE) for picture in value["pictures"])
+        and all(_is_file(plot, PLOT) for plot in value["plots"])
+    )
 
 
-def _is_picture(value: object) -> bool:
-    return _fits(value, PICTURE) and value.keys() == PICTURE.keys() and _is_inside(value["path"])
+def _is_file(value: object, kinds: Mapping[str, Any]) -> bool:
+    return _fits(value, kinds) and value.keys() == kinds.keys() and _is_inside(value["path"])
 
 
 def _is_inside(path: str) -> bool:

@@ -33,6 +33,7 @@ LATENT_SPACES = Figure(
     _agreeing,
     _judge_latent_spaces,
     "More expressive counts as: nearest neighbours agree on the digit more often.",
+    options={"csv": True},
     compares=True,
 )
 
@@ -159,7 +160,7 @@ def _judge_variances(data: Spread) -> Finding:
     counted = f"{more} of the {len(three)} dimensions have more variance than the two on average, {less} less."
     return Finding(
         f"The posterior's variance is {two:.4f} a dimension in 2-D; along the three dimensions of 3-D, from the least to the greatest, it is "
-        f"{along}: {'; '.join(apart.words(4) for apart in data.dimensions)}. The variance of the posterior means over images is "
+        f"{along}: {'; '.join(apart.words(5) for apart in data.dimensions)}. The variance of the posterior means over images is "
         f"{min(data.of_means):.2f} to {max(data.of_means):.2f}.",
         verdict,
         counted if verdict == IN_PART else "",
@@ -177,6 +178,6 @@ VARIANCES = Figure(
     _spread,
     _judge_variances,
     "The claim holds where each of the three dimensions has more variance than the two have on average.",
-    options={"variance": True},
+    options={"variance": True, "csv": True},
     compares=True,
 )

@@ -8,7 +8,7 @@ from torch import Tensor
 from vaecli.report.definitions import JSD, KL_AS_LONG, Figure
 from vaecli.report.differences import Compared
 from vaecli.report.evidence import Evidence, evaluations, recognitions, samples, surprises
-from vaecli.report.finding import Finding, together, within
+from vaecli.report.finding import Finding, all_hold, within
 from vaecli.runs.run import Run
 
 ALIKE, ALIKE_SPREAD = 0.05, 0.25
@@ -65,7 +65,7 @@ def _judge_divergences(data: Divergences) -> Finding:
         f"commonest digits are {data.commonest[1]:.1%} of them, {data.commonest[0]:.1%} with KL, and the entropy of the digits "
         f"{spread.second:.2f} nats and {spread.first:.2f}. log p(x|z) is {data.reconstruction.second:.2f} nats, with KL "
         f"{data.reconstruction.first:.2f}; KL(posterior || prior) is {kl.second:.2f} and {kl.first:.2f}.",
-        together([within(kept, ALIKE), within(drawn, ALIKE), within(spread, ALIKE_SPREAD)]),
+        all_hold([within(kept, ALIKE), within(drawn, ALIKE), within(spread, ALIKE_SPREAD)]),
         reading,
         f"{kept.second:.1%} of reconstructions, {drawn.second:.1%} of samples recognised; with KL {kept.first:.1%}, {drawn.first:.1%}",
     )

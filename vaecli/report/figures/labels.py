@@ -87,6 +87,7 @@ GIVEN_LABELS = Figure(
     "latent-plot",
     _agreeing,
     _judge_given_labels,
+    options={"csv": True},
     also=(Z3,),
     compares=True,
 )
