@@ -46,6 +46,13 @@ def test_pictures_and_table(compare):
         assert f"{bits:.3f}" in line.split()
 
 
+def test_samples_are_as_many_as_asked_for(compare):
+    pairs = opened(compare("--n", "2", "--k", "0").out.split()[-2])
+    square = opened(compare("--n", "2", "--k", "0", "--samples", "25").out.split()[-2])
+    assert pairs.height < 300 < 2 * 5 * 84 < square.height  # two rows of pairs; five of means, and five of draws
+    assert square.width > 2 * 5 * 84  # side by side for both runs
+
+
 def test_the_numbers_are_those_of_evaluation(compare, run_copy):
     printed = json.loads(compare("--json", "--table-only", "-q").out)
     assert printed["files"] == []

@@ -30,6 +30,13 @@ def test_the_baseline_takes_about_a_megabyte(vaecli):
     assert outcome.path.stat().st_size < 1.4e6
 
 
+def test_fewer_images_than_asked_for_are_said(vaecli, trained):
+    outcome = vaecli("explore", trained, "--n", "20000", "--out", "page.html", "--json")
+    (count,) = json.loads(outcome.out)["images"]
+    assert count < 20000
+    assert outcome.err.endswith(f": {count:,} images, all that the test split has\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [

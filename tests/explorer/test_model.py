@@ -109,6 +109,15 @@ def test_what_the_page_cannot_compute_is_refused(tmp_path):
         explore([run], [images])
 
 
+@pytest.mark.parametrize("network", ["encoder", "decoder"])
+def test_networks_that_give_no_numbers_are_refused(tmp_path, network):
+    run, images = run_with(tmp_path, "broken", latent_dim=2)
+    with torch.no_grad():
+        next(getattr(run.model, network).parameters())[0] = math.nan
+    with pytest.raises(VaecliError, match=r"broken: its networks give values that are no finite numbers; train it anew"):
+        explore([run], [images])
+
+
 def test_few_bits_are_taken_only_where_they_are_precise_enough(tmp_path, monkeypatch):
     run, images = run_with(tmp_path, "large", hidden=(200,))
 

@@ -38,6 +38,9 @@ def explore(
     path = page_path(out, opened[0].path)
     read = reader()
     images = [run.images(split, data_dir, read)[:count] for run, count in zip(opened, counts, strict=True)]
+    for run, part in zip(opened, images, strict=True):
+        if n and len(part) < n:
+            console.note(f"{run.name}: {len(part):,} images, all that the {split} split has")
     page = explore(opened, images).encode()
     write_file(path, page)
     console.written("explore", names_and_folders(opened), [path], as_json, images=[len(part) for part in images], bytes=len(page))
