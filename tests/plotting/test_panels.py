@@ -58,7 +58,7 @@ def test_few_samples_are_pairs_and_many_are_squares(layout):
 
 
 def test_samples_of_labels_have_a_column_for_each(layout):
-    ((caption, _, columns),), _ = layout(panels.save_samples, shown("a", 1, 30, labels=10))
-    assert (caption, columns) == ("a\nmeans; 0, 1, ... by column", 10)
+    ((caption, _, columns), (draws, _, _)) = layout(panels.save_samples, shown("a", 1, 30, labels=10))[0]
+    assert (caption, columns, draws) == ("a\nmeans; 0, 1, ... by column", 10, "a\ndraws; 0, 1, ... by column")
     (((caption, _, _),),) = layout(panels.save_samples, shown("a", 1, 10, labels=10))
     assert caption == "a\nmean, draw; 0, 1, ... by row"

@@ -59,7 +59,8 @@ def save_samples(path: Path, runs: Sequence[Shown]) -> None:
         VaecliError: the file cannot be written.
     """
     if len(runs[0].samples.mean) > _FEW:
-        save_panels(path, [[_square(shown, kind) for shown in runs] for kind in ("mean", "draw")])
+        rows = [[_square(shown, kind) for shown in runs] for kind in ("mean", "draw")]
+        save_panels(path, rows if len(runs) > 1 else [list(chain(*rows))])
         return
     captions = [f"{shown.name}\n{_samples_are(shown)}" for shown in runs]
     shown_with_captions = zip(captions, runs, strict=True)
