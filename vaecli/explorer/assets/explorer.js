@@ -10,7 +10,7 @@ async function makeExplorer(root, data) {
   const sets = await Promise.all(data.images.map(readImages));
   const state = { run: -1, z: new Float32Array(0), label: -1, ends: { a: null, b: null }, hidden: new Set(), follow: true, circles: true, backdrop: false };
   const host = { state, soon, moved, home, follow, goTo, pick, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
-  let waiting = false, near = -1, rebuilt = -1, resting = 0, linked = 0;
+  let waiting = false, near = -1, rebuilt = -1, resting = 0, linked = 0, decoded = "";
   let [cost, decodedAt] = [0, 0]; // milliseconds that decoding takes, and when it last ended
   host.painter = makePainter(canvas, host);
   host.film = makeFilm(root, host);
@@ -27,7 +27,7 @@ async function makeExplorer(root, data) {
     const images = sets[space.images];
     Object.assign(state, { run: index, z: new Float32Array(space.latents), label: space.classes.length ? 0 : -1, ends: { a: null, b: null }, hidden: new Set() });
     Object.assign(host, { space, images, view: makeView(space), model: space.model || (space.model = makeModel(space, images)) });
-    [near, rebuilt, cost] = [-1, -1, 0];
+    [near, rebuilt, cost, decoded] = [-1, -1, 0, ""];
     const enlarged = `${images.width * Math.max(1, Math.ceil(224 / images.width))}px`;
     root.style.setProperty("--picture", enlarged);
     root.style.setProperty("--shape", `${images.width} / ${images.height}`);
@@ -73,6 +73,8 @@ async function makeExplorer(root, data) {
     const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
     if (nearest !== near) drawImage(part("image"), images, bytes);
     near = nearest;
+    const place = [state.run, state.label, nearest, ...state.z].join(" ");
+    if (place === decoded) return;
     if (cost > QUICK && performance.now() - decodedAt < cost) { // so that the plane keeps up with the pointer
       soon();
       return;
@@ -81,6 +83,7 @@ async function makeExplorer(root, data) {
     drawImage(part("decoded"), images, means);
     const given = space.classes.length ? "x | z, y" : "x | z";
     part("log").textContent = nearest < 0 ? "" : `log p(${given}) = ${minus(logProb.toFixed(1))} nats${space.discrete ? "" : " (a density)"}`;
+    decoded = place;
     [decodedAt, cost] = [performance.now(), performance.now() - start];
     clearTimeout(resting);
     if (cost <= QUICK) rebuild();
