@@ -187,12 +187,14 @@ def test_the_beta_likelihood_is_judged_by_error_and_recognition(squared, seen, v
     ("others", "without", "verdict"), [(UP, UP, YES), (DOWN, DOWN, NO), (UP, DOWN, IN_PART), (UP, LEVEL, OPEN_OF_ONE)]
 )
 @pytest.mark.parametrize(
-    ("mean", "words"), [(UP, "is ahead of the mean zero"), (DOWN, "The mean zero, for"), (LEVEL, "do not differ")]
+    ("mean", "words"),
+    [(UP, "is ahead of the mean image of the zeros"), (DOWN, "The mean image of the zeros, for"), (LEVEL, "do not differ")],
 )
 def test_a_bottom_follows_its_top_where_that_makes_it_likelier(others, without, verdict, mean, words):
     found = judge(13, Bottoms(20, apart(without, seeds=1), apart(others, seeds=1), apart(mean, seeds=1), -130.0))
     assert found.verdict == verdict
     assert words in found.reading
+    assert found.reading.startswith(f"By its parts: likelier than given other digits' tops: {'yes' if others > 0 else 'no'}; ")
     assert "The mean image of all digits has -130.00" in found.text
 
 

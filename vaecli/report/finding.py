@@ -1,6 +1,6 @@
 """A finding and its verdict: what measurements say of the report's claim."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vaecli.report.differences import Compared
@@ -64,6 +64,11 @@ def together(verdicts: Sequence[str]) -> str:
         return IN_PART
     opens = [verdict for verdict in verdicts if verdict not in (YES, NO)]
     return opens[0] if opens else verdicts[0]
+
+
+def by_part(verdicts: Mapping[str, str]) -> str:
+    """A sentence on the verdicts of a claim's parts, such as ``By its parts: clearer: yes; closer: no``."""
+    return f"By its parts: {'; '.join(f'{name}: {verdict}' for name, verdict in verdicts.items())}."
 
 
 def all_hold(verdicts: Sequence[str]) -> str:

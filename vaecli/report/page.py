@@ -23,7 +23,7 @@ from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
 from vaecli.reading import read_file
 from vaecli.report.definitions import Figure
-from vaecli.report.finding import NO, YES
+from vaecli.report.finding import NO, UNCLAIMED, YES
 from vaecli.report.plots import KINDS
 from vaecli.report.svg import svg
 from vaecli.runs.find import read_log
@@ -31,7 +31,7 @@ from vaecli.runs.find import read_log
 _MOST_DATA = 20_000_000
 """Bytes of a plot's data; those of 5,000 points are half a million."""
 
-CLASSES = {YES: "yes", NO: "no"}
+CLASSES = {YES: "yes", NO: "no", UNCLAIMED: "quiet"}
 """Of verdicts, in the style sheet; all others have one of their own."""
 
 

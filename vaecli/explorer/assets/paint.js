@@ -154,5 +154,5 @@ function makePainter(canvas, host, small = "") {
     }
   }
 
-  return { paint, screen, plane, scale };
+  return { paint, screen, plane, scale, canvas };
 }

@@ -68,8 +68,9 @@ function makeFilm(root, host) {
 
   // The next click in the plane sets this end; of A, if there is no B yet, the one after it sets B.
   function place(end) {
-    placing = placing === end ? null : end;
+    placing = end;
     draw();
+    host.painter.canvas.scrollIntoView({ block: "nearest" });
   }
 
   // A person stays at z.

@@ -7,7 +7,7 @@ from torch import Tensor
 from vaecli.report.definitions import BETA, Z2, Figure
 from vaecli.report.differences import Compared
 from vaecli.report.evidence import Evidence, recognitions, reconstructions
-from vaecli.report.finding import Finding, above, below, together
+from vaecli.report.finding import Finding, above, below, by_part, together
 from vaecli.runs.run import Run
 
 
@@ -35,11 +35,13 @@ def _grey(evidence: Evidence) -> Grey:
 
 def _judge_beta(data: Grey) -> Finding:
     squared, seen = data.squared, data.recognised
+    blurry, hard = above(squared), below(seen)
     return Finding(
         f"The mean squared error of a grey pixel is {squared.second:.4f}; the baseline, which sees black and white only, has "
-        f"{squared.first:.4f}: {squared.words(4)}. A classifier takes {seen.second:.1%} of the reconstructions for their digit, the "
-        f"baseline's {seen.first:.1%}: {seen.percent()}.",
-        together([above(squared), below(seen)]),
+        f"{squared.first:.4f}: {squared.words(4)}. A classifier sees the digit in {seen.second:.1%} of the reconstructions, of the "
+        f"baseline's in {seen.first:.1%}: {seen.percent()}.",
+        together([blurry, hard]),
+        by_part({"blurry": blurry, "hard to distinguish": hard}),
         ours=f"{squared.second:.4f} squared error, {seen.second:.1%} recognised; the baseline {squared.first:.4f}, {seen.first:.1%}",
     )
 

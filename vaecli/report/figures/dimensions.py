@@ -75,7 +75,7 @@ def _judge_samples(data: Sampled) -> Finding:
     return Finding(
         f"A classifier, right on {data.accuracy:.1%} of the test digits, recognises {seen.second:.1%} of the samples in 3-D with confidence "
         f"and {seen.first:.1%} in 2-D: {seen.percent()}. The pixels of a sample have {sharp.second:.1f} nats of entropy in 3-D and "
-        f"{sharp.first:.1f} in 2-D; the digits drawn have {spread.second:.2f} and {spread.first:.2f}, of 2.30 at the most.",
+        f"{sharp.first:.1f} in 2-D; which digit is drawn has {spread.second:.2f} and {spread.first:.2f}, and would have 2.30 if all ten came equally often.",
         above(seen),
         diversity,
         f"{seen.first:.1%} in 2-D, {seen.second:.1%} in 3-D: samples recognised as a digit",
@@ -120,7 +120,8 @@ LOSSES = Figure(
     "compare",
     _elbos,
     _judge_losses,
-    "Commentary: on the same test images the report's own models, as published with it, have 176.1 in 2-D and 167.6 in 3-D.",
+    "Lower counts as: a lower test -ELBO. Commentary: the report prints the loss of one batch in training; on the test images its own models, as "
+    "published with it, have 176.1 in 2-D and 167.6 in 3-D.",
     compares=True,
     shows=("losses",),
     theirs="170.37 in 2-D, 148.76 in 3-D: loss of one batch",

@@ -8,7 +8,7 @@ from torch import Tensor
 from vaecli.report.definitions import JSD, KL_AS_LONG, Figure
 from vaecli.report.differences import Compared
 from vaecli.report.evidence import Evidence, evaluations, recognitions, samples, surprises
-from vaecli.report.finding import Finding, all_hold, within
+from vaecli.report.finding import Finding, all_hold, by_part, within
 from vaecli.runs.run import Run
 
 ALIKE, ALIKE_SPREAD = 0.05, 0.25
@@ -56,17 +56,19 @@ def _divergences(evidence: Evidence) -> Divergences:
 
 def _judge_divergences(data: Divergences) -> Finding:
     kept, drawn, spread, kl = data.reconstructed, data.sampled, data.spread, data.kl
+    parts = within(kept, ALIKE), within(drawn, ALIKE), within(spread, ALIKE_SPREAD)
+    named = by_part({"reconstructions": parts[0], "samples": parts[1], "the digits drawn": parts[2]})
     reading = "The posterior is not seen to be further from the prior than with KL."
     if kl.above():
-        reading = "The posterior is further from the prior than with KL, and so are the latents of samples from those of digits."
+        reading = "The posterior is further from the prior than with KL, so samples from the prior are further from where digits are encoded."
     return Finding(
-        f"A classifier takes {kept.second:.1%} of the reconstructions for their digit, {kept.first:.1%} with KL: {kept.percent()}. Of "
+        f"A classifier sees the digit in {kept.second:.1%} of the reconstructions, {kept.first:.1%} with KL: {kept.percent()}. Of "
         f"samples from the prior it recognises {drawn.second:.1%} with confidence, {drawn.first:.1%} with KL: {drawn.percent()}; the two "
         f"commonest digits are {data.commonest[1]:.1%} of them, {data.commonest[0]:.1%} with KL, and the entropy of the digits "
         f"{spread.second:.2f} nats and {spread.first:.2f}. log p(x|z) is {data.reconstruction.second:.2f} nats, with KL "
         f"{data.reconstruction.first:.2f}; KL(posterior || prior) is {kl.second:.2f} and {kl.first:.2f}.",
-        all_hold([within(kept, ALIKE), within(drawn, ALIKE), within(spread, ALIKE_SPREAD)]),
-        reading,
+        all_hold(parts),
+        f"{named} {reading}",
         f"{kept.second:.1%} of reconstructions, {drawn.second:.1%} of samples recognised; with KL {kept.first:.1%}, {drawn.first:.1%}",
     )
 
@@ -80,7 +82,7 @@ JENSEN_SHANNON = Figure(
     "compare",
     _divergences,
     _judge_divergences,
-    f"Similar counts as all three: recognised reconstructions and recognised samples within {100 * ALIKE:.0f} points of a hundred, and the "
+    f"Similar counts as all three: recognised reconstructions and recognised samples at most {100 * ALIKE:.0f} percentage points apart, and the "
     f"entropy of the digits drawn within {ALIKE_SPREAD} nats. Both models were trained for as many epochs.",
     options={"n": 15, "samples": 64},
     also=(KL_AS_LONG,),

@@ -9,7 +9,7 @@ from torch import Tensor
 from vaecli.report.definitions import FASHION, FASHION_CONV, Figure
 from vaecli.report.differences import Compared, compared
 from vaecli.report.evidence import Evidence, evaluations, recognitions, reconstructions
-from vaecli.report.finding import Finding, above, below, together
+from vaecli.report.finding import Finding, above, below, by_part, together
 from vaecli.runs.find import read_log
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
@@ -56,10 +56,12 @@ def _judge_clothes(data: Clothes) -> Finding:
     seen, detail = data.recognised, data.detail
     easy, missing = above(data.easy), below(detail)
     return Finding(
-        f"A classifier takes {seen.first:.1%} of the test images, in black and white, and {seen.second:.1%} of their reconstructions for "
-        f"their type of clothing: {seen.percent()}. Steps between neighbouring pixels add up to {detail.first:.0f} in an image and to "
+        f"A classifier sees the type of clothing in {seen.first:.1%} of the test images, in black and white, and in {seen.second:.1%} of their "
+        f"reconstructions: {seen.percent()}. Differences between neighbouring pixels add up to {detail.first:.0f} in an image and to "
         f"{detail.second:.0f} in its reconstruction: {detail.words(1)}.",
         together([easy, missing]),
+        f"{by_part({'easy to recognise': easy, 'details are missing': missing})} {seen.second / max(seen.first, 1e-9):.0%} of the images that are recognised "
+        f"are so as reconstructions; easy would be {EASY:.0%}.",
         ours=f"{seen.second:.1%} of reconstructions recognised, {seen.first:.1%} of images",
     )
 
@@ -73,8 +75,8 @@ FASHION_MNIST = Figure(
     "compare",
     _clothes,
     _judge_clothes,
-    f"Easy counts as: at least {EASY:.0%} as often as the images themselves. Details are missing where there are fewer steps from pixel "
-    "to pixel.",
+    f"Easy counts as: at least {EASY:.0%} as often as the images themselves. Details are missing where neighbouring pixels "
+    "differ less.",
     options={"n": 15, "samples": 64},
 )
 
@@ -147,6 +149,7 @@ CONVOLUTIONS = Figure(
     "compare",
     _convolved,
     _judge_convolutions,
+    "Better counts as: the images are more probable given their latents, a greater log p(x|z).",
     options={"n": 10, "samples": 64},
     compares=True,
 )

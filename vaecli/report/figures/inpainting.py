@@ -12,7 +12,7 @@ from vaecli.evaluation.quadrature import exact_log_prob_of_parts
 from vaecli.report.definitions import Z2, Figure
 from vaecli.report.differences import Compared, compared
 from vaecli.report.evidence import Evidence
-from vaecli.report.finding import Finding, above, together
+from vaecli.report.finding import Finding, above, by_part, together
 from vaecli.seeding import generator
 
 DIGIT = 0
@@ -84,17 +84,21 @@ def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> 
 
 def _judge_bottoms(data: Bottoms) -> Finding:
     without, others, of_digit = data.without, data.others, data.mean_of_digit
-    reading = "The model, which does not see the label, and the mean zero do not differ by more than two standard errors."
+    parts = {"likelier than given other digits' tops": above(others), "likelier than given none": above(without)}
+    reading = (
+        "The model, which does not see the label, and the mean image of the zeros do not differ by more than two standard errors."
+    )
     if of_digit.above():
-        reading = "The model, which does not see the label, is ahead of the mean zero."
+        reading = "The model, which does not see the label, is ahead of the mean image of the zeros."
     elif of_digit.below():
-        reading = "The mean zero, for which the label has to be known, is ahead of the model."
+        reading = "The mean image of the zeros, for which the label has to be known, is ahead of the model."
     return Finding(
         f"log p(bottom | top) of {data.count} zeros is {without.second:.2f} nats with their own tops and {others.first:.2f} with the tops of "
         f"other digits: {others.words()}. By the same model log p(bottom) without any top is {without.first:.2f}: {without.words()}. The "
-        f"mean image of all digits has {data.mean_of_all:.2f}, the mean zero {of_digit.first:.2f}: {of_digit.words()}.",
-        together([above(others), above(without)]),
-        reading,
+        f"mean image of all digits has {data.mean_of_all:.2f}, the mean image of the zeros {of_digit.first:.2f}; the model's is that plus "
+        f"{of_digit.words()}.",
+        together(list(parts.values())),
+        f"{by_part(parts)} {reading}",
         f"{without.second:.2f} nats, {others.first:.2f} with another digit's top, {without.first:.2f} without: log p(bottom)",
     )
 

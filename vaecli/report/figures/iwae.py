@@ -13,7 +13,7 @@ from vaecli.model import VAE
 from vaecli.report.definitions import IWAE5, IWAE5_LONGER, IWAE10, Figure
 from vaecli.report.differences import Compared, compared
 from vaecli.report.evidence import Evidence, entropies, evaluations, reconstructions
-from vaecli.report.finding import NO, YES, Finding, above, below, is_open, together
+from vaecli.report.finding import NO, YES, Finding, above, below, by_part, is_open, together
 from vaecli.runs.run import Run
 from vaecli.training.loop import fit, make_optimizer
 
@@ -91,7 +91,7 @@ def _judge_particles(data: Particles) -> Finding:
     last = max(data.bounds)
     model = data.bounds[last]
     lines = "; ".join(f"-L_{k} {-apart.first:.2f} and {-apart.second:.2f}" for k, apart in data.bounds.items())
-    reading = []
+    reading = [by_part({"a lower loss": direction, f"lower by {ENOUGH:g} nats or more": size})]
     if direction == YES and size == NO:
         reading.append(f"The direction is the report's, the size is not: it printed {CLAIMED_GAP:.0f} nats.")
     elif direction == NO:
@@ -173,7 +173,9 @@ def _judge_clearness(data: Clearness) -> Finding:
         f"log p(x|z) is {closeness.first:.2f} nats and {closeness.second:.2f}: {closeness.words()}. Pixels of the two differ by "
         f"{data.apart:.3f} on average.",
         together([below(entropy), above(closeness)]),
-        ours=f"{entropy.first:.1f} nats with k = 5, {entropy.second:.1f} with k = 10: entropy of a reconstruction",
+        by_part({"clearer": below(entropy), "closer": above(closeness)}),
+        ours=f"{entropy.first:.1f} nats with k = 5, {entropy.second:.1f} with k = 10: entropy of a reconstruction; log p(x|z) "
+        f"{closeness.first:.2f} and {closeness.second:.2f}",
     )
 
 

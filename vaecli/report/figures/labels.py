@@ -9,7 +9,7 @@ from torch import Tensor
 from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure
 from vaecli.report.differences import Compared
 from vaecli.report.evidence import Evidence, agreements, entropies, evaluations, reconstructions, sampled
-from vaecli.report.finding import UNCLAIMED, Finding, above, below, together
+from vaecli.report.finding import UNCLAIMED, Finding, above, below, by_part, together
 from vaecli.runs.run import Run
 
 
@@ -129,12 +129,14 @@ def _labelled(evidence: Evidence) -> Labelled:
 
 def _judge_complete(data: Labelled) -> Finding:
     drawn, entropy, elbo = data.drawn, data.entropy, data.elbo
+    asked, clear = above(drawn), below(entropy)
     return Finding(
-        f"A classifier, right on {data.accuracy:.1%} of the test digits, takes {drawn.second:.1%} of the samples for the digit asked for where "
-        f"all labels were seen, {drawn.first:.1%} where half were: {drawn.percent()}. A reconstruction has {entropy.second:.1f} nats of "
+        f"A classifier, right on {data.accuracy:.1%} of the test digits, sees the digit asked for in {drawn.second:.1%} of the samples where "
+        f"all labels were known, in {drawn.first:.1%} where half were: {drawn.percent()}. A reconstruction has {entropy.second:.1f} nats of "
         f"entropy with all labels and {entropy.first:.1f} with half: {entropy.words()}. Test -ELBO {-elbo.second:.2f} nats and "
         f"{-elbo.first:.2f}.",
-        together([above(drawn), below(entropy)]),
+        together([asked, clear]),
+        by_part({"the digit asked for": asked, "less entropy": clear}),
         ours=f"{drawn.second:.1%} with all labels, {drawn.first:.1%} with half: the digit asked for is drawn",
     )
 
