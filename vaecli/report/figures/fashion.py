@@ -60,8 +60,8 @@ def _judge_clothes(data: Clothes) -> Finding:
         f"reconstructions: {seen.percent()}. Differences between neighbouring pixels add up to {detail.first:.0f} in an image and to "
         f"{detail.second:.0f} in its reconstruction: {detail.words(1)}.",
         together([easy, missing]),
-        f"{by_part({'easy to recognise': easy, 'details are missing': missing})} {seen.second / max(seen.first, 1e-9):.0%} of the images that are recognised "
-        f"are so as reconstructions; easy would be {EASY:.0%}.",
+        f"{by_part({'easy to recognise': easy, 'details are missing': missing})} Reconstructions are recognised "
+        f"{seen.second / max(seen.first, 1e-9):.0%} as often as the images; easy would be {EASY:.0%}.",
         ours=f"{seen.second:.1%} of reconstructions recognised, {seen.first:.1%} of images",
     )
 
