@@ -1,52 +1,102 @@
-"""The palette, as people with and without a colour deficiency see it."""
-
-from itertools import combinations
+"""The colours of classes: told apart by people with any kind of cones, and seen on white and on dark pages."""
 
 import numpy as np
 import pytest
-from matplotlib import color_sequences
-from matplotlib.colors import to_rgba
+from matplotlib import colormaps
 
-from vaecli.plotting.palette import TEN, UNKNOWN_COLOUR, class_colours
+from vaecli.plotting.palette import TEN, TWENTY, UNKNOWN_COLOUR, class_colours
 
-SEEN = {
-    "all cones": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "tritanopia": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
+EYES = {
+    "all three kinds of cones": np.eye(3),
+    # Machado, Oliveira & Fernandes (2009), severity 1
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
-"""Linear RGB as it is seen: Machado, Oliveira & Fernandes 2009, table 1, severity 1."""
-
-TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
-
-
-def lab(colour, seen):
-    """The colour in CIELAB, in which one unit is about the least difference that is noticed."""
-    rgb = np.array(colour[:3])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = TO_XYZ @ np.clip(seen @ linear, 0, 1) / (0.95047, 1, 1.08883)
-    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+DARK = (0x16 / 255, 0x18 / 255, 0x1C / 255)
+"""The dark page."""
 
 
-def least(colours, seen):
-    return min(np.linalg.norm(one - other) for one, other in combinations([lab(colour, seen) for colour in colours], 2))
+def linear(colours):
+    s = np.array(colours, float)[..., :3]
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
-def test_ten_classes_can_be_told_apart(seen):
-    assert least(TEN, seen) > 15
-    assert least([*TEN, UNKNOWN_COLOUR], seen) > 10
+def lab(light):
+    t = light @ XYZ.T / XYZ.sum(1)
+    x, y, z = np.moveaxis(np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
-@pytest.mark.parametrize("kind", ["protanopia", "deuteranopia"])
-def test_they_are_further_apart_than_those_that_are_common(kind):
-    common = [to_rgba(colour) for colour in color_sequences["tab10"]]
-    assert least(TEN, SEEN[kind]) > 2 * least(common, SEEN[kind])
+def ciede2000(first, second):
+    """Sharma, Wu & Dalal (2005), of CIELAB colours, shape (..., 3)."""
+    (l1, a1, b1), (l2, a2, b2) = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
+    c = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    g = 1.5 - 0.5 * np.sqrt(c**7 / (c**7 + 25.0**7))
+    c1, c2 = np.hypot(a1 * g, b1), np.hypot(a2 * g, b2)
+    h1, h2 = np.degrees(np.arctan2(b1, a1 * g)) % 360, np.degrees(np.arctan2(b2, a2 * g)) % 360
+    turn = (h2 - h1 + 180) % 360 - 180
+    middle = np.where(c1 * c2 == 0, h1 + h2, (h1 + turn / 2) % 360)
+    lightness, c = (l1 + l2) / 2, (c1 + c2) / 2
+    dh = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn) / 2)
+    angle = np.radians
+    t = (
+        1 - 0.17 * np.cos(angle(middle - 30)) + 0.24 * np.cos(angle(2 * middle))
+        + 0.32 * np.cos(angle(3 * middle + 6)) - 0.2 * np.cos(angle(4 * middle - 63))
+    )  # fmt: skip
+    sl, sc, sh = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2), 1 + 0.045 * c, 1 + 0.015 * c * t
+    rotate = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(angle(60 * np.exp(-(((middle - 275) / 25) ** 2))))
+    dl, dc, dh = (l2 - l1) / sl, (c2 - c1) / sc, dh / sh
+    return np.sqrt(dl**2 + dc**2 + dh**2 + rotate * dc * dh)
+
+
+def least_difference(colours):
+    """Between any two of them, to any eyes."""
+    pairs = np.triu_indices(len(colours), 1)
+    seen = [lab(np.clip(linear(colours) @ np.array(matrix).T, 0, 1)) for matrix in EYES.values()]
+    return min(float(ciede2000(part[pairs[0]], part[pairs[1]]).min()) for part in seen)
+
+
+def contrast(first, second):
+    """Of WCAG, from 1 to 21."""
+    high, low = sorted((float(linear(colour) @ XYZ[1]) for colour in (first, second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, 2.5, 0), (61, -5, 29), 22.8977),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((90.8027, -2.0831, 1.441), (91.1528, -1.6435, 0.0447), 1.4441),
+    ],
+)
+def test_the_difference_of_colours_is_the_published_one(first, second, expected):
+    assert ciede2000(np.array(first, float), np.array(second, float)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_ten_classes_are_told_apart_by_any_eyes():
+    """2.3 is just noticed side by side; scattered points need several times that. tab10 has pairs that look alike."""
+    assert least_difference([colormaps["tab10"](index) for index in range(10)]) < 2
+    assert least_difference([*TEN, UNKNOWN_COLOUR]) > 14
+
+
+def test_twenty_classes_differ_at_least():
+    assert least_difference([colormaps["tab20"](index) for index in range(20)]) < 2
+    assert least_difference([*TWENTY, UNKNOWN_COLOUR]) > 8
+
+
+@pytest.mark.parametrize("classes", [10, 20, 62])
+def test_every_colour_is_seen_on_white_and_on_the_dark_page(classes):
+    for colour in class_colours(classes):
+        assert contrast(colour, (1, 1, 1)) > 2 < contrast(colour, DARK)
 
 
 def test_any_number_of_classes_have_a_colour_each():
-    assert class_colours(10) == list(TEN)
-    for classes in (1, 2, 11, 20, 21, 200):
+    for classes in (1, 2, 10, 11, 20, 21, 200):
         assert len(set(class_colours(classes))) == classes
-    assert least(class_colours(20), SEEN["all cones"]) > 5
+    assert class_colours(3) == list(TEN[:3])
+    lightness = [lab(linear(colour))[0] for colour in class_colours(62)]
+    assert lightness == sorted(lightness)  # so that those who see no hue can follow the order
