@@ -10,6 +10,7 @@ import torch
 from tests.helpers import REPORTED
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
+from vaecli.plotting.palette import class_colours, hex_of
 from vaecli.report import svg as drawing
 from vaecli.report.page import assets
 from vaecli.report.plots import clouds, curves, variances
@@ -63,6 +64,12 @@ def test_a_cloud_has_a_dot_for_each_image_and_no_class_covers_another():
         assert torch.corrcoef(both)[0, 1] > 0.9999
     colours = {path[0].text: path.get("stroke") for path in paths}
     assert colours == dict(found.legend) and len(set(colours.values())) == 3
+
+
+def test_a_class_keeps_its_colour_where_others_do_not_occur():
+    points = torch.rand(4, 2, generator=torch.Generator().manual_seed(0))
+    rows = rows_of(Cloud(points, torch.tensor([0, 2, 7, 7]), tuple("0123456789"), ("z1", "z2")), "run")
+    assert clouds(rows).legend == [(str(label), hex_of(class_colours(10)[label])) for label in (0, 2, 7)]
 
 
 def test_three_latents_are_seen_from_the_side_with_their_axes():

@@ -51,7 +51,7 @@ class Compared:
         return value - self.value > self.margin
 
     def words(self, digits: int = 2) -> str:
-        """The difference with its errors, such as ``+1.20 (±0.10 over images, ±0.31 over three seeds)``."""
+        """The difference with its errors, such as ``+1.20 (±0.10 over images, ±0.31 over 3 seeds)``."""
         seeds = f", ±{self.error_of_seeds:.{digits}f} over {self.seeds} seeds" if self.seeds > 1 else ""
         return f"{self.value:+.{digits}f} (±{self.error:.{digits}f} over images{seeds})"
 

@@ -28,7 +28,7 @@ class Drawn:
     Attributes:
         pictures: the files by what they show of the figure; a single one under an empty text.
         plots: CSV files that the page plots, by the name in `vaecli.report.plots.KINDS`.
-        measured: numbers, as its command prints them as JSON.
+        measured: numbers, as its command prints them as JSON, where the figure is judged by them.
         text: shown instead of a picture.
     """
 
@@ -101,7 +101,7 @@ def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device:
         spreads = [latents.variances(run.model, run.images("test", read=shared.read)[:VARIANCE_IMAGES].to(device)) for run in runs]
         plots.save_variances(path, list(zip(names, spreads, strict=True)))
         rows = [{"run": name, **row} for name, spread in zip(names, spreads, strict=True) for row in spread.rows()]
-        return Drawn({"": path}, {"variances": _data(path, rows)}, {"variance": [spread.to_json() for spread in spreads]})
+        return Drawn({"": path}, {"variances": _data(path, rows)})
     path = folder / "latent-plot.png"
     clouds = [latents.cloud(run.model, run.images("test", read=shared.read)[:CLOUD_IMAGES].to(device)) for run in runs]
     plots.save_clouds(path, list(zip(names, clouds, strict=True)))
@@ -122,7 +122,7 @@ def _inpainting(run: Run, options: dict[str, Any], folder: Path, device: torch.d
     steps = {name: value for name, value in options.items() if name == "steps"}
     filled = inpaint(run.model, images, run.images("train", read=shared.read), **steps)
     panels.save_inpainting(path, filled)
-    return Drawn({"": path}, measured={"images": filled.rows()})
+    return Drawn({"": path})
 
 
 def _layers(options: dict[str, Any]) -> Drawn:

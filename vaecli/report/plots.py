@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, pvariance
 
 from vaecli.plotting.palette import TEN, class_colours, hex_of
 from vaecli.report.svg import Plot, Series
@@ -54,8 +55,8 @@ def variances(rows: Sequence[Row]) -> Plots:
             for latent, part in latents.items()
             for index, row in enumerate(part)
         ]
-        means = [(latent, _mean([float(row["variance"]) for row in part])) for latent, part in latents.items()]
-        spreads = [(latent, _variance([float(row["mean"]) for row in part])) for latent, part in latents.items()]
+        means = [(latent, fmean([float(row["variance"]) for row in part])) for latent, part in latents.items()]
+        spreads = [(latent, pvariance([float(row["mean"]) for row in part])) for latent, part in latents.items()]
         plots.append(
             Plot(
                 name, "latent dimension", "variance",
@@ -76,9 +77,10 @@ def variances(rows: Sequence[Row]) -> Plots:
 
 
 def clouds(rows: Sequence[Row]) -> Plots:
-    """The posterior means of images: columns ``run``, ``label``, and ``z1`` to ``z3``, those there are."""
-    names = sorted({row["label"] for row in rows}, key=lambda name: (len(name), name))
-    colours = dict(zip(names, map(hex_of, class_colours(len(names))), strict=True))
+    """The posterior means of images: columns ``run``, ``label``, its number, and ``z1`` to ``z3``, those there are."""
+    names = sorted({row["label"] for row in rows}, key=int)
+    every = class_colours(int(names[-1]) + 1)
+    colours = {name: hex_of(every[int(name)]) for name in names}
     plots = []
     for run, own in _parts(rows, "run").items():
         deep = bool(own[0].get("z3"))
@@ -127,11 +129,3 @@ def _parts(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
     for row in rows:
         parts.setdefault(row[column], []).append(row)
     return parts
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _variance(values: Sequence[float]) -> float:
-    return _mean([value * value for value in values]) - _mean(values) ** 2
