@@ -233,7 +233,9 @@ def test_the_plane_is_light_on_paper(browser, file):
     page = visit(browser, file, dark=True)
     corner = f"return Array.from({CANVAS}.getContext('2d').getImageData(3, 3, 1, 1).data)"
     assert max(page.execute_script(corner)[:3]) < 60
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
     try:
         until(lambda: page.execute_script(corner)[:3] == [255, 255, 255])
     finally:

@@ -188,7 +188,7 @@ def test_a_low_window_shows_the_plane_beside_the_picture(browser, file, width, h
     page.execute_script(f"{CANVAS}.scrollIntoView({{block: 'start'}})")
     plane, picture = (page.execute_script(inside % part) for part in ("space", "decoded"))
     assert plane[3] <= picture[2] and plane[1] - plane[0] > 200  # side by side
-    page.execute_script("document.querySelector('[data-film=share]').scrollIntoView({block: 'end'})")
+    page.execute_script("document.querySelector('[data-part=latents] summary').scrollIntoView({block: 'end'})")
     top, bottom, *_ = page.execute_script(inside % "decoded")
     assert top >= 0 and bottom <= height
 
@@ -228,3 +228,7 @@ def test_a_slow_decoder_keeps_up_and_rebuilds_once_z_rests(wide):
     at = "window.explorer.space.loc.slice(2 * arguments[0], 2 * arguments[0] + 2)"
     expected = torch.tensor(wide.execute_script(f"return Array.from(window.explorer.model.mean({at}, -1))", nearest))
     until(lambda: (torch.tensor(wide.execute_script(shown)) - expected).abs().max() < 3e-3)
+    before = wide.execute_script("return window.decodings")
+    wide.execute_script("window.explorer.soon()")
+    frame(wide)
+    assert wide.execute_script("return window.decodings") == before  # nothing has changed

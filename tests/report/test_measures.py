@@ -173,6 +173,18 @@ def test_a_bottom_given_another_tops_pixels_is_by_the_same_quadrature():
     assert given(one) < given(zero) - 1
 
 
+def test_bottoms_given_their_own_tops_are_the_second_of_each_comparison():
+    baseline = read_run(BASELINE)
+    test = load_images("mnist", "test", limit=200)
+    shown = Evidence([[baseline]], {}, test, lambda: test, quick=True)
+    with torch.inference_mode():
+        data = FIGURES[12].measure(shown)
+    assert data.count == min(inpainting.QUICK_ZEROS, int((test.labels == 0).sum()))
+    assert data.without.second == data.others.second == data.mean_of_digit.second
+    assert data.others.value > 10
+    assert data.mean_of_all < data.mean_of_digit.first
+
+
 def test_a_model_is_trained_on_from_the_weights_of_another(trained, monkeypatch):
     first = read_run(trained)
     before = {name: weights.clone() for name, weights in first.model.state_dict().items()}
