@@ -108,15 +108,28 @@ def everything_in(server):
     return repr(tables)
 
 
-def test_three_workers_one_killed_and_the_server_restarted(server, tmp_path, small_mnist):
+@pytest.fixture
+def start():
+    """Starts a process, which ends with the test."""
+    processes = []
+
+    def started(line):
+        processes.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        if not process.stdout.closed:
+            process.communicate()
+
+
+def test_three_workers_one_killed_and_the_server_restarted(server, start, tmp_path, small_mnist):
     """Two share a folder, the third is as on another machine; none of their trials is lost, and none is done twice."""
     words = ["search", "--latent-dim", "2,3,4", "--seed", "0,1,2", "--epochs", "9", "--validation", "100", "--batch-size", "20"]
     line = [sys.executable, "-c", WORKER, *words, "--data-dir", str(small_mnist), "--name", "many", "--storage", server.url()]
     folders = [tmp_path / "here", tmp_path / "here", tmp_path / "there"]
-    workers = [
-        subprocess.Popen([*line, "--out", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for folder in folders
-    ]
+    workers = [start([*line, "--out", str(folder)]) for folder in folders]
     settings = {"latent_dim": [2, 3, 4], "seed": [0, 1, 2], "epochs": 9, "validation": 100, "batch_size": 20}
     plan = Plan.of(settings, tmp_path / "watch", name="many", storage=server.url(), data_dir=small_mnist)
     with Study(plan) as watch:
@@ -124,8 +137,16 @@ def test_three_workers_one_killed_and_the_server_restarted(server, tmp_path, sma
         def running(worker):
             return [trial for trial in watch.trials() if trial.state == RUNNING and f"-{worker.pid}-" in trial.worker]
 
+        def stopped_at_a_trial(worker):
+            worker.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)  # what it had sent to the server is done by then
+            if running(worker):
+                return True
+            worker.send_signal(signal.SIGCONT)
+            return False
+
         until(lambda: any(trial.over for trial in watch.trials()))
-        until(lambda: running(workers[2]))
+        until(lambda: stopped_at_a_trial(workers[2]))
         workers[2].kill()
         (taken,) = running(workers[2])
         assert all(f"{PASSWORD}" not in Path(f"/proc/{each.pid}/cmdline").read_text() for each in workers[:2])
@@ -172,7 +193,7 @@ def test_a_worker_that_only_seemed_dead_gives_way(server, tmp_path):
         assert [(trial.state, trial.value) for trial in quick.trials()] == [(LOST, None), (DONE, -100.0)]
 
 
-def test_trials_are_taken_once_whoever_asks(server, tmp_path):
+def test_trials_are_taken_once_whoever_asks(server, start, tmp_path):
     plan = plan_of(server, tmp_path, "once", {"latent_dim": list(range(2, 12)), "seed": [0, 1], "epochs": 1})
     script = f"""
 import sys
@@ -187,10 +208,7 @@ while (taken := study.take()) is not None:
     print(taken.point)
     study.end(taken, "done", -1.0)
 """
-    workers = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / str(number))], stdout=subprocess.PIPE, text=True)
-        for number in range(3)
-    ]
+    workers = [start([sys.executable, "-c", script, str(tmp_path / str(number))]) for number in range(3)]
     points = [line for worker in workers for line in worker.communicate(timeout=60)[0].splitlines()]
     assert len(points) == len(set(points)) == 20
     with Study(plan) as study:
