@@ -14,8 +14,10 @@ def choose(page, index):
 
 
 def frame(page):
-    """Waits until all is painted."""
-    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    """Waits until all is decoded and painted."""
+    for _ in range(2):
+        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        until(lambda: not page.execute_script("return window.explorer.beside.busy"), 60)
 
 
 def z(page):

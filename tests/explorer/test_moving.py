@@ -15,7 +15,7 @@ pytestmark = in_browser
 def test_it_fits_any_window_and_asks_nobody(browser, file, width, height, dark):
     page = visit(browser, file, width, height, dark=dark)
     assert page.get_log("browser") == []
-    assert schemes_asked(page) <= {"file", "data"}
+    assert schemes_asked(page) <= {"file", "data", "blob"}
     for index in range(4):
         choose(page, index)
         assert page.execute_script("return Math.max(document.documentElement.scrollWidth, innerWidth)") == width
@@ -204,31 +204,3 @@ def test_what_has_the_focus_on_a_phone_is_not_under_the_pictures(phone, run):
         "return [bad, all.length]"
     )
     assert covered[0] == [] and covered[1] > 10
-
-
-def test_a_slow_decoder_keeps_up_and_rebuilds_once_z_rests(wide):
-    """As of large images: half of the time is left to the plane, and the reconstruction waits, also beside the backdrop."""
-    wide.execute_script("""const e = window.explorer, mean = e.model.mean, both = e.model.meanAndLogProb; window.decodings = [0, 0];
-      const wait = () => { const until = performance.now() + 40; while (performance.now() < until); };
-      e.model.meanAndLogProb = (...all) => { window.decodings[0]++; wait(); return both(...all); };
-      e.model.mean = (...all) => { window.decodings[1]++; return mean(...all); };
-      document.querySelector('[data-part=backdrop]').click()""")
-    frames, decodings = wide.execute_async_script("""const done = arguments[0], e = window.explorer; let frames = 0;
-      const start = performance.now();
-      const step = () => { frames++; e.move([Math.sin(frames), Math.cos(frames)]);
-        if (performance.now() - start < 1500) requestAnimationFrame(step); else done([frames, window.decodings[0]]); };
-      step();""")
-    assert 5 < decodings < 0.8 * frames
-    until(lambda: wide.execute_script("return document.querySelector('[data-part=space]').dataset.tiles") == "1")
-    nearest = wide.execute_script("return Number(document.querySelector('[data-explorer]').dataset.nearest)")
-    shown = (
-        "const c = document.querySelector('[data-part=reconstruction]').getContext('2d').getImageData(0, 0, 28, 28).data;"
-        "return Array.from({length: 784}, (_, i) => c[4 * i] / 255)"
-    )
-    at = "window.explorer.space.loc.slice(2 * arguments[0], 2 * arguments[0] + 2)"
-    expected = torch.tensor(wide.execute_script(f"return Array.from(window.explorer.model.mean({at}, -1))", nearest))
-    until(lambda: (torch.tensor(wide.execute_script(shown)) - expected).abs().max() < 3e-3)
-    before = wide.execute_script("return window.decodings")
-    wide.execute_script("window.explorer.soon()")
-    frame(wide)
-    assert wide.execute_script("return window.decodings") == before  # nothing has changed

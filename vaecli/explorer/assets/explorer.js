@@ -1,17 +1,15 @@
 // The explorer: its state, what it shows of it, and the controls beside the canvas.
 
 const QUIET = 600; // milliseconds between two announcements
-const QUICK = 6; // milliseconds of a decoding that fits into every frame
-const REST = 120; // milliseconds after which z rests
-const minus = (text) => text.replace("-", "\u2212");
 
 async function makeExplorer(root, data) {
   const part = (name) => root.querySelector(`[data-part="${name}"]`), canvas = part("space");
   const sets = await Promise.all(data.images.map(readImages));
   const state = { run: -1, z: new Float32Array(0), label: -1, ends: { a: null, b: null }, hidden: new Set(), follow: true, circles: true, backdrop: false };
-  const host = { state, soon, moved, home, follow, goTo, pick, shown: (i) => !state.hidden.has(host.images.labels[i]), move };
-  let waiting = false, near = -1, rebuilt = -1, resting = 0, linked = 0, decoded = "";
-  let [cost, decodedAt] = [0, 0]; // milliseconds that decoding takes, and when it last ended
+  const host = { state, soon, moved, home, follow, goTo, pick, shown: (i) => !state.hidden.has(host.images.labels[i]), move, locOf };
+  let waiting = false, linked = 0;
+  host.beside = makeBeside();
+  const pictures = makePictures(part, host);
   host.painter = makePainter(canvas, host);
   host.film = makeFilm(root, host);
   host.nearest = () => host.view.nearest(state.z, host.shown)[0];
@@ -27,11 +25,10 @@ async function makeExplorer(root, data) {
     const images = sets[space.images];
     Object.assign(state, { run: index, z: new Float32Array(space.latents), label: space.classes.length ? 0 : -1, ends: { a: null, b: null }, hidden: new Set() });
     Object.assign(host, { space, images, view: makeView(space), model: space.model || (space.model = makeModel(space, images)) });
-    [near, rebuilt, cost, decoded] = [-1, -1, 0, ""];
+    pictures.begin();
     const enlarged = `${images.width * Math.max(1, Math.ceil(224 / images.width))}px`;
     root.style.setProperty("--picture", enlarged);
     root.style.setProperty("--shape", `${images.width} / ${images.height}`);
-    for (const name of ["decoded", "image", "reconstruction"]) [part(name).width, part(name).height] = [images.width, images.height];
     part("turns").hidden = !host.view.depths;
     part("plane").textContent = space.latents > 2
       ? `The plane of the first two of ${space.latents} principal components, ${Math.round(100 * (space.shares[0] + space.shares[1]))} % of the variance.` : "";
@@ -60,7 +57,7 @@ async function makeExplorer(root, data) {
 
   function paint() {
     waiting = false;
-    const { space, images, view, model } = host, [nearest, distance] = view.nearest(state.z, host.shown);
+    const { images, view } = host, [nearest, distance] = view.nearest(state.z, host.shown);
     host.painter.paint(nearest, host.film.path());
     for (const { painter, shown } of beside) if (shown()) painter.paint(nearest, host.film.path());
     const here = placeOf(host), there = nearest < 0 ? "no image is shown" : `${nameOf(images, nearest)}, ${distance.toFixed(2)} away`;
@@ -70,35 +67,13 @@ async function makeExplorer(root, data) {
     root.dataset.frames = String(Number(root.dataset.frames || 0) + 1);
     showSliders(part("sliders"), part("depth"));
     say(`${here}; ${there}`);
-    const bytes = nearest >= 0 ? images.of(nearest) : new Uint8Array(images.size);
-    if (nearest !== near) drawImage(part("image"), images, bytes);
-    near = nearest;
-    const place = [state.run, state.label, nearest, ...state.z].join(" ");
-    if (place === decoded) return;
-    if (cost > QUICK && performance.now() - decodedAt < cost) { // so that the plane keeps up with the pointer
-      soon();
-      return;
-    }
-    const start = performance.now(), [means, logProb] = model.meanAndLogProb(state.z, state.label, bytes);
-    drawImage(part("decoded"), images, means);
-    const given = space.classes.length ? "x | z, y" : "x | z";
-    part("log").textContent = nearest < 0 ? "" : `log p(${given}) = ${minus(logProb.toFixed(1))} nats${space.discrete ? "" : " (a density)"}`;
-    decoded = place;
-    [decodedAt, cost] = [performance.now(), performance.now() - start];
-    clearTimeout(resting);
-    if (cost <= QUICK) rebuild();
-    else resting = setTimeout(rebuild, REST);
+    pictures.show(nearest);
   }
 
-  // The reconstruction of the nearest image; where decoding takes long, once z rests.
-  function rebuild() {
-    if (near === rebuilt) return;
-    const { space, images, model } = host;
-    drawImage(part("reconstruction"), images, near < 0 ? new Uint8Array(images.size) : model.mean(locOf(near), space.classes.length ? images.labels[near] : -1));
-    rebuilt = near;
+  function locOf(i) {
+    return host.space.loc.slice(i * host.space.latents, (i + 1) * host.space.latents);
   }
 
-  const locOf = (i) => host.space.loc.slice(i * host.space.latents, (i + 1) * host.space.latents);
   const say = makeSpeaker(part("said"));
 
   function soon() {
@@ -168,7 +143,7 @@ async function makeExplorer(root, data) {
   return host;
 }
 
-addEventListener("DOMContentLoaded", async () => {
+if (SOURCE) addEventListener("DOMContentLoaded", async () => {
   const data = document.getElementById("latents");
   if (data) window.explorer = await makeExplorer(document.querySelector("[data-explorer]"), JSON.parse(data.textContent));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));

@@ -6,6 +6,7 @@ function bytesOf(text) {
   return bytes;
 }
 
+const clamp = (value, most) => Math.max(-most, Math.min(most, value));
 const floatsOf = (text) => new Float32Array(bytesOf(text).buffer);
 const shortsOf = (text) => new Int16Array(bytesOf(text).buffer);
 

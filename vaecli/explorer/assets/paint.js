@@ -2,13 +2,12 @@
 
 const TILE = 34; // pixels of the screen
 const MARK = "bold 11px system-ui, sans-serif";
-const SLICE = 8; // milliseconds of a frame for tiles
 
 // A small plane, beside the tool "own" or "rub", shows what that tool found, and no images.
 function makePainter(canvas, host, small = "") {
-  const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas");
+  const context = canvas.getContext("2d"), layer = document.createElement("canvas"), tiles = document.createElement("canvas"), piece = document.createElement("canvas");
   const glow = makeGlow();
-  let layerKey = "", tilesKey = "", tilesDone = 0, ratio = 1;
+  let layerKey = "", tilesKey = "", tilesDone = 0, tilesAsked = -1, ratio = 1;
 
   const side = () => canvas.clientWidth || 1;
   const scale = () => side() / 2 / host.view.limit;
@@ -69,32 +68,38 @@ function makePainter(canvas, host, small = "") {
     }
   }
 
-  // What the decoder draws in each cell, a few cells a frame.
+  // What the decoder draws in each cell, as the decoder beside the page gets to it.
   function paintTiles() {
-    const { state, view, images, model, space } = host, across = Math.max(4, Math.floor(side() / TILE));
+    const { state, view, images, space } = host, across = Math.max(4, Math.floor(side() / TILE));
     const down = space.latents > 1 ? across : 1;
     const rest = Float32Array.from(state.z);
     view.moveTo(rest, 0, 0);
     const key = [state.run, state.label, view.turn, across, Array.from(rest, (v) => Math.round(100 * v) || 0)].join(" ");
     if (key !== tilesKey) {
-      [tilesKey, tilesDone] = [key, 0];
+      [tilesKey, tilesDone, tilesAsked] = [key, 0, -1];
       [tiles.width, tiles.height] = [across * images.width, down * images.height];
+      [piece.width, piece.height] = [images.width, images.height];
     }
-    const total = across * down, until = performance.now() + SLICE, piece = document.createElement("canvas");
-    [piece.width, piece.height] = [images.width, images.height];
-    while (tilesDone < total && performance.now() < until) {
-      const cell = (tilesDone * 7919) % total, column = cell % across, row = Math.floor(cell / across);
-      const z = Float32Array.from(rest);
-      view.moveTo(z, ((column + 0.5) / across * 2 - 1) * view.limit, (1 - (row + 0.5) / down * 2) * view.limit);
-      drawImage(piece, images, model.mean(z, state.label));
-      tiles.getContext("2d").drawImage(piece, column * images.width, row * images.height);
-      tilesDone++;
-    }
+    const total = across * down;
+    if (tilesAsked < tilesDone && tilesDone < total) askTile();
     context.imageSmoothingEnabled = false;
     const height = side() / across * down;
     context.drawImage(tiles, 0, (side() - height) / 2, side(), height);
-    if (tilesDone < total) host.soon();
     canvas.dataset.tiles = String(tilesDone / total);
+
+    function askTile() {
+      const cell = (tilesDone * 7919) % total, column = cell % across, row = Math.floor(cell / across), z = Float32Array.from(rest);
+      view.moveTo(z, ((column + 0.5) / across * 2 - 1) * view.limit, (1 - (row + 0.5) / down * 2) * view.limit);
+      tilesAsked = tilesDone;
+      host.beside.ask("tile", { space, images, z, label: state.label }, (means) => {
+        if (tilesKey !== key) return;
+        drawImage(piece, images, means);
+        tiles.getContext("2d").drawImage(piece, column * images.width, row * images.height);
+        tilesDone++;
+        host.soon();
+        if (state.backdrop && tilesDone < total) askTile();
+      });
+    }
   }
 
   function outlined(draw, ink, paper, width = 2) {

@@ -1,6 +1,5 @@
 // Where latents lie on the screen: a plane through the latent space, which three dimensions or more can turn.
 
-const clamp = (value, most) => Math.max(-most, Math.min(most, value));
 const dot = (row, z, at = 0) => row.reduce((sum, part, d) => sum + part * z[at + d], 0);
 
 function makeView(space) {
