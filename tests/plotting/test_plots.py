@@ -48,6 +48,17 @@ def test_curves_of_different_images_say_which(monkeypatch, splits, labels):
     assert [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()] == labels
 
 
+@pytest.mark.parametrize(("epochs", "scale", "marker"), [(100, "linear", "o"), (101, "log", "")])
+def test_curves_of_many_epochs_are_lines_on_a_logarithmic_axis(monkeypatch, epochs, scale, marker):
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure, dpi: drawn.append(figure))
+    runs = [Curve("short", [1], [1.0], [1.0]), Curve("long", list(range(1, epochs + 1)), [1.0] * epochs, [1.0] * epochs)]
+    plots.save_curves(Path("x.png"), runs)
+    for axes in drawn[0].axes:
+        assert axes.get_xscale() == scale
+        assert [line.get_marker() for line in axes.lines] == [marker] * 2
+
+
 def cloud_of(labels, classes, dimensions=2):
     names = tuple(f"class {number}" for number in range(classes))
     points = torch.rand(len(labels), dimensions, generator=torch.Generator().manual_seed(0))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import ScalarFormatter
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
@@ -25,6 +26,8 @@ _DPI = 110
 _SIDE = 6.0
 LEGEND = 20
 """Classes in a legend at the most."""
+MANY_EPOCHS = 100
+"""More have no marks, and their axis is logarithmic."""
 
 
 def save_clouds(
@@ -159,7 +162,7 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
 
 
 def save_curves(path: Path, runs: Sequence[Curve]) -> None:
-    """Loss and -ELBO of the test or validation images of runs over their epochs.
+    """Loss and -ELBO of the test or validation images of runs over their epochs; of more than `MANY_EPOCHS` on a logarithmic axis.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
@@ -173,9 +176,10 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
     )
     left, right = figure.subplots(1, 2)
     splits = sorted({curve.split for curve in runs})
+    many = max(len(curve.epochs) for curve in runs) > MANY_EPOCHS
     for index, curve in enumerate(runs):
         label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.split})"
-        style = {"marker": "o", "markersize": 3, "color": TEN[index % 10], "label": label}
+        style: dict[str, Any] = {"marker": "" if many else "o", "markersize": 3, "color": TEN[index % 10], "label": label}
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.measured_losses, **style)
     for axes, heading, caption in (
@@ -185,7 +189,11 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
         title(axes, heading)
         axes.set_xlabel("epoch")
         axes.set_ylabel(caption)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        if many:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+        else:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     _legend(right)
     save_figure(path, figure, _DPI)
