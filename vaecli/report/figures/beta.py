@@ -51,13 +51,12 @@ BETA_LIKELIHOOD = Figure(
     "Beta likelihood on grey pixels",
     "7",
     "the reconstructed digits are blurry and hard to distinguish",
-    (BETA,),
+    (BETA, Z2),
     "compare",
     _grey,
     _judge_beta,
     "Blurry counts as: a greater squared error than the baseline's. Hard to distinguish counts as: recognised less often than the "
     "baseline's.",
     options={"n": 15, "samples": 64},
-    also=(Z2,),
     compares=True,
 )
