@@ -48,3 +48,27 @@ def test_the_command_can_be_copied_or_selected(page):
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     assert until(lambda: button.text in ("Copied", "Selected"))
+
+
+def test_nothing_is_cut_on_paper(browser, reported):
+    """On a page of A4, 718 pixels between its margins."""
+    page = visit(browser, reported / "report-quick/index.html", 718)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    cut = page.execute_script(
+        "const scrolls = (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible';"
+        "const outside = (e) => e.getBoundingClientRect().right > innerWidth;"
+        "const all = [...document.querySelectorAll('table, pre, .wide, .command code, img, svg')];"
+        "const cut = all.filter((e) => e.offsetParent !== null && (scrolls(e) || outside(e)));"
+        "return cut.map((e) => e.outerHTML.slice(0, 80))"
+    )
+    assert cut == []
+
+
+def test_the_runs_are_legible_on_a_phone_without_scrolling_sideways(browser, reported):
+    page = visit(browser, reported / "report-quick/index.html", 390, 844)
+    inside = "return Array.from(document.querySelectorAll('#settings .wide, .wide'), (e) => e.scrollWidth - e.clientWidth)"
+    assert page.execute_script(inside) == [0, 0]
+    assert (
+        page.execute_script("return getComputedStyle(document.querySelector('#settings td.number'), '::before').content")
+        == '"seed "'
+    )
