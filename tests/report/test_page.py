@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 from vaecli.report.build import build
 from vaecli.report.figures import FIGURES
+from vaecli.report.page import entry
 
 
 class Tags(HTMLParser):
@@ -51,7 +52,7 @@ def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported)
 
 def test_a_table_leads_to_each_figure_with_its_claim_and_both_numbers(reported):
     text = (reported / "report-quick/index.html").read_text()
-    table = text[text.index('class="figures"') : text.index("</table>")]
+    table = text[text.index('class="figures cards"') : text.index("</table>")]
     assert re.findall(r'<th scope="row"><a href="#figure(\d+)">', table) == ["3", "5", "8", "11"]
     claims = [FIGURES[number - 1].claim for number in (3, 5, 8, 11)]
     assert re.findall("<q>(.*?)</q>", table) == claims
@@ -89,6 +90,23 @@ def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
     assert "Does it hold?" in text
     assert "trained with three seeds each (figures: 3)" in text
     assert "--seed 2</code>" in text
+
+
+def test_a_picture_says_its_parts_in_words_too(tmp_path):
+    """Those inside it are too small on a phone."""
+
+    def captions(number, what, *runs):
+        kept = {
+            "finding": {"verdict": "yes", "ours": "", "text": "", "reading": ""}, "plots": [], "text": "",
+            "pictures": [{"path": "x.png", "width": 1, "height": 1, "what": what}],
+        }  # fmt: skip
+        figure = FIGURES[number - 1]
+        return entry(figure, kept, figure.words([f"folder/{run}" for run in runs], figure.options), tmp_path).pictures[0].caption
+
+    assert captions(9, "reconstructions", "one", "two").startswith("Test images, and beside them of one and of two: the mean of")
+    assert captions(9, "samples", "one", "two").startswith("Samples from the prior, on the left of one and on the right of two: ")
+    assert captions(8, "samples", "one") == "Samples from the prior: their means on the left, draws on the right."
+    assert captions(13, "", "one").startswith("From left to right: the image, what is seen")
 
 
 def test_only_pictures_that_the_page_shows_are_written(reported):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import platform
 import shlex
 import sys
@@ -44,12 +45,14 @@ class Picture:
         width: pixels.
         height: pixels.
         what: what it shows of its figure; empty for a single picture.
+        caption: its parts, in words, which are legible where those in it are too small.
     """
 
     path: str
     width: int
     height: int
     what: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,25 @@ def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str], out
         figure.compares,
         " ".join(filter(None, (finding["text"], finding["reading"]))),
         (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
-        [Picture(**picture) for picture in kept["pictures"]],
+        [Picture(**picture, caption=_caption(picture["what"], line)) for picture in kept["pictures"]],
         [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
         kept["text"],
         printable(shlex.join(["vaecli", *line])),
     )
+
+
+def _caption(what: str, line: Sequence[str]) -> str:
+    """The parts of a picture that a line draws, of one run or two."""
+    runs = [printable(Path(word).name) for word in itertools.takewhile(lambda word: not word.startswith("-"), line[1:])]
+    if line[0] == "inpaint":
+        return "From left to right: the image, what is seen of it, fills drawn by the model, and the mean of many fills."
+    if what == "reconstructions":
+        return f"Test images, and beside them of {' and of '.join(runs)}: the mean of each reconstruction, and a draw."
+    if what != "samples":
+        return ""
+    if len(runs) == 1:
+        return "Samples from the prior: their means on the left, draws on the right."
+    return f"Samples from the prior, on the left of {' and on the right of '.join(runs)}: their means above, draws below."
 
 
 def _drawing(out: Path, path: str, kind: str) -> Drawing:
