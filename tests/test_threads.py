@@ -84,6 +84,7 @@ print(asleep / min(spinning, processor_seconds()))
 
 
 @pytest.mark.skipif(threads._gnu_openmp() is None, reason="torch computes with another OpenMP")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors, one of them for the thread that waits")
 def test_threads_that_wait_sleep_while_they_are_asked_to_and_results_stay_the_same():
     assert float(python(WAIT, OMP_NUM_THREADS="2")) < 0.5
 

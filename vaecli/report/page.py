@@ -52,7 +52,7 @@ class Picture:
     width: int
     height: int
     what: str
-    caption: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)
