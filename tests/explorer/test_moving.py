@@ -15,7 +15,7 @@ pytestmark = in_browser
 def test_it_fits_any_window_and_asks_nobody(browser, file, width, height, dark):
     page = visit(browser, file, width, height, dark=dark)
     assert page.get_log("browser") == []
-    assert schemes_asked(page) <= {"file", "data", "blob"}
+    assert schemes_asked(page) <= {"file", "data"}
     for index in range(4):
         choose(page, index)
         assert page.execute_script("return Math.max(document.documentElement.scrollWidth, innerWidth)") == width

@@ -20,7 +20,7 @@ def page(request, browser, reported):
 
 def test_it_loads_without_an_error_and_asks_nobody(page):
     assert page.get_log("browser") == []
-    assert schemes_asked(page) <= {"file", "data", "blob"}
+    assert schemes_asked(page) <= {"file", "data"}
     shown = "image.loading = 'eager'; return image.complete && image.naturalWidth > 0;"
     pictures = f"return Array.from(document.images).map((image) => {{ {shown} }})"
     until(lambda: all(page.execute_script(pictures)))

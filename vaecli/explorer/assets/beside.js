@@ -8,7 +8,10 @@ const decodedBy = (model, { z, label, bytes }) => bytes ? model.meanAndLogProb(z
 
 function makeBeside() {
   const waiting = new Map(); // by what it is for; a newer place replaces one that still waits
-  let running = null, send = inWorker();
+  let running = null, send = (job) => { // what is never asked for starts no worker
+    send = inWorker();
+    send(job);
+  };
 
   function next() {
     const name = ORDER.find((one) => waiting.has(one));
