@@ -110,9 +110,14 @@ def test_it_repeats_itself_and_goes_on(vaecli, emoji, tmp_path):
 def test_other_pictures_are_refused(vaecli, emoji, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(PICTURES, own)
-    next(own.rglob("*.png")).unlink()
+    (own / "flags/1f1e6-1f1f9.png").unlink()
+    (own / "food-drink/1f346.png").write_bytes((own / "food-drink/1f374.png").read_bytes())
     line = one_line(vaecli("reconstruct", emoji, "--data-dir", own, "-q"), 1)
-    assert "images have SHA-256" in line and "--data-dir DIR" in line
+    assert "of its 4 test pictures, 1 missing (flags/1f1e6-1f1f9.png), 1 new (" in line
+    assert "1 with other pixels (food-drink/1f346.png); give the folder of the run's images with --data-dir DIR" in line
+    (emoji / "pictures.csv").rename(emoji / "kept")
+    assert "they have SHA-256" in one_line(vaecli("reconstruct", emoji, "--data-dir", own, "-q"), 1)
+    (emoji / "kept").rename(emoji / "pictures.csv")
 
 
 def test_pictures_without_labels(vaecli, tmp_path):

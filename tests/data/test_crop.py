@@ -101,7 +101,7 @@ def test_numbers_that_no_picture_should_have(tmp_path):
     Image.fromarray(odd.numpy()).save(tmp_path / "odd.tiff")
     page = FOLDER.picture(tmp_path / "odd.tiff", ImageShape(1, 16, 16), (0, 1))
     assert page.pixels.view(16, 16)[[0, 4, 8, 12], 0].tolist() == [0, 0, 128, 255]
-    assert page.remarks == ("values from 0 to 1 are black to white", "128 values outside the range are cut to its ends")
+    assert page.remarks == ("values from 0 to 1 are black to white", "values outside the range, cut to its ends: 128")
     Image.fromarray((odd.nan_to_num(float("inf")) * 500).numpy()).save(tmp_path / "large.tiff")
     assert read(tmp_path / "large.tiff")[0, [0, 4, 8, 12], 0].tolist() == [
         255,

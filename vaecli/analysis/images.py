@@ -91,19 +91,20 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int |
     found = [picture for place in places for picture in _found(place, run, listen)]
     total = len(found) if n is None else min(n, len(found))
     taken, pixels, failures, changed = list[_Picture](), list[Tensor](), list[str](), Counter[str]()
-    for picture in found:
-        if len(taken) == total:
-            break
-        try:
-            prepared = dataset.picture(picture.file, shape, run.config.pixel_range)
-            pixels.append(prepared.pixels)
-            taken.append(picture)
-            changed += Counter(f"{picture.file}: {remark}" if not picture.in_folder else remark for remark in prepared.remarks)
-        except DataError as error:
-            if not picture.in_folder:
-                raise
-            failures.append(str(error))
-        listen.progress(len(taken), total)
+    with listen.silence():
+        for picture in found:
+            if len(taken) == total:
+                break
+            try:
+                prepared = dataset.picture(picture.file, shape, run.config.pixel_range)
+                pixels.append(prepared.pixels)
+                taken.append(picture)
+                changed += Counter(f"{picture.file}: {remark}" if not picture.in_folder else remark for remark in prepared.remarks)
+            except DataError as error:
+                if not picture.in_folder:
+                    raise
+                failures.append(str(error))
+            listen.progress(len(taken), total)
     listen.progress(total, total)
     for text in failures[:MOST_NOTES]:
         listen.note(text)

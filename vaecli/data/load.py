@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from vaecli import registry
@@ -68,7 +68,17 @@ Read = Callable[[Request], Images]
 
 def read_once(listen: ReadListener | None = None) -> Read:
     """A `read_split` that answers each request once, and keeps its images and their digest."""
-    return cache(partial(read_split, listen=listen))
+    kept: dict[Request, Images] = {}
+
+    def read(request: Request) -> Images:
+        if request not in kept:
+            images = read_split(request, listen)
+            kept[request] = images
+            if images.reading:  # the same with the range that was settled
+                kept[replace(request, pixel_range=images.reading.pixel_range)] = images
+        return kept[request]
+
+    return read
 
 
 class Source:
@@ -111,16 +121,14 @@ class Source:
         folder = None if self.folder is None else str(self.folder.absolute())
         return DataRecord(self.images("train").digest, self.images("test").digest, folder)
 
-    def settled(self, listen: ReadListener | None = None) -> Config:
-        """The settings with the values that are black and white in the pictures written down.
+    def settled(self) -> Config:
+        """The settings with the values that are black and white in a person's pictures written down.
 
         Raises:
             DataError: the pictures cannot be read, or no range suits them.
         """
-        if self.config.pixel_range:
-            return self.config
-        dataset = registry.load("dataset", self.dataset)
-        return replace(self.config, pixel_range=dataset.pixel_range(self.request("train"), listen or ReadListener()))
+        reading = self.images("train").reading
+        return replace(self.config, pixel_range=reading.pixel_range) if reading else self.config
 
     @property
     def own(self) -> bool:
@@ -150,6 +158,6 @@ def expect(images: Images, split: str, digest: str, place: str, run: str, differ
     if images.digest != digest:
         digests = f"they have SHA-256 {images.digest[:12]}..., the run's {digest[:12]}..."
         raise DataError(
-            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder with the "
-            "run's with {data_dir=DIR}"
+            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder of the "
+            "run's images with {data_dir=DIR}"
         )
