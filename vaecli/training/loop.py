@@ -78,8 +78,8 @@ def fit(
         config: the run's settings.
         finished: epochs already done.
         on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
-        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights
-            and moments, so that processors which round differently stay together.
+        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights,
+            moments and buffers, so that processors which round differently stay together.
 
     Raises:
         TrainingError: the loss is NaN, infinite or beyond a million nats.
@@ -92,7 +92,15 @@ def fit(
         train = RecordedStep(train, config.batch_size)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
-    processes.from_first(optimizer.state)
+    kept = model.state_dict()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
+
+    def follow_first() -> None:
+        processes.from_first(optimizer.state)
+        for buffer in buffers:  # of several types
+            processes.from_first([buffer])
+
+    follow_first()
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
@@ -107,7 +115,7 @@ def fit(
                 if on_batch:
                     on_batch(epoch, step + 1)
         value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
-        processes.from_first(optimizer.state)
+        follow_first()
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
 
