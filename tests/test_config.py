@@ -1,7 +1,13 @@
 import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
 
 import pytest
 
+from tests.helpers import ROOT
+from vaecli import registry
 from vaecli.config import SETTINGS, Config, merge
 from vaecli.errors import UsageError
 from vaecli.runs.find import read_config
@@ -60,6 +66,28 @@ def test_a_config_file_gives_the_settings_and_options_change_them(tmp_path):
         path.write_text(content)
         with pytest.raises(UsageError, match=f"config={path}: "):
             read_config(path)
+
+
+def test_a_type_checker_finds_wrong_names_and_types_of_settings(tmp_path):
+    right = ['vaecli.Config(latent_dim=3, hidden=(200, 100), likelihood="beta", k=5, limit=None, lr=1)', "vaecli.Config().seed + 1"]
+    wrong = ["latnet_dim=3", 'latent_dim="3"', "hidden=(0.5,)", "colour=1", "k=2.5", 'lr="0.1"', "objective=None", 'alpha="x"']
+    lines = ["import vaecli", *right, *(f"vaecli.Config({setting})" for setting in wrong), "vaecli.Config().latnet_dim"]
+    (tmp_path / "user.py").write_text("\n".join(lines))
+    needed = [ROOT / "vaecli" / f"{name}.py" for name in ("__init__", "config", "settings", "registry")]  # torch would take long
+    options = ["--strict", "--config-file=", "--follow-imports=skip", f"--cache-dir={tmp_path}"]
+    command = [sys.executable, "-m", "mypy", *options, "user.py", *map(str, needed)]
+    environment = os.environ | {"MYPYPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+    found = [line for line in done.stdout.splitlines() if line.startswith("user.py:")]
+    assert [int(line.split(":")[1]) for line in found] == list(range(2 + len(right), 1 + len(lines))), done.stdout + done.stderr
+
+
+def test_options_of_the_registry_are_fields_of_the_same_name():
+    by_name, rules = {field.name: field.metadata for field in fields(Config)}, ("help", "low", "high", "choices")
+    for family in registry.REGISTRY:
+        for option in registry.options_of(family):
+            rule = by_name[option.name]
+            assert [rule[name] for name in rules] == [getattr(option, name) for name in rules]
 
 
 def test_every_setting_is_helped():

@@ -1,17 +1,17 @@
 """The settings of a run: their defaults and bounds, which values go together, and their form as JSON.
 
-Every setting is a field of `Config` whose metadata has its help text, its bounds and the group it stands in. Those that belong to
-members of the registry are made from the registry's `Option` records, so that a setting is written down once.
+Every setting is a field of `Config` whose metadata has its help text, its bounds and the group it stands in. A setting that belongs
+to members of the registry takes them from the registry's `Option`, and has only its type here.
 """
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields, make_dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any
 
 from vaecli import registry
 from vaecli.errors import UsageError
 from vaecli.image_shape import COLOURS, ImageShape
-from vaecli.settings import checked, setting, short_name
+from vaecli.settings import checked, owned, setting, short_name
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
@@ -20,10 +20,23 @@ MAX_EPOCHS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Core:
-    """The settings that no member of the registry owns, and the checks of all settings."""
+class Config:
+    """Everything that decides what a run computes; no names, paths, dates or devices.
+
+    Settings that belong to one member of the registry (``k`` to an objective, ``hidden`` to an architecture) are None where the
+    chosen member does not have them, and get that member's default where they are not given.
+
+    Raises:
+        UsageError: a value is out of bounds, or two values do not go together.
+
+    Example:
+        >>> vaecli.Config(latent_dim=3, objective="iwae").k
+        5
+    """
 
     dataset: str = setting("mnist", "Data set.", "Data", family="dataset")
+    image_size: int | None = owned(registry.IMAGE_SIZE, "Data")
+    colour: str | None = owned(registry.COLOUR, "Data")
     binarize: str | None = setting(
         None, "Grey pixels to black or white: at 127.5, drawn afresh each epoch, or left grey.", "Data", choices=BINARIZE
     )
@@ -37,6 +50,8 @@ class _Core:
     )
     latent_dim: int = setting(2, "Size of the latent space.", "Model", low=1, high=4096)
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
+    hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
+    channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
@@ -46,6 +61,9 @@ class _Core:
         "random", "The decoder's output bias at the start; data: the mean training image's.", "Model", choices=("random", "data")
     )
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
+    k: int | None = owned(registry.K, "Objective")
+    kl_weight: float | None = owned(registry.KL_WEIGHT, "Objective")
+    alpha: float | None = owned(registry.ALPHA, "Objective")
     epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=MAX_EPOCHS)
     batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
@@ -138,9 +156,8 @@ class _Core:
     @property
     def image_shape(self) -> ImageShape:
         """The shape of the images."""
-        settings = vars(self)
-        size: int = settings["image_size"]
-        return ImageShape(COLOURS[settings["colour"] or "grey"], size, size)
+        assert self.image_size is not None  # every data set has a size
+        return ImageShape(COLOURS[self.colour or "grey"], self.image_size, self.image_size)
 
     @property
     def run_name(self) -> str:
@@ -150,11 +167,9 @@ class _Core:
     def name_for(self, data: str) -> str:
         """A folder name from the settings: `data`, latent size, objective, then every setting that is not the default."""
         parts = [data, f"z{self.latent_dim}", self.objective]
-        k = getattr(self, "k", None)
-        parts += [f"k{k}"] if k not in (None, 1) else []
-        size = getattr(self, "image_size", None)
-        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=k,
-                       arch=self.arch, likelihood=self.likelihood, image_size=size)  # fmt: skip
+        parts += [f"k{self.k}"] if self.k not in (None, 1) else []
+        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
+                       arch=self.arch, likelihood=self.likelihood, image_size=self.image_size)  # fmt: skip
         usual = Config(dataset=self.dataset)
         for field in SETTINGS:
             value = getattr(self, field.name)
@@ -165,49 +180,7 @@ class _Core:
         return "-".join(parts)
 
 
-if TYPE_CHECKING:
-
-    class Config(_Core):
-        """The settings of a run."""
-
-        def __init__(self, **settings: Any) -> None: ...
-        def __getattr__(self, name: str) -> Any: ...
-
-else:
-    _OWNED = [
-        (
-            option.name,
-            option.kind | None,
-            setting(None, option.help, group, low=option.low, high=option.high, choices=option.choices),
-        )
-        for family, group in (("dataset", "Data"), ("arch", "Model"), ("objective", "Objective"))
-        for option in registry.options_of(family)
-    ]
-    Config = make_dataclass("Config", _OWNED, bases=(_Core,), frozen=True, kw_only=True)
-    Config.__module__ = __name__
-    Config.__doc__ = """Everything that decides what a run computes; no names, paths, dates or devices.
-
-Settings that belong to one member of the registry (``k`` to an objective, ``hidden`` to an architecture) are None where the chosen
-member does not have them, and get that member's default where they are not given.
-
-Raises:
-    UsageError: a value is out of bounds, or two values do not go together.
-
-Example:
-    >>> vaecli.Config(latent_dim=3, objective="iwae").k
-    5
-"""
-
-
-def _in_order() -> tuple["Field[Any]", ...]:
-    """The fields of Config; options of the registry's members follow the setting that chooses the member."""
-    owned = {family: [option.name for option in registry.options_of(family)] for family in registry.REGISTRY}
-    by_name = {field.name: field for field in fields(Config)}
-    core = [name for name in by_name if not any(name in names for names in owned.values())]
-    return tuple(by_name[name] for chooser in core for name in (chooser, *owned.get(chooser, ())))
-
-
-SETTINGS = _in_order()
+SETTINGS = fields(Config)
 """The fields of `Config`, in the order of help, ``config.json`` and run names."""
 
 

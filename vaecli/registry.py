@@ -26,8 +26,7 @@ class Option:
     """A setting that members of the registry own.
 
     Attributes:
-        name: of the field of `vaecli.Config`.
-        kind: ``int``, ``float``, ``str`` or ``tuple`` (of whole numbers).
+        name: of the field of `vaecli.Config`, which has its type.
         help: one line.
         low: the least value allowed; for a tuple, of each of its numbers.
         high: the greatest value allowed.
@@ -35,7 +34,6 @@ class Option:
     """
 
     name: str
-    kind: type
     help: str
     low: float = 0
     high: float = 0
@@ -86,17 +84,16 @@ class Member:
 
 IMAGE_SIZE = Option(
     "image_size",
-    int,
     "Height and width, in pixels: pictures are scaled to it, a data set's smaller images get a black border.",
     4,
     256,
 )
-COLOUR = Option("colour", str, "Grey images, or red, green and blue ones.", choices=tuple(COLOURS))
-K = Option("k", int, "Particles (latent samples) an image.", 1, 100_000)
-KL_WEIGHT = Option("kl_weight", float, "Weight of the KL divergence (beta-VAE).", 0, 1e6)
-ALPHA = Option("alpha", float, "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
-HIDDEN = Option("hidden", tuple, "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
-CHANNELS = Option("channels", tuple, "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
+COLOUR = Option("colour", "Grey images, or red, green and blue ones.", choices=tuple(COLOURS))
+K = Option("k", "Particles (latent samples) an image.", 1, 100_000)
+KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
+ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
+HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
+CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
 
 
 def _channels(size: int) -> tuple[int, ...]:

@@ -27,6 +27,11 @@ def setting(default: Any, help: str, group: str, *, low: float | None = None, hi
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def owned(option: registry.Option, group: str) -> Any:
+    """A field of `Config` for an option that members of the registry own; the group as for `setting`."""
+    return setting(None, option.help, group, low=option.low, high=option.high, choices=option.choices)
+
+
 def kind_of(field: "Field[Any]") -> type:
     """The type of a setting's values: int, float, str or tuple (of whole numbers)."""
     first = (get_args(field.type) or (field.type,))[0]
