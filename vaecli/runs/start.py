@@ -10,7 +10,7 @@ from typing import Any
 from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
-from vaecli.errors import CheckpointError, UsageError, shown
+from vaecli.errors import Diverged, UsageError, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
 from vaecli.runs.folder import Folder
@@ -102,7 +102,8 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
 
     Raises:
         UsageError: a setting in `given` is not the run's.
-        CheckpointError: the run is damaged, or would diverge again.
+        CheckpointError: the run is damaged.
+        Diverged: it diverged, and would again.
     """
     path, listen = folder.path, listen or Listener()
     if not has_epochs(path):
@@ -116,10 +117,11 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
     run, provenance = training.config, training.provenance
     chosen = _agreed(path, run, provenance, given)
     if "diverged_epoch" in training.results:
-        raise CheckpointError(
-            f"{path}: the run diverged in epoch {training.results['diverged_epoch']} and would again; "
-            f"train anew with a smaller learning rate, such as {{lr={run.lr / 10:g}}} {{overwrite=}}"
-        )
+        epoch = int(training.results["diverged_epoch"])
+        raise Diverged(
+            f"{path}: the run diverged in epoch {epoch} and would again; "
+            f"train anew with a smaller learning rate, such as {{lr={run.lr / 10:g}}} {{overwrite=}}", epoch,
+        )  # fmt: skip
     if chosen.epochs != run.epochs and run.lr_schedule != "constant":
         listen.note(
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"

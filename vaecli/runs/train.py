@@ -11,7 +11,7 @@ from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.device import resolve_device, resolve_precision
-from vaecli.errors import CheckpointError, TrainingError, UsageError
+from vaecli.errors import CheckpointError, Diverged, UsageError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
@@ -83,7 +83,7 @@ def train_in(
 
     Raises:
         UsageError: this machine has no such device, or fewer processors than the threads asked for.
-        TrainingError: training diverged; the last good epoch is kept, and marked.
+        Diverged: training diverged; the last good epoch is kept, and marked.
         DataError: the images cannot be read, or are not the run's.
         VaecliError: a file cannot be written.
     """
@@ -130,23 +130,23 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
             row, results_now = _measured(record, evaluate(model, held_out, processes=processes), split)
             elbo = row[f"{split}_elbo"]
-            if not sane(elbo):
-                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, chosen)
+            if not sane(elbo, model.image_shape):
+                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             with listen.writing():
                 save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)
-    except TrainingError as error:
+    except Diverged as error:
         if not processes.leads:
             raise
         if not rows:
             if not has_epochs(path):
                 (path / CONFIG).unlink(missing_ok=True)
-            raise error.reworded(TrainingError, after="; nothing was saved yet") from None
+            raise error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch) from None
         with listen.writing():
-            save_again(folder, load_training(path), results | {"diverged_epoch": len(rows) + 1})
-        raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
+            save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
+        raise error.reworded(Diverged, after=f"; {path} keeps epoch {len(rows)}", epoch=error.epoch) from None
     elbo = results[f"{split}_elbo"]
     bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
     count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"

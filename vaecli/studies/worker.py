@@ -174,10 +174,6 @@ class Worker:
             if not pruned:
                 raise
             return PRUNED
-        except CheckpointError as error:
-            if "diverged" not in str(error):
-                raise
-            raise error.reworded(TrainingError) from None
         return DONE
 
     def _report(self, taken: Taken, folder: Path) -> None:

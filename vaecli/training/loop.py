@@ -10,7 +10,8 @@ import torch
 from vaecli.config import Config
 from vaecli.data.images import Images
 from vaecli.device import configure_torch
-from vaecli.errors import TrainingError
+from vaecli.errors import Diverged
+from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.model import VAE
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import seed_of
@@ -82,7 +83,7 @@ def fit(
             moments and buffers, so that processors which round differently stay together.
 
     Raises:
-        TrainingError: the loss is NaN, infinite or beyond a million nats.
+        Diverged: the loss is NaN, infinite or not `sane`.
         ProcessError: another process ended or cannot be reached.
     """
     configure_torch()
@@ -111,7 +112,8 @@ def fit(
         for step, index in enumerate(order.split(config.batch_size)):
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                _check_sane(processes.sum(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1]), epoch, config)
+                first = step // CHECK_EVERY * CHECK_EVERY
+                _check_sane(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
         value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
@@ -120,21 +122,41 @@ def fit(
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
 
 
-def sane(elbo: float) -> bool:
-    """Whether a bound in nats per image is within a million of 0, so that training can recover; False for NaN too."""
-    return abs(elbo) < 1e6
+def sane(elbo: float, shape: ImageShape) -> bool:
+    """Whether a bound in nats per image is near enough to 0 for training to recover; False for NaN too.
+
+    The limit is a million nats, or 1,276 for each value of larger images. An untrained model has 9 bits (6 nats) a value with 256
+    levels, and up to 70 nats in its first steps; a Beta density at most some 3,000.
+    """
+    return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)
 
 
-def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
-    for batch, (value, reconstruction, kl) in enumerate((sums / config.batch_size).tolist(), 1):
-        if not (math.isfinite(value) and sane(reconstruction) and sane(kl)):
-            raise diverged(f"epoch {epoch}, batch {batch}: the loss", -value, config)
+def _check_sane(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
+    """Refuses batches, of which the first has `first` before it in its epoch of so many images."""
+    for batch, parts in enumerate(sums.tolist(), first):
+        count = min(config.batch_size, images - batch * config.batch_size)
+        value, reconstruction, kl = (part / count for part in parts)
+        if not (math.isfinite(value) and sane(reconstruction, model.image_shape) and sane(kl, model.image_shape)):
+            raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -value, epoch, config, started=epoch > 1 or batch > 0)
 
 
-def diverged(what: str, value: float, config: Config) -> TrainingError:
-    """The error of a run that diverged, with a smaller learning rate to try."""
-    return TrainingError(
-        f"{what} became {value:g}, expected a number that can still fall; "
-        f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
-        lr=config.lr,
+def diverged(what: str, value: float, epoch: int, config: Config, *, started: bool = True) -> Diverged:
+    """The error of a run that diverged, with what to try.
+
+    Args:
+        what: became `value`.
+        value: in nats per image.
+        epoch: in which it did.
+        config: the settings.
+        started: whether a step was taken before; if none was, the start is the cause, and not the learning rate.
+    """
+    if started:
+        return Diverged(
+            f"{what} became {value:g}, expected a number that can still fall; "
+            f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
+            epoch, lr=config.lr,
+        )  # fmt: skip
+    other = "{init_bias=data}" if config.init_bias == "random" else f"{{init={'glorot' if config.init == 'torch' else 'torch'}}}"
+    return Diverged(
+        f"{what} is {value:g} before any step, expected a number that can fall; try another start, such as {other}", epoch
     )
