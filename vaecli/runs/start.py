@@ -15,6 +15,7 @@ from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
 from vaecli.runs.folder import Folder
 from vaecli.runs.state import Training, load_training, save_again
+from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
 
 
@@ -127,7 +128,9 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
     training = replace(training, config=chosen)
-    return replace(start, config=chosen, provenance=provenance, same_data=True, training=training, finished=len(training.log))
+    return replace(
+        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=int(training.log[-1]["epoch"])
+    )
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:
@@ -136,6 +139,8 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     Raises:
         UsageError: another setting in `given` is not the run's.
     """
+    # what was settled when the run began stays so
+    given = {name: value for name, value in given.items() if value != AUTO or name == "precision"}
     chosen = Config(**merge(run.to_json(), given))
     for name in given:
         old, new = getattr(run, name), getattr(chosen, name)

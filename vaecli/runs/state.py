@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.config import Config
+from vaecli.config import MAX_EPOCHS, Config
 from vaecli.errors import CheckpointError
 from vaecli.files import csv_bytes
 from vaecli.model import VAE, made
@@ -18,6 +18,7 @@ from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
 from vaecli.runs.format import pack, unpack
+from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -127,11 +128,11 @@ def load_training(folder: Path) -> Training:
     tensors, about = unpack(
         file,
         _tensors_of,
-        lambda config: {_LOG: log_bytes(config.epochs)},
+        lambda config: {_LOG: log_bytes(MAX_EPOCHS if config.epochs == AUTO else config.number("epochs"))},
     )
     log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
-    if len(log) != (stated := about.results.get("epoch")):
-        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {stated}: the file is damaged")
+    if int(log[-1]["epoch"]) != (stated := about.results.get("epoch")):
+        raise CheckpointError(f"{file}: its log has {log[-1]['epoch']} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)

@@ -23,8 +23,10 @@ from vaecli.runs.run import Run, load
 from vaecli.runs.shared import common, held_folder
 from vaecli.runs.start import Listener, Start
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.settings import AUTO
 from vaecli.threads import computing_threads
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
+from vaecli.training.settle import settle, spoken
 
 
 def train(
@@ -88,7 +90,7 @@ def train_in(
         VaecliError: a file cannot be written.
     """
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
-    if start.finished >= chosen.epochs:
+    if start.finished and start.finished >= chosen.number("epochs"):
         listen.note(f"{path} is finished: {start.finished} epochs are done")
         return training.results if training else {}
     placed = resolve_device(device)
@@ -108,6 +110,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
     images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
+    chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
     model = (training.model if training else build(chosen, images)).to(placed)
     optimizer = make_optimizer(model, chosen)
@@ -123,7 +126,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
 
     def on_batch(epoch: int, done: int) -> None:
-        listen.batch(epoch, (epoch - 1) * steps + done, chosen.epochs * steps)
+        listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps)
 
     try:
         resolved = replace(chosen, precision=provenance.precision)
@@ -146,12 +149,20 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             raise error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch) from None
         with listen.writing():
             save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
-        raise error.reworded(Diverged, after=f"; {path} keeps epoch {len(rows)}", epoch=error.epoch) from None
+        raise error.reworded(Diverged, after=f"; {path} keeps epoch {rows[-1]['epoch']}", epoch=error.epoch) from None
     elbo = results[f"{split}_elbo"]
     bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
     count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"
     listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}")
     return results
+
+
+def _settled(config: Config, images: int, listen: Listener) -> Config:
+    """The settings for so many training images; says what was settled."""
+    settled = settle(config, images)
+    if AUTO in (config.epochs, config.batch_size):
+        listen.note(spoken(settled, images))
+    return settled
 
 
 def _training_images(source: Source, config: Config) -> Images:

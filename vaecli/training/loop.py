@@ -18,6 +18,7 @@ from vaecli.seeding import seed_of
 from vaecli.training.cuda_graph import RecordedStep
 from vaecli.training.optimizer import Adam
 from vaecli.training.schedules import learning_rate
+from vaecli.training.settle import settle
 from vaecli.training.step import make_step
 
 CHECK_EVERY = 100
@@ -26,15 +27,15 @@ CHECK_EVERY = 100
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The results of one epoch: nats per image, means over the training images while the weights changed.
+    """The results of one epoch, or of several up to one: nats per image, means over the training images while the weights changed.
 
     Attributes:
-        epoch: its number, from 1.
+        epoch: the number of the last, from 1.
         loss: minus what was maximised.
         elbo: reconstruction - kl.
         reconstruction: E_q[log p(x|z)].
         kl: KL(q(z|x) || p(z)).
-        seconds: how long it took, without evaluation.
+        seconds: how long they took, without evaluation.
         images_per_second: training images over seconds.
     """
 
@@ -54,7 +55,7 @@ def make_optimizer(model: VAE, config: Config) -> Adam:
 
 def steps_per_epoch(images: Images, config: Config) -> int:
     """The number of steps in an epoch; the last batch may be smaller."""
-    return -(-len(images) // config.batch_size)
+    return -(-len(images) // config.number("batch_size"))
 
 
 def fit(
@@ -66,7 +67,7 @@ def fit(
     on_batch: Callable[[int, int], None] | None = None,
     processes: Processes = ALONE,
 ) -> Iterator[EpochRecord]:
-    """Yields a record after each epoch, in which the model was trained in place.
+    """Yields a record after each epoch, or every `measure_every` and the last, in which the model was trained in place.
 
     Order and noise of an epoch come from the seed and the epoch's number alone, so training that continues from saved
     weights and moments is the same as training that never stopped.
@@ -87,10 +88,12 @@ def fit(
         ProcessError: another process ended or cannot be reached.
     """
     configure_torch()
+    config = settle(config, len(images))
+    epochs, batch_size, every = config.number("epochs"), config.number("batch_size"), config.number("measure_every")
     device = images.pixels.device
     train = make_step(model, optimizer, images, config, processes)
     if device.type == "cuda" and processes.alone:
-        train = RecordedStep(train, config.batch_size)
+        train = RecordedStep(train, batch_size)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
     kept = model.state_dict()
@@ -102,24 +105,29 @@ def fit(
             processes.from_first([buffer])
 
     follow_first()
-    for epoch in range(finished + 1, config.epochs + 1):
-        start = time.perf_counter()
+    start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
+    for epoch in range(finished + 1, epochs + 1):
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
         optimizer.lr = learning_rate(config, epoch)
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()
-        for step, index in enumerate(order.split(config.batch_size)):
+        for step, index in enumerate(order.split(batch_size)):
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 first = step // CHECK_EVERY * CHECK_EVERY
                 _check_sane(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
-        value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
+        nats += sums.cpu().double().sum(0)
+        images_met += len(images)
+        if epoch % every and epoch != epochs:
+            continue
+        value, reconstruction, kl = (nats / images_met).tolist()
         follow_first()
         seconds = time.perf_counter() - start
-        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
+        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, images_met / seconds)
+        start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
 
 
 def sane(elbo: float, shape: ImageShape) -> bool:
@@ -133,8 +141,9 @@ def sane(elbo: float, shape: ImageShape) -> bool:
 
 def _check_sane(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
     """Refuses batches, of which the first has `first` before it in its epoch of so many images."""
+    size = config.number("batch_size")
     for batch, parts in enumerate(sums.tolist(), first):
-        count = min(config.batch_size, images - batch * config.batch_size)
+        count = min(size, images - batch * size)
         value, reconstruction, kl = (part / count for part in parts)
         if not (math.isfinite(value) and sane(reconstruction, model.image_shape) and sane(kl, model.image_shape)):
             raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -value, epoch, config, started=epoch > 1 or batch > 0)
