@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from vaecli.config import Config
+from vaecli.data.images import UNKNOWN, Images
+from vaecli.image_shape import ImageShape
 from vaecli.model import build, skeleton
 from vaecli.seeding import generator
 
@@ -70,3 +72,17 @@ def test_binarisation():
     p = torch.arange(256) / 255
     assert ((drawn.mean(0) - p).abs() <= 6 * (p * (1 - p) / 4000).sqrt()).all()
     assert not torch.equal(drawn, model.observe(pixels, generator("cpu", 2)))
+
+
+@pytest.mark.parametrize("arch", ["mlp", "conv"])
+@pytest.mark.parametrize("level", [6, 128, 250])
+def test_images_of_any_brightness_can_start_near_what_they_are(arch, level):
+    """The start at mid-grey costs 6.4 nats a value on dark pictures with bright spots, and 67 some steps later."""
+    pixels = torch.randint(level - 5, level + 6, (50, 768), generator=generator("cpu", 1)).to(torch.uint8)
+    images = Images(pixels, torch.full((50,), UNKNOWN), (), ImageShape(3, 16, 16))
+    config = Config(dataset="folder", image_size=16, arch=arch, init_bias="data")
+    model = build(config, images)
+    x = model.observe(images.pixels, generator("cpu", 2))
+    cost = -model.likelihood(torch.zeros(50, 2)).log_prob(x).mean() / 768
+    # the entropy of 11 equal levels is 2.4 nats; a logistic of their deviation takes 2.6
+    assert 2.4 < cost < 2.8

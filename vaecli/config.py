@@ -6,7 +6,7 @@ to members of the registry takes them from the registry's `Option`, and has only
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from vaecli import registry
 from vaecli.errors import UsageError
@@ -58,19 +58,30 @@ class Config:
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
         choices=("torch", "glorot"),
     )  # fmt: skip
-    init_bias: str = setting(
-        "random", "The decoder's output bias at the start; data: the mean training image's.", "Model", choices=("random", "data")
-    )
+    init_bias: str | None = setting(
+        None, "The decoder's output bias at the start; data: the mean training image's (and of 256 levels the scale).", "Model",
+        choices=("random", "data"), usual="random",
+    )  # fmt: skip
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = owned(registry.K, "Objective")
     kl_weight: float | None = owned(registry.KL_WEIGHT, "Objective")
     alpha: float | None = owned(registry.ALPHA, "Objective")
-    epochs: int = setting(5, "Passes over the training images.", "Training", low=1, high=MAX_EPOCHS)
-    batch_size: int = setting(200, "Images a step.", "Training", low=1, high=1_000_000)
+    epochs: int | Literal["auto"] | None = setting(
+        None, "Passes over the training images; auto: about 3,000 steps, 5 epochs at least.", "Training", low=1, high=MAX_EPOCHS,
+        auto=True, usual=5,
+    )  # fmt: skip
+    batch_size: int | Literal["auto"] | None = setting(
+        None, "Images a step; auto: a hundredth of the training images, from 16 to 200.", "Training", low=1, high=1_000_000,
+        auto=True, usual=200,
+    )  # fmt: skip
+    measure_every: int | Literal["auto"] | None = setting(
+        None, "Epochs between two measurements, after which the run is saved; auto: about 100 steps.", "Training",
+        low=1, high=MAX_EPOCHS, auto=True,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
-    lr_schedule: str = setting(
-        "constant", "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
-        choices=("constant", "cosine", "burda"),
+    lr_schedule: str | None = setting(
+        None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
+        choices=("constant", "cosine", "burda"), usual="constant",
     )  # fmt: skip
     adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     precision: str = setting(
@@ -87,6 +98,9 @@ class Config:
                 object.__setattr__(self, field.name, checked(field, value))
         if self.likelihood is None:
             object.__setattr__(self, "likelihood", registry.find("dataset", self.dataset).likelihood)
+        for field in SETTINGS:
+            if getattr(self, field.name) is None:
+                object.__setattr__(self, field.name, default_of(field.name, self.dataset))
         for family in registry.REGISTRY:
             self._fill_options(family)
         self._fill_binarize()
@@ -161,6 +175,17 @@ class Config:
                 raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), settings))
         return Config(**values)
 
+    def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:
+        """The value of a setting that may be ``auto``, in settings for which it is settled (`vaecli.training.settle`).
+
+        Raises:
+            UsageError: it is not.
+        """
+        value: int | str | None = getattr(self, name)
+        if isinstance(value, str):
+            raise UsageError(f"{{{name}}}: it is settled when the images are known, expected a number here", **{name: value})
+        return 1 if value is None else value
+
     @property
     def image_shape(self) -> ImageShape:
         """The shape of the images."""
@@ -190,6 +215,13 @@ class Config:
 
 SETTINGS = fields(Config)
 """The fields of `Config`, in the order of help, ``config.json`` and run names."""
+
+
+def default_of(name: str, dataset: str) -> Any:
+    """The default of a setting for a data set; None where it depends on more, or does not apply."""
+    field = next(field for field in SETTINGS if field.name == name)
+    usual = field.default if field.metadata["usual"] is None else field.metadata["usual"]
+    return registry.find("dataset", dataset).settings.get(name, usual)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,20 @@ class TrainingError(VaecliError):
     """Training that cannot go on, such as a loss that is no longer a number."""
 
 
+class Diverged(TrainingError):
+    """Training whose loss became too large to fall again, or no number.
+
+    Args:
+        message: as for `VaecliError`.
+        epoch: in which it did, from 1.
+        settings: likewise.
+    """
+
+    def __init__(self, message: str, epoch: int, **settings: object) -> None:
+        super().__init__(message, **settings)
+        self.epoch = epoch
+
+
 class ProcessError(VaecliError):
     """Another process of a run that ended or cannot be reached."""
 

@@ -15,8 +15,8 @@ from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
 from vaecli.image_shape import GREY_28, ImageShape
-from vaecli.networks.initialise import initialise
-from vaecli.seeding import Noise, generator
+from vaecli.networks.initialise import glorot
+from vaecli.seeding import Noise, generator, seed_of
 
 MAX_LOG_SCALE = 20.0
 
@@ -97,13 +97,22 @@ class VAE(nn.Module):
         noise = generator(images.pixels.device, "unused")
         return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
 
+    @torch.inference_mode()
+    def mean_square(self, images: Images) -> Tensor:
+        """The mean of the square of `observe` over the images, likewise: shape (D,)."""
+        if self.binarize != "none":  # the square of 0 or 1 is itself
+            return self.mean_image(images)
+        parts = images.pixels.split(self.image_shape.in_place_of(10_000))
+        squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in parts)
+        return sum(squares, self._zeros.new_zeros(())) / len(images)
+
 
 def build(config: Config, images: Images | None = None) -> VAE:
     """A model at the start of training, on the CPU.
 
     Its weights depend on the settings and the number of labels, and no global seed is touched. With ``init_bias`` data the
-    decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5), for a convolution that of
-    the mean pixel of each channel.
+    decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5) and, of likelihoods with a
+    scale, of their spread; for a convolution those of each channel.
 
     Args:
         config: the settings.
@@ -116,32 +125,50 @@ def build(config: Config, images: Images | None = None) -> VAE:
         raise UsageError(
             "{labels}: the images have none; expected sub-folders, one a label, or {labels=none}", labels=config.labels
         )
-    model = empty(config, None if images is None else len(images.class_names))
-    noise = generator("cpu", "weights", config.seed)
-    initialise(model.encoder, noise, config.init)
-    initialise(model.decoder, noise, config.init)
-    output: Any = model.decoder.output
+    model = made(config, None if images is None else len(images.class_names))
+    if config.init == "glorot":
+        noise = generator("cpu", "weights", config.seed)
+        glorot(model.encoder, noise)
+        glorot(model.decoder, noise)
+    output: Any = model.decoder.output  # as `Decoder` has it
     if model.pixel_likelihood.zero_start:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
     if config.init_bias == "data" and images is not None:
-        mean = model.mean_image(images).cpu()
-        if output.bias.numel() < len(mean):  # one bias for all pixels of a channel
-            mean = mean.unflatten(0, (model.image_shape.channels, -1)).mean(-1)
-        output.bias.data.copy_(model.pixel_likelihood.output_for(mean).flatten())
+        mean, square = (
+            image.cpu().view(model.image_shape.channels, -1) for image in (model.mean_image(images), model.mean_square(images))
+        )
+        of_channel = mean.mean(1, keepdim=True)
+        # of all pixels of a channel: that of one pixel says little where there are few images
+        deviation = (square.mean(1, keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
+        if output.bias.numel() < model.pixel_likelihood.outputs_per_pixel * mean.numel():  # one bias for all pixels of a channel
+            mean = of_channel
+        start = model.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
+        output.bias.data.copy_(start.flatten())
     return model
 
 
-def empty(config: Config, classes: int | None = None) -> VAE:
-    """A model with uninitialised weights, on the CPU, for images with so many labels; by default as many as the data set has."""
-    model = skeleton(config, classes)
-    model.load_state_dict({name: torch.empty(tensor.shape) for name, tensor in model.state_dict().items()}, assign=True)
-    model._zeros = torch.zeros(config.latent_dim)
-    return model
+def made(config: Config, classes: int | None = None) -> VAE:
+    """A model whose layers have the weights that they make themselves, on the CPU, by the settings' seed.
+
+    Args:
+        config: the settings.
+        classes: how many labels the images have; by default as many as the data set's.
+    """
+    # Layers draw from PyTorch's own generator: here from a fork of it, so that a caller's is left as it was
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed_of("weights", config.seed))
+        return _made(config, classes)
 
 
 def skeleton(config: Config, classes: int | None = None) -> VAE:
-    """A model like that of `empty` on the meta device: its tensors have shapes but take no memory."""
+    """A model like that of `made` on the meta device: its tensors have shapes but take no memory."""
+    with torch.device("meta"):
+        return _made(config, classes)
+
+
+def _made(config: Config, classes: int | None) -> VAE:
+    """A model on the device that is the default."""
     configure_torch()
     options = registry.find("arch", config.arch).defaults
     likelihood = registry.load("likelihood", str(config.likelihood))
@@ -150,10 +177,7 @@ def skeleton(config: Config, classes: int | None = None) -> VAE:
     elif classes is None:
         classes = len(registry.load("dataset", config.dataset).class_names())
     shape = config.image_shape
-    with torch.device("meta"):
-        arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-        encoder = arch.encoder(shape, classes, outputs=2 * config.latent_dim)
-        decoder = arch.decoder(shape, config.latent_dim, classes, outputs=likelihood.outputs_per_pixel)
-        return VAE(
-            encoder, decoder, likelihood, config.latent_dim, labels=classes, binarize=str(config.binarize), image_shape=shape
-        )
+    arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
+    encoder = arch.encoder(shape, classes, outputs=2 * config.latent_dim)
+    decoder = arch.decoder(shape, config.latent_dim, classes, outputs=likelihood.outputs_per_pixel)
+    return VAE(encoder, decoder, likelihood, config.latent_dim, labels=classes, binarize=str(config.binarize), image_shape=shape)

@@ -80,6 +80,7 @@ class Member:
         options: the settings that belong to it, with its default for each.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
+        settings: for a data set, its own defaults of other settings.
         own_labels: for a data set, whether a person's own folder decides which labels there are.
     """
 
@@ -88,6 +89,7 @@ class Member:
     options: Mapping[Option, Any] = field(default_factory=dict)
     binarize: tuple[str, ...] = ()
     likelihood: str = "bernoulli"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     own_labels: bool = False
 
     @property
@@ -150,6 +152,13 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "a person's own pictures, below --data-dir",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
+            settings={
+                "init_bias": "data",
+                "epochs": "auto",
+                "batch_size": "auto",
+                "measure_every": "auto",
+                "lr_schedule": "cosine",
+            },
             own_labels=True,
         ),
     },

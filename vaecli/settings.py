@@ -7,11 +7,15 @@ from typing import Any, get_args, get_origin
 from vaecli import registry
 from vaecli.errors import UsageError
 
+AUTO = "auto"
+"""The word for a number that is settled when the training images are known."""
+
 _SHORT = {"epochs": "e", "limit": "n", "validation": "v", "image_size": "size"}
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,
-            family: str | None = None, choices: tuple[str, ...] | None = None) -> Any:  # fmt: skip
+            family: str | None = None, choices: tuple[str, ...] | None = None,
+            auto: bool = False, usual: Any = None) -> Any:  # fmt: skip
     """A field of `Config`.
 
     Args:
@@ -22,8 +26,12 @@ def setting(default: Any, help: str, group: str, *, low: float | None = None, hi
         high: the greatest value allowed; for a tuple, of each of its numbers.
         family: the registry family that it names a member of, or whose members own it.
         choices: the words allowed, where it is not a name of the registry.
+        auto: whether a number may be AUTO, and is settled when the training images are known.
+        usual: the default where that depends on the data set, of those without one of their own.
     """
-    metadata = {"help": help, "group": group, "low": low, "high": high, "family": family, "choices": choices}
+    metadata = {
+        "help": help, "group": group, "low": low, "high": high, "family": family, "choices": choices, "auto": auto, "usual": usual,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -55,6 +63,8 @@ def checked(field: "Field[Any]", value: Any) -> Any:
         UsageError: it is of another type, out of bounds, or not among the names allowed.
     """
     kind, rule, name = kind_of(field), field.metadata, field.name
+    if rule["auto"] and value == AUTO:
+        return value
     if kind is str:
         if not isinstance(value, str):
             raise UsageError(f"{{{name}}}: expected a word", **{name: value})
@@ -70,14 +80,16 @@ def checked(field: "Field[Any]", value: Any) -> Any:
         if not isinstance(value, list | tuple) or not 1 <= len(value) <= 16:
             raise UsageError(f"{{{name}}}: expected 1 to 16 whole numbers, such as {{{name}=200,200}}", **{name: value})
         return tuple(_number(name, value, item, whole=True, low=rule["low"], high=rule["high"]) for item in value)
-    return _number(name, value, value, whole=kind is int, low=rule["low"], high=rule["high"])
+    return _number(
+        name, value, value, whole=kind is int, low=rule["low"], high=rule["high"], word=f" or {AUTO}" if rule["auto"] else ""
+    )
 
 
-def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float) -> int | float:
+def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float, word: str = "") -> int | float:
     kind = "whole number" if whole else "number"
     right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not right_type or not low <= value <= high:
-        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}", **{name: given})
+        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}{word}", **{name: given})
     return int(value) if whole else float(value)
 
 
@@ -85,7 +97,7 @@ def short_name(name: str, value: Any) -> str:
     """A setting in the name of a run, such as ``bs100`` for a batch size; empty for None."""
     if value is None:
         return ""
-    if isinstance(value, str):
+    if isinstance(value, str) and value != AUTO:
         return value
     initials = _SHORT.get(name) or ("".join(word[0] for word in name.split("_")) if "_" in name else name)
     numbers = "_".join(

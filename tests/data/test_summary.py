@@ -74,8 +74,8 @@ def test_equal_pictures_in_both_splits_are_said(tmp_path):
     save(tmp_path, "train/1.png", "train/2.png", "test/3.png")
     shutil.copy(tmp_path / "train/1.png", tmp_path / "test/other-name.png")
     assert lines_of(tmp_path)[1] == (
-        "test pictures that equal a training picture: 1, such as train/1.png and test/other-name.png; the test set's numbers flatter the "
-        "model; keep each picture in one split only"
+        "test pictures that equal a training picture: 1, such as train/1.png and test/other-name.png; the numbers of the test set "
+        "flatter the model; keep each picture in one split only"
     )
 
 

@@ -97,6 +97,23 @@ def test_black_and_white_means_have_outputs_too():
     torch.testing.assert_close(DiscretizedLogistic(output).mean, torch.tensor([0.001, 0.999]), atol=2e-6, rtol=0)
 
 
+def test_the_output_for_a_mean_and_a_deviation_has_both():
+    mean, deviation = torch.tensor([0.3, 0.5, 0.7]), torch.tensor([0.03, 0.1, 0.05])
+    likelihood = DiscretizedLogistic(DiscretizedLogistic.output_for(mean, deviation))
+    draws = likelihood.sample((20_000,), generator("cpu", 8))
+    # a logistic variable has tails: the standard error of its deviation from 20,000 draws is 1 %
+    torch.testing.assert_close(draws.std(0), deviation, rtol=0.06, atol=0)
+    torch.testing.assert_close(likelihood.mean, mean, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.4, 1.0])
+def test_pixels_that_never_differ_have_a_finite_output(mean):
+    output = DiscretizedLogistic.output_for(torch.full((3,), mean), torch.zeros(3))
+    x = torch.tensor([[0.0] * 3, [mean] * 3, [1.0] * 3])
+    assert output.isfinite().all()
+    assert DiscretizedLogistic(output).log_prob((255 * x).round() / 255).isfinite().all()
+
+
 def test_a_model_starts_from_mid_grey():
     likelihood = build(Config(likelihood="discretized-logistic")).likelihood(torch.randn(5, 2, generator=generator("cpu", 1)))
     assert (likelihood.loc == 0).all()

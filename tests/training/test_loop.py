@@ -1,15 +1,19 @@
+import math
+
 import pytest
 import torch
 
 from vaecli import device, registry
 from vaecli.config import Config
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.device import resolve_precision
 from vaecli.distributions.normal import DiagonalNormal
-from vaecli.errors import TrainingError
+from vaecli.errors import Diverged
+from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.seeding import generator
-from vaecli.training import step
-from vaecli.training.loop import fit, make_optimizer
+from vaecli.training import loop, step
+from vaecli.training.loop import fit, make_optimizer, sane
 
 
 def run(config, images, **more):
@@ -68,8 +72,76 @@ def test_every_image_is_met_once_an_epoch_in_a_new_order(digits):
 
 
 def test_a_loss_that_is_no_number_stops_with_where_and_what_to_try(digits):
-    with pytest.raises(TrainingError, match=r"epoch \d+, batch \d+: the loss became .*try a smaller learning rate than lr=1e\+06"):
+    with pytest.raises(Diverged, match=r"epoch \d+, batch \d+: the loss became .*try a smaller learning rate than lr=1e\+06"):
         run(Config(epochs=30, lr=1e6, batch_size=50), digits)
+
+
+@pytest.fixture
+def steps_that_cost(monkeypatch):
+    """Makes every step cost what a function of its number, from 1, says: nats per image."""
+
+    def patch(nats):
+        count = iter(range(1, 10**6))
+
+        def make(*_):
+            def step(index, noise):
+                cost = nats(next(count)) * len(index)
+                return torch.tensor([-cost, -cost, 0.0])
+
+            return step
+
+        monkeypatch.setattr(loop, "make_step", make)
+
+    return patch
+
+
+@pytest.mark.parametrize("batch", [1, 99, 100, 101, 251, 300])
+@pytest.mark.parametrize("nats", [float("nan"), float("inf"), 1e7])
+def test_a_batch_is_numbered_within_its_epoch(batch, nats, digits, steps_that_cost):
+    steps_that_cost(lambda number: nats if number == 300 + batch else 200.0)
+    with pytest.raises(Diverged, match=f"^epoch 2, batch {batch}: the loss became") as caught:
+        run(Config(epochs=3, batch_size=2), digits)
+    assert caught.value.epoch == 2
+
+
+def test_the_nats_of_a_small_batch_are_of_its_own_images(digits, steps_that_cost):
+    steps_that_cost(lambda number: 2e6 if number == 7 else 200.0)
+    with pytest.raises(Diverged, match=r"^epoch 1, batch 7: the loss became 2e"):
+        run(Config(batch_size=100), digits[torch.arange(601) % 600])
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [({}, "init_bias=data"), ({"init_bias": "data"}, "init=glorot"), ({"init_bias": "data", "init": "glorot"}, "init=torch")],
+)
+def test_a_loss_that_is_no_number_before_any_step_is_not_blamed_on_the_learning_rate(settings, advice, digits, steps_that_cost):
+    steps_that_cost(lambda number: float("inf"))
+    with pytest.raises(Diverged, match=f"^epoch 1, batch 1: the loss is inf before any step.* such as {advice}$") as caught:
+        run(Config(**settings), digits)
+    assert "lr" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arch", registry.names("arch"))
+@pytest.mark.parametrize("likelihood", registry.names("likelihood"))
+@pytest.mark.parametrize("init_bias", ["random", "data"])
+def test_the_largest_images_in_colour_train(arch, likelihood, init_bias):
+    """Untrained, 256 levels take 1.2 million nats an image here."""
+    pixels = torch.randint(256, (3, 3 * 256 * 256), generator=generator("cpu", 1)).to(torch.uint8)
+    images = Images(pixels, torch.full((3,), UNKNOWN), (), ImageShape(3, 256, 256))
+    config = Config(dataset="folder", image_size=256, likelihood=likelihood, arch=arch, hidden=(8,), init_bias=init_bias,
+                    batch_size=2, epochs=1, lr=1e-6)  # fmt: skip
+    model = build(config, images)
+    (record,) = fit(model, make_optimizer(model, config), images, config)
+    assert sane(record.elbo, images.shape)
+
+
+@pytest.mark.parametrize("side", [4, 28, 64, 256])
+def test_what_is_sane_grows_with_the_image(side):
+    shape = ImageShape(3, side, side)
+    assert sane(-70.0 * shape.size, shape)
+    assert sane(-999_999.0, shape)
+    assert not sane(-3000.0 * shape.size - 1e6, shape)
+    assert not sane(math.nan, shape)
 
 
 @pytest.mark.parametrize("objective", registry.names("objective"))

@@ -114,9 +114,9 @@ class Curve:
 
     Attributes:
         name: the run's.
-        epochs: 1, 2, ...
-        losses: the training loss of each epoch.
-        measured_losses: -ELBO of the test images, or of the run's validation images, after each epoch.
+        epochs: those after which the run was measured.
+        losses: the training loss up to each.
+        measured_losses: -ELBO of the test images, or of the run's validation images, after each.
         split: which of the two: ``test`` or ``validation``.
     """
 

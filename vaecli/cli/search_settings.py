@@ -10,7 +10,7 @@ import typer
 from vaecli.cli.setting_options import as_option
 from vaecli.command_line import flag
 from vaecli.errors import UsageError
-from vaecli.settings import kind_of
+from vaecli.settings import AUTO, kind_of
 from vaecli.studies.space import VALIDATION, WITHOUT_LISTS, Range
 
 _NOUNS = {int: ("whole numbers", "2,3,5", "2:50"), float: ("numbers", "1e-4,1e-3", "1e-4:1e-2")}
@@ -29,12 +29,12 @@ def as_searched(setting: "Field[Any]") -> inspect.Parameter:
     text = option.help if setting.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
     made = typer.Option(
         flag(setting.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
-        parser=_parser(setting.name, kind), autocompletion=option.autocompletion,
+        parser=_parser(setting.name, kind, setting.metadata["auto"]), autocompletion=option.autocompletion,
     )  # fmt: skip
     return plain.replace(annotation=Annotated[Any, made])
 
 
-def _parser(name: str, kind: type) -> Callable[[str], Any]:
+def _parser(name: str, kind: type, auto: bool) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         if kind is tuple:
             return _one_list(name, text)
@@ -47,7 +47,7 @@ def _parser(name: str, kind: type) -> Callable[[str], Any]:
             if ":" in text:
                 low, high = map(kind, text.split(":"))
                 return Range(low, high)
-            return _one_or_many([kind(part) for part in text.split(",")])
+            return _one_or_many([part if auto and part == AUTO else kind(part) for part in text.split(",")])
         except ValueError:
             ranges = "" if name == "seed" or name in WITHOUT_LISTS else f", or a range, such as {flag(name)} {span}"
             raise UsageError(f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}{ranges}") from None

@@ -9,12 +9,9 @@ import typer
 
 from vaecli import registry
 from vaecli.command_line import flag
-from vaecli.config import LABEL_FRACTION, SETTINGS
+from vaecli.config import LABEL_FRACTION, SETTINGS, Config
 from vaecli.errors import UsageError, shown
-from vaecli.settings import is_pair, kind_of
-
-AUTO = "auto"
-"""The word for a value that is settled from the data; as if the option were not given."""
+from vaecli.settings import AUTO, is_pair, kind_of
 
 
 def settings_as_options(
@@ -54,7 +51,13 @@ def as_option(setting: "Field[Any]") -> inspect.Parameter:
     ]
     option: dict[str, Any] = {"help": " ".join(lines), "rich_help_panel": rule["group"], "show_default": False}
     annotation: Any = kind
-    if words:
+    if rule["auto"]:
+        option |= {
+            "metavar": f"N|{AUTO}",
+            "parser": _whole_or_auto(setting.name),
+            "autocompletion": lambda incomplete: [word for word in (AUTO,) if word.startswith(incomplete)],
+        }
+    elif words:
         option["metavar"] = "NAME" if rule["family"] else f"[{'|'.join(words)}]"
         option["autocompletion"] = lambda incomplete: [word for word in words if word.startswith(incomplete)]
     elif kind is tuple:
@@ -72,8 +75,8 @@ def _default(setting: "Field[Any]") -> str:
         return _by_member({name: member.binarize[0] for name, member in registry.REGISTRY["likelihood"].items()}, shared=False)
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
-    if setting.name == "likelihood":
-        return _by_member({name: member.likelihood for name, member in registry.REGISTRY["dataset"].items()})
+    if setting.metadata["usual"] is not None or setting.name in ("likelihood", "measure_every"):
+        return _by_member({name: shown(getattr(Config(dataset=name), setting.name) or 1) for name in registry.names("dataset")})
     for members in registry.REGISTRY.values():
         owners = {name: shown(member.defaults[setting.name]) for name, member in members.items() if setting.name in member.defaults}
         if owners:
@@ -86,6 +89,18 @@ def _by_member(values: dict[str, str], shared: bool = True) -> str:
     usual = max(values.values(), key=list(values.values()).count) if shared else None
     owners = {value: ", ".join(name for name in values if values[name] == value) for value in values.values()}
     return "; ".join([*([usual] if usual else []), *(f"{names}: {value}" for value, names in owners.items() if value != usual)])
+
+
+def _whole_or_auto(name: str) -> Callable[[str], int | str]:
+    def parse(text: str) -> int | str:
+        if text == AUTO:
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            raise UsageError(f"{flag(name)} {text}: expected a whole number or {AUTO}") from None
+
+    return parse
 
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:

@@ -13,6 +13,7 @@ from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
 from vaecli.errors import Interrupted, ProcessError
 from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
+from vaecli.settings import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ def _written(folder: Path) -> int | None:
 
 def _standing(folder: Path) -> str:
     """The state of an interrupted run, in words."""
-    return f"{folder} keeps epoch {len(read_log(folder))}" if has_epochs(folder) else f"{folder}: no epoch is finished"
+    return f"{folder} keeps epoch {read_log(folder)[-1]['epoch']:.0f}" if has_epochs(folder) else f"{folder}: no epoch is finished"
 
 
 def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
@@ -115,7 +116,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if device == "auto" else ["--device", device]
     words += [] if start.threads is None else ["--threads", str(start.threads)]
     written, _ = read_config(folder / CONFIG)
-    words += [] if written["epochs"] == start.config.epochs else ["--epochs", str(start.config.epochs)]
+    words += [] if start.config.epochs in (AUTO, written["epochs"]) else ["--epochs", str(start.config.epochs)]
     return f"; go on with: {_for_as_many_processes(shlex.join(['vaecli', 'train', *words]))}"
 
 

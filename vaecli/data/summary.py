@@ -131,8 +131,8 @@ class DataSummary:
         if self.duplicates:
             first = " and ".join(name.replace("{", "(") for name in self.duplicates[0])
             yield (
-                f"test pictures that equal a training picture: {len(self.duplicates):,}, such as {first}; the test set's numbers flatter "
-                "the model; keep each picture in one split only"
+                f"test pictures that equal a training picture: {len(self.duplicates):,}, such as {first}; the numbers of the "
+                "test set flatter the model; keep each picture in one split only"
             )
         if self.untrained:
             names = ", ".join(f"{name} ({_pictures(count)} to test on)" for name, count in list(self.untrained.items())[:MANY])

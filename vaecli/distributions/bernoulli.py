@@ -58,7 +58,7 @@ class Bernoulli(PixelLikelihood):
         return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))), generator=generator)
 
     @classmethod
-    def output_for(cls, mean: Tensor) -> Tensor:
+    def output_for(cls, mean: Tensor, deviation: Tensor | None = None) -> Tensor:
         """The log odds of the means, clamped to [0.001, 0.999] (Burda et al. 2015, their code)."""
         return torch.logit(mean, eps=1e-3).unsqueeze(-2)
 

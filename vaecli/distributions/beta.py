@@ -62,8 +62,8 @@ class Beta(PixelLikelihood):
         return (ones / (ones + zeros)).float().clamp(1e-7, 1 - 1e-7)
 
     @classmethod
-    def output_for(cls, mean: Tensor) -> Tensor:
-        """The output with alpha + beta = 4, the sum at which the decoder starts."""
+    def output_for(cls, mean: Tensor, deviation: Tensor | None = None) -> Tensor:
+        """The output with alpha + beta = 4, the sum at which the decoder starts, whatever the deviation."""
         softplus = torch.stack((4 * mean, 4 * (1 - mean))).clamp(min=1e-3) * math.log(2) / 2
         return softplus + torch.log(-torch.expm1(-softplus))
 

@@ -49,7 +49,7 @@ class ContinuousBernoulli(PixelLikelihood):
         return torch.where(self.logits > 0, 1 - from_zero, from_zero).clamp(0, 1)
 
     @classmethod
-    def output_for(cls, mean: Tensor) -> Tensor:
+    def output_for(cls, mean: Tensor, deviation: Tensor | None = None) -> Tensor:
         """The logits, by bisection: the mean rises with the logit."""
         low, high = torch.full_like(mean, -1e3), torch.full_like(mean, 1e3)
         for _ in range(60):

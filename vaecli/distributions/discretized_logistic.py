@@ -100,12 +100,16 @@ class DiscretizedLogistic(PixelLikelihood):
         return c.add_(1).mul_(127.5).round_().clamp_(0, 255).div_(255)
 
     @classmethod
-    def output_for(cls, mean: Tensor) -> Tensor:
+    def output_for(cls, mean: Tensor, deviation: Tensor | None = None) -> Tensor:
         """The output at the scale where the decoder starts, its mean clamped to [0.001, 0.999].
 
         With so wide a scale the mean of the levels is s/2 (softplus((m + 1) / s) - softplus((m - 1) / s)), the integral in place of
-        the sum, to one in a million; this is solved for m.
+        the sum, to one in a million; this is solved for m. With a deviation, m is the mean and s the scale of a logistic variable
+        of that deviation, a level at the least.
         """
+        if deviation is not None:
+            scale = (2 * math.sqrt(3) / math.pi * deviation).clamp(min=2 * _HALF_WIDTH)
+            return torch.stack((2 * mean - 1, -_SHIFT - torch.logit(1 / (scale * _MOST) - _LEAST_SHARE)))
         raw = torch.zeros_like(mean)
         s = 1 / _inverse_scale(raw)
         y = 2 * mean.clamp(1e-3, 1 - 1e-3) / s

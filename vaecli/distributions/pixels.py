@@ -66,8 +66,11 @@ class PixelLikelihood(Distribution, ABC):
 
     @classmethod
     @abstractmethod
-    def output_for(cls, mean: Tensor) -> Tensor:
-        """The output, shape (outputs_per_pixel, D), of the distribution whose pixels have this `mean`, shape (D,)."""
+    def output_for(cls, mean: Tensor, deviation: Tensor | None = None) -> Tensor:
+        """The output, shape (outputs_per_pixel, D), of the distribution whose pixels have this `mean`, shape (D,).
+
+        Training starts with it, and then the pixels' standard `deviation` is given too, shape (D,), which a likelihood may use.
+        """
 
     def marginal(self, mask: Tensor) -> Self:
         """The distribution of the pixels where the boolean `mask`, shape (D,), is true."""

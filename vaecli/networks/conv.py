@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
-from vaecli.networks.layers import LabelledLinear
+from vaecli.networks.layers import Decoder, LabelledLinear
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even side, and its transpose doubles it
 
@@ -33,7 +33,7 @@ class Conv:
         """
         return _Encoder(shape, self.channels, self._smallest(shape), labels, (*self.hidden, outputs))
 
-    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
         """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D).
 
         Raises:
@@ -92,7 +92,7 @@ class _Encoder(nn.Module):
         return h
 
 
-class _Decoder(nn.Module):
+class _Decoder(Decoder):
     activation = "relu"
 
     def __init__(

@@ -1,6 +1,6 @@
 """The layers and the protocol that architectures share."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,27 @@ from torch import Tensor, nn
 from vaecli.image_shape import ImageShape
 
 
+class Decoder(nn.Module):
+    """A network from latents to the parameters of pixels, which ends in a layer called `output`: an `nn.Linear` or a convolution.
+
+    That layer has a bias for each parameter of each of the D values, or for each parameter of each channel. Where the likelihood or
+    ``init_bias`` asks for it, training starts with other weights and biases there than those that the layer made itself.
+    """
+
+    output: Any
+
+
 class Architecture(Protocol):
-    """Makes the two networks of a VAE for images of a shape, of D values; labels of 0 mean that the networks see none."""
+    """Makes the two networks of a VAE for images of a shape, of D values; labels of 0 mean that the networks see none.
+
+    Layers make their own weights and buffers when they are constructed, from PyTorch's own generator, which is seeded then.
+    """
 
     def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
         """Images (..., D) and labels (B, labels) to (..., outputs)."""
         ...
 
-    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
         """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D)."""
         ...
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from vaecli.image_shape import ImageShape
-from vaecli.networks.layers import LabelledLinear
+from vaecli.networks.layers import Decoder, LabelledLinear
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class MLP:
         """Images (..., D) and labels (B, labels) to (..., outputs)."""
         return _Dense(shape.size, labels, (*self.hidden, outputs))
 
-    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> nn.Module:
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
         """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D)."""
         return _PixelDense(latent_dim, labels, (*reversed(self.hidden), outputs * shape.size), outputs)
 
@@ -46,7 +46,7 @@ class _Dense(nn.Module):
         return result
 
 
-class _PixelDense(_Dense):
+class _PixelDense(_Dense, Decoder):
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...], outputs: int) -> None:
         super().__init__(inputs, labels, sizes)
         self.outputs = outputs

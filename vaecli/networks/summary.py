@@ -74,8 +74,10 @@ def layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_dim
     for module in networks.values():
         # the first computation on the meta device imports PyTorch's compiler, which takes a second
         module.load_state_dict(
-            {name: torch.zeros(()).expand(tensor.shape) for name, tensor in module.state_dict().items()}, assign=True
+            {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in module.state_dict().items()},
+            assign=True,
         )
+        module.eval()
     y = torch.empty(0, labels) if labels else None
     encoder(torch.empty(0, shape.size), y)
     decoder(torch.empty(0, latent_dim), y)

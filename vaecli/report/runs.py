@@ -39,7 +39,7 @@ def folder_for(config: Config, read: Read, root: Path = RUNS) -> Path:
 
 def epochs_of(config: Config) -> float:
     """The time that a run trains, roughly, in epochs of the baseline."""
-    return config.epochs * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
+    return config.number("epochs") * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
 
 
 def needs_fashion(figure: Figure[Any]) -> bool:

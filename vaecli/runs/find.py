@@ -79,6 +79,8 @@ def log_bytes(epochs: int) -> int:
 def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
     """The rows of a loss log, one for each epoch from 1, by column; every value is the text of a finite number.
 
+    Of a run that is not measured after every epoch, the first row's epoch is the most that two rows are apart.
+
     Raises:
         CheckpointError: it is not such a log; the message names `file`.
     """
@@ -93,11 +95,15 @@ def rows_of(text: bytes, file: Path) -> list[dict[str, str]]:
         raise damaged from None
     if not rows or not {"epoch", "loss", "seconds"} <= rows[0].keys() or measured_split(rows[0]) is None:
         raise CheckpointError(f"{file}: lacks the columns of a loss log, expected the log that train wrote")
-    for epoch, (row, fine) in enumerate(zip(rows, sensible, strict=True), 1):
-        if not fine or float(row["epoch"]) != epoch:
+    before, every = 0.0, 1.0
+    for number, (row, fine) in enumerate(zip(rows, sensible, strict=True), 1):
+        epoch = float(row["epoch"]) if fine else 0.0
+        every = max(every, epoch) if number == 1 else every
+        if not (epoch.is_integer() and before < epoch <= min(before + every, MAX_EPOCHS)):
             raise CheckpointError(
-                f"{file}: found no finite numbers of epoch {epoch} in row {epoch}, expected the log that train wrote"
+                f"{file}: found no finite numbers of the next epoch in row {number}, expected the log that train wrote"
             )
+        before = epoch
     return rows
 
 

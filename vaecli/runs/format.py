@@ -40,7 +40,7 @@ MAX_HEADER = 1 << 20
 Shapes = dict[str, tuple[torch.dtype, torch.Size]]
 
 _KEY = "vaecli"
-_TYPES = {torch.float32: "F32", torch.uint8: "U8"}
+_TYPES = {torch.float32: "F32", torch.uint8: "U8", torch.int64: "I64", torch.bool: "BOOL"}
 _BLOCK = 1 << 20
 _LARGE = 64 << 20
 _HOLES = 4
@@ -79,13 +79,13 @@ def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
 
 
 def unpack(
-    file: Path, wanted: Callable[[Shapes], Shapes], texts: Callable[[Config], Mapping[str, int]]
+    file: Path, wanted: Callable[[VAE], Mapping[str, Tensor]], texts: Callable[[Config], Mapping[str, int]]
 ) -> tuple[dict[str, Tensor], About]:
     """The tensors of a file, and what it says of its run.
 
     Args:
         file: its path.
-        wanted: the tensors that the file must hold, from the weights of the model that its settings describe.
+        wanted: tensors like those that the file must hold, from the model that its settings describe.
         texts: the names of the byte tensors beside them and the most bytes of each, from the settings.
 
     Raises:
@@ -99,8 +99,8 @@ def unpack(
             digest = stated.pop("sha256", None)
             about = _about(file, stated)
             model = _model(file, about)
-            weights = {name: (tensor.dtype, tensor.shape) for name, tensor in model.state_dict().items()}
-            shapes = _matched(file, header, wanted(weights), texts(about.config), length)
+            expected = {name: (tensor.dtype, tensor.shape) for name, tensor in wanted(model).items()}
+            shapes = _matched(file, header, expected, texts(about.config), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
             if digest != _digest_in(handle, header, shapes, start, stated):

@@ -54,6 +54,6 @@ def config_in(folder: Path, configs: Sequence[Config], same: Same) -> Config | N
 def is_finished(folder: Path, config: Config) -> bool:
     """Whether the run in a folder was trained for all its epochs."""
     try:
-        return (folder / MODEL).is_file() and len(read_log(folder)) == config.epochs
+        return (folder / MODEL).is_file() and read_log(folder)[-1]["epoch"] == config.epochs
     except VaecliError:
         return False

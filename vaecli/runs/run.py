@@ -10,7 +10,7 @@ from vaecli.data.dataset import Request
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, printable
-from vaecli.model import VAE, empty
+from vaecli.model import VAE, made
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
 from vaecli.runs.format import unpack
@@ -111,7 +111,7 @@ def read_run(file: Path) -> Run:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
     """
     file = file / MODEL if file.is_dir() else file
-    weights, about = unpack(file, lambda weights: weights, lambda config: {})
-    model = empty(about.config, len(about.class_names))
+    weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
+    model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)
     return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent)

@@ -13,11 +13,12 @@ from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
 from vaecli.data.summary import DataSummary
-from vaecli.errors import CheckpointError, UsageError, shown
+from vaecli.errors import Diverged, UsageError, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
 from vaecli.runs.folder import Folder
 from vaecli.runs.state import Training, load_training, save_again
+from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
 
 _NAME_BYTES = 60
@@ -118,7 +119,8 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
 
     Raises:
         UsageError: a setting in `given` is not the run's.
-        CheckpointError: the run is damaged, or would diverge again.
+        CheckpointError: the run is damaged.
+        Diverged: it diverged, and would again.
     """
     path, listen = folder.path, listen or Listener()
     if not has_epochs(path):
@@ -132,16 +134,19 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
     run, provenance = training.config, training.provenance
     chosen = _agreed(path, run, provenance, given)
     if "diverged_epoch" in training.results:
-        raise CheckpointError(
-            f"{path}: the run diverged in epoch {training.results['diverged_epoch']} and would again; "
-            f"train anew with a smaller learning rate, such as {{lr={run.lr / 10:g}}} {{overwrite=}}"
-        )
+        epoch = int(training.results["diverged_epoch"])
+        raise Diverged(
+            f"{path}: the run diverged in epoch {epoch} and would again; "
+            f"train anew with a smaller learning rate, such as {{lr={run.lr / 10:g}}} {{overwrite=}}", epoch,
+        )  # fmt: skip
     if chosen.epochs != run.epochs and run.lr_schedule != "constant":
         listen.note(
             f"The learning rate goes on as the {run.lr_schedule} schedule of {chosen.epochs} epochs has it, not of {run.epochs}"
         )
     training = replace(training, config=chosen)
-    return replace(start, config=chosen, provenance=provenance, same_data=True, training=training, finished=len(training.log))
+    return replace(
+        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=int(training.log[-1]["epoch"])
+    )
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:
@@ -150,6 +155,8 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     Raises:
         UsageError: another setting in `given` is not the run's.
     """
+    # what was settled when the run began stays so
+    given = {name: value for name, value in given.items() if value != AUTO or name == "precision"}
     chosen = Config(**merge(run.to_json(), given))
     for name in given:
         old, new = getattr(run, name), getattr(chosen, name)

@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.config import Config
+from vaecli.config import MAX_EPOCHS, Config
 from vaecli.errors import CheckpointError
 from vaecli.files import csv_bytes
-from vaecli.model import VAE, empty
+from vaecli.model import VAE, made
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
 from vaecli.runs.format import pack, unpack
+from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -126,13 +127,19 @@ def load_training(folder: Path) -> Training:
     file = folder / TRAINING
     tensors, about = unpack(
         file,
-        lambda weights: {f"{kind}.{name}": value for kind in ("weight", *_MOMENTS) for name, value in weights.items()},
-        lambda config: {_LOG: log_bytes(config.epochs)},
+        _tensors_of,
+        lambda config: {_LOG: log_bytes(MAX_EPOCHS if config.epochs == AUTO else config.number("epochs"))},
     )
     log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
-    if len(log) != (stated := about.results.get("epoch")):
-        raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {stated}: the file is damaged")
+    if int(log[-1]["epoch"]) != (stated := about.results.get("epoch")):
+        raise CheckpointError(f"{file}: its log has {log[-1]['epoch']} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
-    model = empty(about.config, len(about.class_names))
+    model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)
     return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names)
+
+
+def _tensors_of(model: VAE) -> dict[str, Tensor]:
+    """Tensors like those of a state: weights and buffers, and two moments of each weight."""
+    moments = {f"{kind}.{name}": weight for kind in _MOMENTS for name, weight in model.named_parameters()}
+    return {f"weight.{name}": tensor for name, tensor in model.state_dict().items()} | moments

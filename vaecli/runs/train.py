@@ -14,7 +14,7 @@ from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.data.summary import summarise
 from vaecli.device import resolve_device, resolve_precision
-from vaecli.errors import CheckpointError, TrainingError, UsageError
+from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
@@ -27,8 +27,10 @@ from vaecli.runs.run import Run, load
 from vaecli.runs.shared import common, held_folder
 from vaecli.runs.start import Listener, Start
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.settings import AUTO
 from vaecli.threads import computing_threads
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
+from vaecli.training.settle import settle, spoken
 
 
 def train(
@@ -87,12 +89,12 @@ def train_in(
 
     Raises:
         UsageError: this machine has no such device, or fewer processors than the threads asked for.
-        TrainingError: training diverged; the last good epoch is kept, and marked.
+        Diverged: training diverged; the last good epoch is kept, and marked.
         DataError: the images cannot be read, or are not the run's.
         VaecliError: a file cannot be written.
     """
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
-    if start.finished >= chosen.epochs:
+    if start.finished and start.finished >= chosen.number("epochs"):
         listen.note(f"{path} is finished: {start.finished} epochs are done")
         return training.results if training else {}
     placed = resolve_device(device)
@@ -117,6 +119,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     if summary := summarise(source.images("train"), source.images("test"), chosen):
         listen.data(summary)
     images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
+    chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
     model = (training.model if training else build(chosen, images)).to(placed)
     optimizer = make_optimizer(model, chosen)
@@ -133,35 +136,52 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
 
     def on_batch(epoch: int, done: int) -> None:
-        listen.batch(epoch, (epoch - 1) * steps + done, chosen.epochs * steps)
+        listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps)
 
     try:
         resolved = replace(chosen, precision=provenance.precision)
         for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
             row, results_now = _measured(record, evaluate(model, held_out, processes=processes), split)
             elbo = row[f"{split}_elbo"]
-            if not sane(elbo):
-                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, chosen)
+            if not sane(elbo, model.image_shape):
+                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             with listen.writing():
                 save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)
-    except TrainingError as error:
+    except Diverged as error:
         if not processes.leads:
             raise
-        if not rows:
-            if not has_epochs(path):
-                (path / CONFIG).unlink(missing_ok=True)
-            raise error.reworded(TrainingError, after="; nothing was saved yet") from None
-        with listen.writing():
-            save_again(folder, load_training(path), results | {"diverged_epoch": len(rows) + 1})
-        raise error.reworded(TrainingError, after=f"; {path} keeps epoch {len(rows)}") from None
+        raise _marked(error, folder, rows, results, listen) from None
     elbo = results[f"{split}_elbo"]
     bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
     count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"
     listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}")
     return results
+
+
+def _marked(
+    error: Diverged, folder: Folder, rows: list[dict[str, Any]], results: dict[str, float], listen: Listener
+) -> VaecliError:
+    """The error, with what the run in a folder keeps; the run is marked."""
+    path = folder.path
+    if not rows:
+        if not has_epochs(path):
+            for name in CONFIG, PICTURES:
+                (path / name).unlink(missing_ok=True)
+        return error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch)
+    with listen.writing():
+        save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
+    return error.reworded(Diverged, after=f"; {path} keeps epoch {rows[-1]['epoch']}", epoch=error.epoch)
+
+
+def _settled(config: Config, images: int, listen: Listener) -> Config:
+    """The settings for so many training images; says what was settled."""
+    settled = settle(config, images)
+    if AUTO in (config.epochs, config.batch_size):
+        listen.note(spoken(settled, images))
+    return settled
 
 
 def _training_images(source: Source, config: Config) -> Images:

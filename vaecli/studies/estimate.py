@@ -16,6 +16,7 @@ from vaecli.model import build
 from vaecli.studies.plan import Plan, particles_of
 from vaecli.studies.processes import threads_of
 from vaecli.training.loop import make_optimizer
+from vaecli.training.settle import trained_on
 from vaecli.training.step import make_step
 
 STEPS = 8
@@ -24,7 +25,7 @@ STEPS = 8
 MOST = 30
 """Settings that are timed; the others are taken to last as long as these on average."""
 
-_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "init", "init_bias")
+_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "measure_every", "init", "init_bias")
 """Settings that change how long a step takes little or not at all."""
 
 
@@ -36,11 +37,11 @@ def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = la
         workers: processes that share the cores.
         on_part: called with the share of the timing that is done.
     """
-    configs = [plan.space.config(values, plan.space.seeds[0]) for values in plan.space.corners()]
+    images = Source(plan.any_config, plan.data_dir).images("train")
+    configs = [plan.config(values, plan.space.seeds[0], len(images)) for values in plan.space.corners()]
     costs: dict[str, float] = {}
     distinct = {_cost_key(config): config for config in configs}
     chosen = list(distinct.items())[:: max(1, -(-len(distinct) // MOST))]
-    images = Source(configs[0], plan.data_dir).images("train")
     with _threads(threads_of(workers)):
         for index, (key, config) in enumerate(chosen):
             costs[key] = _seconds_an_image(config, images, plan.device)
@@ -49,8 +50,10 @@ def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = la
     average = sum(costs.values()) / len(costs)
     made = []
     for config in configs:
-        trained = min(config.limit or len(images), max(1, len(images) - (config.validation or 0)))
-        made.append(costs.get(_cost_key(config), average) * trained * config.epochs + scores[0] * config.epochs + scores[1])
+        epochs = config.number("epochs")
+        measured = -(-epochs // config.number("measure_every"))
+        trained = costs.get(_cost_key(config), average) * trained_on(config, len(images)) * epochs
+        made.append(trained + scores[0] * measured + scores[1])
     return made
 
 
@@ -61,7 +64,7 @@ def _cost_key(config: Config) -> str:
 def _seconds_an_image(config: Config, images: Images, device: str) -> float:
     place = resolve_device(device)
     config = replace(config, precision=resolve_precision(config.precision, place))
-    some = images[: config.batch_size].to(place)
+    some = images[: config.number("batch_size")].to(place)
     model = build(config, some).to(place)
     step = make_step(model, make_optimizer(model, config), some, config)
     noise, index = torch.Generator(place), torch.arange(len(some), device=place)

@@ -11,6 +11,7 @@ from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.runs.find import RUNS, checked_name
 from vaecli.studies.space import MAX_RUNS, Space, name_of
+from vaecli.training.settle import settle, trained_on
 
 TRIALS = 20
 """Runs of a study with a range, where their number is not given."""
@@ -65,7 +66,7 @@ class Plan:
         particles_of(by)
         data = {} if data_dir is None else {"data": _digest(space, Path(data_dir))}
         identity = space.to_json() | {"by": by} | data
-        if prune and max(space.config(values, space.seeds[0]).epochs for values in space.corners()) == 1:
+        if prune and all(space.config(values, space.seeds[0]).epochs == 1 for values in space.corners()):
             raise UsageError("{prune=} with {epochs=1}: a run is stopped after an epoch only; expected more epochs")
         return Plan(
             space, name_of(identity, space.varied) if name is None else name, Path(out), by, _groups(space, trials), prune,
@@ -76,6 +77,11 @@ class Plan:
     def any_config(self) -> Config:
         """The settings of one of its runs; all of them have the same data."""
         return self.space.config(next(self.space.corners()), self.space.seeds[0])
+
+    def config(self, values: Mapping[str, Any], seed: int, images: int) -> Config:
+        """The settings of a run, settled for a data set of so many training images."""
+        config = self.space.config(values, seed)
+        return settle(config, trained_on(config, images))
 
     @property
     def folder(self) -> Path:

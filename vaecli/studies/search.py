@@ -139,13 +139,14 @@ def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
 
     A folder of the same name may be another run, or half of this one, which another machine trained to its end.
     """
-    same = same_images(Source(plan.any_config, plan.data_dir))
+    source = Source(plan.any_config, plan.data_dir)
+    same = same_images(source)
     paths: dict[int, str] = {}
     renamed: dict[Config, int] = {}
     for trial in trials:
         if trial.path is None:
             continue
-        config = plan.space.config(trial.settings, trial.seed)
+        config = plan.config(trial.settings, trial.seed, len(source.images("train")))
         for folder in (plan.out / Path(trial.path).name, Path(trial.path)):
             if config_in(folder, [config], same) and (trial.state != DONE or is_finished(folder, config)):
                 paths[trial.number] = str(folder)

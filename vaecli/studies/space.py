@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import Any
 
 from vaecli import registry
-from vaecli.config import SETTINGS, Config
+from vaecli.config import SETTINGS, Config, default_of
 from vaecli.errors import UsageError, shown
 from vaecli.settings import kind_of
 
@@ -141,7 +141,8 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """What is searched, as JSON values; equal for equal searches, however they were typed."""
-        fixed = {name: value for name, value in self.fixed.items() if value is not None and value != _BY_NAME[name].default}
+        dataset = self.fixed.get("dataset", "mnist")
+        fixed = {name: value for name, value in self.fixed.items() if value is not None and value != default_of(name, dataset)}
         varied = {name: list(values) for name, values in self.lists.items()} | {
             name: str(span) for name, span in self.ranges.items()
         }

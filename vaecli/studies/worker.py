@@ -110,9 +110,9 @@ class Worker:
 
     def _do(self, taken: Taken) -> None:
         """Trains a trial, unless its run is there already, and keeps how it ended."""
-        config = self.plan.space.config(taken.settings, taken.point.seed)
         try:
             with self.study.beating(taken):
+                config = self.plan.config(taken.settings, taken.point.seed, len(self._source.images("train")))
                 folder, state = self._trained(config, taken)
                 value = self._value(config, folder) if state == DONE else None
             log = read_log(folder)
@@ -135,7 +135,7 @@ class Worker:
             if config in done:
                 self._report(taken, done[config])
                 return done[config], DONE
-            folder = reuse.folder_for(config, self._same, self.plan.out, self._name(config))
+            folder = reuse.folder_for(config, self._same, self.plan.out, self._name(taken))
             try:
                 with locked_folder(folder, FILES) as held:
                     if (folder / CONFIG).exists() and reuse.config_in(folder, [config], self._same) is None:
@@ -159,7 +159,7 @@ class Worker:
             going_on = self.study.report(taken, record.epoch, elbo)
             if not self.study.is_ours(taken):
                 raise _Stopped(LOST)
-            if not going_on and record.epoch < config.epochs:
+            if not going_on and record.epoch < config.number("epochs"):
                 pruned = True
                 raise _Stopped(PRUNED)
 
@@ -174,10 +174,6 @@ class Worker:
             if not pruned:
                 raise
             return PRUNED
-        except CheckpointError as error:
-            if "diverged" not in str(error):
-                raise
-            raise error.reworded(TrainingError) from None
         return DONE
 
     def _report(self, taken: Taken, folder: Path) -> None:
@@ -199,5 +195,6 @@ class Worker:
         self.seen.say(f"{folder.name} {self.plan.by}", 1.0)
         return float(importance_bound(run.model.to(place), images, particles).value.mean())
 
-    def _name(self, config: Config) -> str:
+    def _name(self, taken: Taken) -> str:
+        config = self.plan.space.config(taken.settings, taken.point.seed)
         return Start(config, self.plan.data_dir, read=self._read).run_name

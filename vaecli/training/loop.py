@@ -10,13 +10,15 @@ import torch
 from vaecli.config import Config
 from vaecli.data.images import Images
 from vaecli.device import configure_torch
-from vaecli.errors import TrainingError
+from vaecli.errors import Diverged
+from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.model import VAE
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import seed_of
 from vaecli.training.cuda_graph import RecordedStep
 from vaecli.training.optimizer import Adam
 from vaecli.training.schedules import learning_rate
+from vaecli.training.settle import settle
 from vaecli.training.step import make_step
 
 CHECK_EVERY = 100
@@ -25,15 +27,15 @@ CHECK_EVERY = 100
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The results of one epoch: nats per image, means over the training images while the weights changed.
+    """The results of one epoch, or of several up to one: nats per image, means over the training images while the weights changed.
 
     Attributes:
-        epoch: its number, from 1.
+        epoch: the number of the last, from 1.
         loss: minus what was maximised.
         elbo: reconstruction - kl.
         reconstruction: E_q[log p(x|z)].
         kl: KL(q(z|x) || p(z)).
-        seconds: how long it took, without evaluation.
+        seconds: how long they took, without evaluation.
         images_per_second: training images over seconds.
     """
 
@@ -53,7 +55,7 @@ def make_optimizer(model: VAE, config: Config) -> Adam:
 
 def steps_per_epoch(images: Images, config: Config) -> int:
     """The number of steps in an epoch; the last batch may be smaller."""
-    return -(-len(images) // config.batch_size)
+    return -(-len(images) // config.number("batch_size"))
 
 
 def fit(
@@ -65,7 +67,7 @@ def fit(
     on_batch: Callable[[int, int], None] | None = None,
     processes: Processes = ALONE,
 ) -> Iterator[EpochRecord]:
-    """Yields a record after each epoch, in which the model was trained in place.
+    """Yields a record after each epoch, or every `measure_every` and the last, in which the model was trained in place.
 
     Order and noise of an epoch come from the seed and the epoch's number alone, so training that continues from saved
     weights and moments is the same as training that never stopped.
@@ -78,55 +80,92 @@ def fit(
         config: the run's settings.
         finished: epochs already done.
         on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
-        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights
-            and moments, so that processors which round differently stay together.
+        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights,
+            moments and buffers, so that processors which round differently stay together.
 
     Raises:
-        TrainingError: the loss is NaN, infinite or beyond a million nats.
+        Diverged: the loss is NaN, infinite or not `sane`.
         ProcessError: another process ended or cannot be reached.
     """
     configure_torch()
+    config = settle(config, len(images))
+    epochs, batch_size, every = config.number("epochs"), config.number("batch_size"), config.number("measure_every")
     device = images.pixels.device
     train = make_step(model, optimizer, images, config, processes)
     if device.type == "cuda" and processes.alone:
-        train = RecordedStep(train, config.batch_size)
+        train = RecordedStep(train, batch_size)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
-    processes.from_first(optimizer.state)
-    for epoch in range(finished + 1, config.epochs + 1):
-        start = time.perf_counter()
+    kept = model.state_dict()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
+
+    def follow_first() -> None:
+        processes.from_first(optimizer.state)
+        for buffer in buffers:  # of several types
+            processes.from_first([buffer])
+
+    follow_first()
+    start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
+    for epoch in range(finished + 1, epochs + 1):
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
         optimizer.lr = learning_rate(config, epoch)
         order = torch.randperm(len(images), generator=noise, device=device)
         sums = torch.zeros(steps, 3, device=device)
         model.train()
-        for step, index in enumerate(order.split(config.batch_size)):
+        for step, index in enumerate(order.split(batch_size)):
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                _check_sane(processes.sum(sums[step // CHECK_EVERY * CHECK_EVERY : step + 1]), epoch, config)
+                first = step // CHECK_EVERY * CHECK_EVERY
+                _check_sane(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
-        value, reconstruction, kl = (sums.cpu().double().sum(0) / len(images)).tolist()
-        processes.from_first(optimizer.state)
+        nats += sums.cpu().double().sum(0)
+        images_met += len(images)
+        if epoch % every and epoch != epochs:
+            continue
+        value, reconstruction, kl = (nats / images_met).tolist()
+        follow_first()
         seconds = time.perf_counter() - start
-        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
+        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, images_met / seconds)
+        start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
 
 
-def sane(elbo: float) -> bool:
-    """Whether a bound in nats per image is within a million of 0, so that training can recover; False for NaN too."""
-    return abs(elbo) < 1e6
+def sane(elbo: float, shape: ImageShape) -> bool:
+    """Whether a bound in nats per image is near enough to 0 for training to recover; False for NaN too.
+
+    The limit is a million nats, or 1,276 for each value of larger images. An untrained model has 9 bits (6 nats) a value with 256
+    levels, and up to 70 nats in its first steps; a Beta density at most some 3,000.
+    """
+    return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)
 
 
-def _check_sane(sums: torch.Tensor, epoch: int, config: Config) -> None:
-    for batch, (value, reconstruction, kl) in enumerate((sums / config.batch_size).tolist(), 1):
-        if not (math.isfinite(value) and sane(reconstruction) and sane(kl)):
-            raise diverged(f"epoch {epoch}, batch {batch}: the loss", -value, config)
+def _check_sane(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
+    """Refuses batches, of which the first has `first` before it in its epoch of so many images."""
+    size = config.number("batch_size")
+    for batch, parts in enumerate(sums.tolist(), first):
+        count = min(size, images - batch * size)
+        value, reconstruction, kl = (part / count for part in parts)
+        if not (math.isfinite(value) and sane(reconstruction, model.image_shape) and sane(kl, model.image_shape)):
+            raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -value, epoch, config, started=epoch > 1 or batch > 0)
 
 
-def diverged(what: str, value: float, config: Config) -> TrainingError:
-    """The error of a run that diverged, with a smaller learning rate to try."""
-    return TrainingError(
-        f"{what} became {value:g}, expected a number that can still fall; "
-        f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
-        lr=config.lr,
+def diverged(what: str, value: float, epoch: int, config: Config, *, started: bool = True) -> Diverged:
+    """The error of a run that diverged, with what to try.
+
+    Args:
+        what: became `value`.
+        value: in nats per image.
+        epoch: in which it did.
+        config: the settings.
+        started: whether a step was taken before; if none was, the start is the cause, and not the learning rate.
+    """
+    if started:
+        return Diverged(
+            f"{what} became {value:g}, expected a number that can still fall; "
+            f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
+            epoch, lr=config.lr,
+        )  # fmt: skip
+    other = "{init_bias=data}" if config.init_bias == "random" else f"{{init={'glorot' if config.init == 'torch' else 'torch'}}}"
+    return Diverged(
+        f"{what} is {value:g} before any step, expected a number that can fall; try another start, such as {other}", epoch
     )

@@ -16,7 +16,7 @@ def learning_rate(config: Config, epoch: int) -> float:
     """
     match config.lr_schedule:
         case "cosine":
-            return config.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / config.epochs))
+            return config.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / config.number("epochs")))
         case "burda":
             stage = next((i for i in range(_STAGES) if epoch <= (3 ** (i + 1) - 1) // 2), _STAGES - 1)
             return config.lr * 10 ** (-stage / (_STAGES - 1))

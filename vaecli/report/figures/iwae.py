@@ -75,8 +75,8 @@ def _particles(evidence: Evidence) -> Particles:
 @torch.enable_grad()
 def trained_on(evidence: Evidence, first: Run, second: Run) -> VAE:
     """The model of the first run, trained on with the settings of the second for as many epochs as that one."""
-    done = first.config.epochs
-    config = replace(second.config, epochs=done + second.config.epochs)
+    done = first.config.number("epochs")
+    config = replace(second.config, epochs=done + second.config.number("epochs"))
     if second.provenance:
         config = replace(config, precision=second.provenance.precision)
     model = copy.deepcopy(first.model)

@@ -1,0 +1,61 @@
+"""Settings that are settled when the number of training images is known, once, before a run begins."""
+
+from dataclasses import replace
+
+from vaecli.config import Config
+from vaecli.settings import AUTO
+
+STEPS = 3000
+"""Steps of training, about, where ``epochs`` is auto."""
+
+LEAST_EPOCHS = 5
+
+BATCH = 16, 200
+"""The least and most images a step where ``batch_size`` is auto; between them a hundredth of the training images."""
+
+MEASURED_STEPS = 100
+"""Steps between two measurements, about, where ``measure_every`` is auto and epochs are shorter."""
+
+MEASUREMENTS = 30
+"""Measurements of a run that `MEASURED_STEPS` leaves at least, if it has as many epochs."""
+
+
+def trained_on(config: Config, images: int) -> int:
+    """How many of so many training images a run is trained on: those that it does not hold out, up to its limit."""
+    left = max(1, images - (config.validation or 0))
+    return min(left, config.limit or left)
+
+
+def settle(config: Config, images: int) -> Config:
+    """The settings with numbers in the place of ``auto``, for so many training images.
+
+    Steps decide, not epochs: 30 pictures in batches of 200 are 5 steps in 5 epochs, which leave every picture grey.
+
+    Example:
+        >>> settled = settle(vaecli.Config(dataset="folder"), 31)
+        >>> settled.batch_size, settled.epochs, settled.measure_every
+        (16, 1500, 50)
+    """
+    batch, epochs, every = config.batch_size, config.epochs, config.measure_every
+    if batch == AUTO:
+        least, most = BATCH
+        batches = max(1, round(images / min(most, max(least, images // 100))))
+        batch = -(-images // batches)  # of about one size
+    steps = -(-images // int(batch or 1))
+    if epochs == AUTO:
+        epochs = max(LEAST_EPOCHS, -(-STEPS // steps))
+    if every == AUTO:
+        every = max(1, min(MEASURED_STEPS // steps, int(epochs or 1) // MEASUREMENTS))
+    return replace(config, batch_size=batch, epochs=epochs, measure_every=every)
+
+
+def spoken(config: Config, images: int) -> str:
+    """The settled numbers in a sentence: ``31 training images: batches of 16, 1,500 epochs of 2 steps, measured every 50``."""
+    batch, epochs, every = config.number("batch_size"), config.number("epochs"), config.number("measure_every")
+    steps = -(-images // batch)
+    seldom = f", measured and saved every {every:,}" if every > 1 else ""
+    return f"{_of(images, 'training image')}: batches of {batch:,}, {_of(epochs, 'epoch')} of {_of(steps, 'step')}{seldom}"
+
+
+def _of(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
