@@ -70,7 +70,9 @@ class PictureFolder:
             listen.note(text)
         for text in [*read.remarks(split, shape), *(_remarks(tree, unusual) if split == "train" else ())]:
             listen.note(printable(f"{tree.folder}: {text}"))
-        return Images(read.pixels, torch.tensor(tree.labels(read.kept)), class_names, shape, tuple(map(spelt, read.kept)))
+        return Images(
+            read.pixels, torch.tensor(tree.labels(read.kept), dtype=torch.int64), class_names, shape, tuple(map(spelt, read.kept))
+        )
 
     def picture(self, path: Path, shape: ImageShape) -> Tensor:
         """As `Dataset.picture`."""

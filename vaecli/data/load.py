@@ -5,18 +5,19 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 
 from vaecli import registry
+from vaecli.arguments import Limit, Place, checked
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
-from vaecli.device import configure_torch
 from vaecli.errors import DataError, UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.provenance import DataRecord
 
 
+@checked
 def load_images(
-    dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None, *, image_size: int | None = None,
+    dataset: str, split: str, data_dir: Place | None = None, limit: Limit | None = None, *, image_size: int | None = None,
     colour: str | None = None,
 ) -> Images:  # fmt: skip
     """One split of a registered data set.
@@ -38,11 +39,8 @@ def load_images(
         >>> digits.pixels.shape, digits.labels[:5].tolist()
         (torch.Size([1000, 784]), [7, 2, 1, 0, 4])
     """
-    configure_torch()
     if split not in SPLITS:
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
-    if limit is not None and limit < 1:
-        raise UsageError("{limit}: expected a whole number from 1", limit=limit)
     shape = Config(dataset=dataset, image_size=image_size, colour=colour).image_shape
     images = read_split(dataset, split, None if data_dir is None else Path(data_dir), shape)
     return images if limit is None else images[:limit]

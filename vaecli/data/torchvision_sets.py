@@ -26,7 +26,7 @@ from torch import Tensor
 from vaecli import registry
 from vaecli.data.crop import crop, read_cropped
 from vaecli.data.dataset import ReadListener
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.picture import Drawing, without_warnings
 from vaecli.data.published import Archives, find_archives, torchvision_class
 from vaecli.errors import DataError, reason
@@ -107,7 +107,7 @@ class TorchvisionDataset:
         own = ImageShape(shape.channels, self.shape.height, self.shape.width)
         with without_warnings():
             pixels = read_cropped(path, own).tensor
-        return Images(pixels.unsqueeze(0), torch.zeros(1), (), own).padded(shape).pixels[0]
+        return Images(pixels.unsqueeze(0), torch.tensor([UNKNOWN]), (), own).padded(shape).pixels[0]
 
     def _by_torchvision(self, archives: Archives, split: str, listen: ReadListener) -> Images:
         """A split as torchvision's class reads it.

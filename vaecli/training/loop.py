@@ -9,7 +9,6 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.device import configure_torch
 from vaecli.errors import TrainingError
 from vaecli.model import VAE
 from vaecli.processes import ALONE, Processes
@@ -85,7 +84,6 @@ def fit(
         TrainingError: the loss is NaN, infinite or beyond a million nats.
         ProcessError: another process ended or cannot be reached.
     """
-    configure_torch()
     device = images.pixels.device
     train = make_step(model, optimizer, images, config, processes)
     if device.type == "cuda" and processes.alone:
