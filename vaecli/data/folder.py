@@ -81,7 +81,7 @@ class PictureFolder:
             listen.note(printable(f"{tree.folder}: {text}"))
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
-        labels = torch.tensor(tree.labels(read.kept))
+        labels = torch.tensor(tree.labels(read.kept), dtype=torch.int64)
         reading = read.reading(tree.folder, splits.folders(request.split), pixel_range)
         if request.split == TRAIN:
             reading = replace(reading, unused=0 if request.validation else len(splits.validation))

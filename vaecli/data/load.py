@@ -6,17 +6,18 @@ from functools import cached_property
 from pathlib import Path
 
 from vaecli import registry
+from vaecli.arguments import Limit, Place, checked
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
-from vaecli.device import configure_torch
 from vaecli.errors import DataError, UsageError
 from vaecli.provenance import DataRecord
 
 
+@checked
 def load_images(
-    dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None, *, image_size: int | None = None,
+    dataset: str, split: str, data_dir: Place | None = None, limit: Limit | None = None, *, image_size: int | None = None,
     colour: str | None = None, pixel_range: tuple[float, float] | None = None,
 ) -> Images:  # fmt: skip
     """One split of a registered data set.
@@ -39,11 +40,8 @@ def load_images(
         >>> digits.pixels.shape, digits.labels[:5].tolist()
         (torch.Size([1000, 784]), [7, 2, 1, 0, 4])
     """
-    configure_torch()
     if split not in SPLITS:
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
-    if limit is not None and limit < 1:
-        raise UsageError("{limit}: expected a whole number from 1", limit=limit)
     config = Config(dataset=dataset, image_size=image_size, colour=colour, pixel_range=pixel_range)
     request = Request.of(config, split, None if data_dir is None else Path(data_dir))
     images = read_split(replace(request, limit=limit))

@@ -3,17 +3,18 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
+from vaecli.arguments import Place, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.data.summary import summarise
-from vaecli.device import resolve_device, resolve_precision
+from vaecli.device import fast_arithmetic, resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
@@ -33,9 +34,10 @@ from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, san
 from vaecli.training.settle import settle, spoken
 
 
+@checked
 def train(
-    config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
-    overwrite: bool = False, threads: int | None = None, read: Read | None = None,
+    config: Config, folder: Place, *, data_dir: Place | None = None, device: str = "auto", resume: bool = False,
+    overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -75,6 +77,7 @@ def train(
     return load(folder)
 
 
+@fast_arithmetic()
 def train_in(
     folder: Folder, start: Start, device: str = "auto", listen: Listener | None = None, processes: Processes = ALONE
 ) -> dict[str, float]:
