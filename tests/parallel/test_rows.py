@@ -1,11 +1,9 @@
 """The noise of some images of a batch, and the step that is split over processes, without any other process."""
 
-import math
-
 import pytest
 import torch
 
-from tests.helpers import BASELINE
+from tests.helpers import BASELINE, rounding
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.data import load_images
@@ -19,21 +17,6 @@ from vaecli.training import step
 from vaecli.training.loop import make_optimizer
 
 SETTINGS = {"hidden": (20,), "labels": "partial", "label_fraction": 0.5, "precision": "fp32"}
-
-
-EPS = torch.finfo(torch.float32).eps
-MEANS = ("elbo", "jsd", "gjs")
-"""Objectives that are means over particles; others weight them by the exponential of a sum over pixels."""
-
-
-def rounding(objective, nats):
-    """The relative error of a gradient when its sums are added up in another order.
-
-    Each rounding of a sum of n terms is at most EPS / 2 of it, and n of them walk as far as sqrt(n); the longest sums are over
-    pixels. An error of log_w, about -`nats`, is one of the weight exp(log_w) too.
-    """
-    walk = EPS / 2 * math.sqrt(784)
-    return 2 * walk * (1 if objective in MEANS else 1 + nats)  # two orders are compared
 
 
 class Fake(Processes):

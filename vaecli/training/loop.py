@@ -92,6 +92,7 @@ def fit(
         train = RecordedStep(train, config.batch_size)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
+    processes.meet()
     processes.from_first(optimizer.state)
     for epoch in range(finished + 1, config.epochs + 1):
         start = time.perf_counter()
@@ -110,6 +111,7 @@ def fit(
         processes.from_first(optimizer.state)
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, len(images) / seconds)
+        processes.meet()  # the first one may be writing the epoch
 
 
 def sane(elbo: float) -> bool:
