@@ -48,6 +48,8 @@ def _app(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Train, look into and compare variational autoencoders."""
+    torchrun.check_launcher()
+    torchrun.end_with_launcher()
     place = torchrun.place()
     if place.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
         raise UsageError(

@@ -102,6 +102,7 @@ def fit(
         for buffer in buffers:  # of several types
             processes.from_first([buffer])
 
+    processes.meet()
     follow_first()
     start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
     for epoch in range(finished + 1, epochs + 1):
