@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +232,15 @@ def test_what_was_understood_is_in_json(vaecli):
     words = ["--dataset", "folder", "--data-dir", PICTURES, "--image-size", "16", "--arch", "mlp", "--hidden", "4"]
     outcome = vaecli("train", *words, "--epochs", "1", "--name", "json", "--json", "-q")
     data = json.loads(outcome.out)["data"]
-    assert data["train"]["labels"] == {"flags": 7, "food-drink": 6, "travel-places": 7}
-    assert (data["duplicates"], data["train"]["scaled"], data["pixel_range"]) == (0, 20, [0, 255])
+    assert data["splits"]["train"]["labels"] == {"flags": 7, "food-drink": 6, "travel-places": 7}
+    assert (data["duplicates"], data["splits"]["train"]["scaled"], data["pixel_range"]) == (0, 20, [0, 255])
     assert json.loads(outcome.out)["settings"]["pixel_range"] == [0, 255]
+
+
+def test_a_search_finds_its_runs_again(vaecli):
+    words = ["--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--arch", "mlp", "--hidden", "4", "--epochs", "1"]
+    words += ["--latent-dim", "1,2", "--validation", "4", "-q"]
+    first, second = (vaecli("search", *words, "--name", name) for name in ("first", "second"))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert first.out.splitlines()[-1] == second.out.splitlines()[-1]
+    assert len(list(Path("checkpoints").glob("pictures-*"))) == 2

@@ -41,11 +41,12 @@ def test_splits_labels_and_what_became_of_the_pictures(tmp_path):
     assert lines_of(tmp_path) == lines
     assert summary_of(tmp_path).to_json() == {
         "folder": str(tmp_path),
-        "places": {"train": "Train/", "test": "TESTING/"},
-        "train": {"pictures": 3, "labels": {"cat": 1, "dog": 2}, "unlabelled": 0, "left_out": 1, "cut": 3, "scaled": 3, "pages": 0,
-                  "outside": 0},
-        "test": {"pictures": 1, "labels": {"cat": 1, "dog": 0}, "unlabelled": 0, "left_out": 0, "cut": 0, "scaled": 0, "pages": 0,
-                 "outside": 0},
+        "splits": {
+            "train": {"place": "Train/", "pictures": 3, "labels": {"cat": 1, "dog": 2}, "unlabelled": 0, "left_out": 1, "cut": 3,
+                      "scaled": 3, "pages": 0, "outside": 0},
+            "test": {"place": "TESTING/", "pictures": 1, "labels": {"cat": 1, "dog": 0}, "unlabelled": 0, "left_out": 0, "cut": 0,
+                     "scaled": 0, "pages": 0, "outside": 0},
+        },
         "validation": 0,
         "unused": 1,
         "pixel_range": (0, 255),

@@ -85,8 +85,11 @@ class DataSummary:
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
         values = asdict(self)
-        del values["brightest"], values["conditional"]
-        return values | {"duplicates": len(self.duplicates)}
+        splits = {name: {"place": place} | values[name] for name, place in self.places.items()}
+        names = ("validation", "unused", "pixel_range", "untrained")
+        return {"folder": self.folder, "splits": splits, "duplicates": len(self.duplicates)} | {
+            name: values[name] for name in names
+        }
 
     def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
