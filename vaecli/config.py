@@ -37,6 +37,7 @@ class Config:
     dataset: str = setting("mnist", "Data set.", "Data", family="dataset")
     image_size: int | None = owned(registry.IMAGE_SIZE, "Data")
     colour: str | None = owned(registry.COLOUR, "Data")
+    pixel_range: tuple[float, float] | None = owned(registry.PIXEL_RANGE, "Data")
     binarize: str | None = setting(
         None, "Grey pixels to black or white: at 127.5, drawn afresh each epoch, or left grey.", "Data", choices=BINARIZE
     )
@@ -104,6 +105,11 @@ class Config:
             self._fill_options(family)
         self._fill_binarize()
         self._fill_label_fraction()
+        if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
+            raise UsageError(
+                "{pixel_range}: expected the value of black and a greater one of white, such as {pixel_range=0,4095}",
+                pixel_range=self.pixel_range,
+            )
 
     def _fill_options(self, family: str) -> None:
         chosen = getattr(self, family)
@@ -114,6 +120,8 @@ class Config:
                 default = defaults.get(option.name)
                 if isinstance(default, registry.BySize):
                     default = default.of(self.image_shape.height)
+                elif isinstance(default, registry.ByData):
+                    default = None
                 object.__setattr__(self, option.name, default)
             elif option.name not in defaults:
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]

@@ -57,6 +57,20 @@ class BySize:
 
 
 @dataclass(frozen=True)
+class ByData:
+    """A default that depends on the images, and is settled when training begins; None until then.
+
+    Attributes:
+        help: how, for ``--help``.
+    """
+
+    help: str
+
+    def __str__(self) -> str:
+        return self.help
+
+
+@dataclass(frozen=True)
 class Member:
     """One entry of the registry.
 
@@ -91,6 +105,12 @@ IMAGE_SIZE = Option(
     256,
 )
 COLOUR = Option("colour", "Grey images, or red, green and blue ones.", choices=tuple(COLOURS))
+PIXEL_RANGE = Option(
+    "pixel_range",
+    "The values that are black and white, LOW,HIGH, in pictures of more than 256 levels, or in all if there are no such pictures.",
+    -1e12,
+    1e12,
+)
 K = Option("k", "Particles (latent samples) an image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
@@ -130,7 +150,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "folder": Member(
             "vaecli.data.folder:FOLDER",
             "a person's own pictures, below --data-dir",
-            {IMAGE_SIZE: 64, COLOUR: "rgb"},
+            {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
             settings={
                 "init_bias": "data",

@@ -41,10 +41,19 @@ def owned(option: registry.Option, group: str) -> Any:
 
 
 def kind_of(field: "Field[Any]") -> type:
-    """The type of a setting's values: int, float, str or tuple (of whole numbers)."""
-    first = (get_args(field.type) or (field.type,))[0]
+    """The type of a setting's values: int, float, str or tuple (of numbers)."""
+    first = _value_type(field)
     kind: type = get_origin(first) or first
     return kind
+
+
+def is_pair(field: "Field[Any]") -> bool:
+    """Whether a setting's values are two numbers, not a number of whole ones."""
+    return get_args(_value_type(field)) == (float, float)
+
+
+def _value_type(field: "Field[Any]") -> Any:
+    return field.type if get_origin(field.type) is tuple else (get_args(field.type) or (field.type,))[0]
 
 
 def checked(field: "Field[Any]", value: Any) -> Any:
@@ -63,6 +72,10 @@ def checked(field: "Field[Any]", value: Any) -> Any:
         if value not in allowed:
             raise UsageError(registry.unknown(f"{{{name}}}", value, allowed), **{name: value})
         return value
+    if kind is tuple and is_pair(field):
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise UsageError(f"{{{name}}}: expected two numbers, such as {{{name}=0,4095}}", **{name: value})
+        return tuple(_number(name, value, item, whole=False, low=rule["low"], high=rule["high"]) for item in value)
     if kind is tuple:
         if not isinstance(value, list | tuple) or not 1 <= len(value) <= 16:
             raise UsageError(f"{{{name}}}: expected 1 to 16 whole numbers, such as {{{name}=200,200}}", **{name: value})

@@ -30,7 +30,7 @@ def corners(mode="RGBA", size=(96, 96), colours=(RED, GREEN, BLUE)):
 
 
 def read(path, side=16, channels=3):
-    return FOLDER.picture(path, ImageShape(channels, side, side)).view(channels, side, side)
+    return FOLDER.picture(path, ImageShape(channels, side, side), None).pixels.view(channels, side, side)
 
 
 def seen(page):
@@ -99,9 +99,16 @@ def test_grey_of_any_depth_keeps_its_shades(tmp_path, mode, ending):
 def test_numbers_that_no_picture_should_have(tmp_path):
     odd = torch.tensor([float("nan"), -5, 0.5, 1]).repeat_interleave(64).view(16, 16)
     Image.fromarray(odd.numpy()).save(tmp_path / "odd.tiff")
-    assert read(tmp_path / "odd.tiff")[0, [0, 4, 8, 12], 0].tolist() == [0, 0, 128, 255]
+    page = FOLDER.picture(tmp_path / "odd.tiff", ImageShape(1, 16, 16), (0, 1))
+    assert page.pixels.view(16, 16)[[0, 4, 8, 12], 0].tolist() == [0, 0, 128, 255]
+    assert page.remarks == ("values from 0 to 1 are black to white", "128 values outside the range are cut to its ends")
     Image.fromarray((odd.nan_to_num(float("inf")) * 500).numpy()).save(tmp_path / "large.tiff")
-    assert read(tmp_path / "large.tiff")[0, [4, 8, 12], 0].tolist() == [0, 1, 2]  # of 65535
+    assert read(tmp_path / "large.tiff")[0, [0, 4, 8, 12], 0].tolist() == [
+        255,
+        0,
+        234,
+        255,
+    ]  # of -2500 to 500: 234 is 2750 * 255 / 3000
 
 
 def chunk(name, data):

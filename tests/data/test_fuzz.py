@@ -68,7 +68,7 @@ class TestIdx:
 
 
 def picture(path):
-    return registry.load("dataset", "mnist").picture(path, GREY_28)
+    return registry.load("dataset", "mnist").picture(path, GREY_28, None).pixels
 
 
 def drawn(kind="PNG", size=(40, 30)):
@@ -99,14 +99,16 @@ def test_the_bomb_is_a_picture():
     assert len(png_bomb(60_000)) < 1_000_000
 
 
-@pytest.mark.parametrize("read", [picture, partial(read_mask, shape=GREY_28), partial(FOLDER.picture, shape=ImageShape(3, 64, 64))])
+@pytest.mark.parametrize(
+    "read", [picture, partial(read_mask, shape=GREY_28), partial(FOLDER.picture, shape=ImageShape(3, 64, 64), pixel_range=None)]
+)
 class TestPictures:
     @cases(100)
     @given(data=st.binary(max_size=300))
     def test_random_bytes(self, folder, read, data):
         attempt(read, folder / "picture.png", data, DataError)
 
-    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP"])
+    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP", "AVIF"])
     @cases(40)
     @given(place=st.integers(0, 2**32), bit=st.integers(0, 7), cut=st.booleans())
     def test_flipped_bits_and_cuts(self, folder, read, kind, place, bit, cut):

@@ -132,7 +132,7 @@ def test_a_picture_of_ones_own_looks_like_the_sets(tmp_path, dataset):
     page.paste((200, 0, 0), (120, 60, 170, 150))
     page.save(tmp_path / "page.png")
     shape = Config(dataset=dataset, image_size=40).image_shape
-    image = registry.load("dataset", dataset).picture(tmp_path / "page.png", shape).view(-1, 40, 40)
+    image = registry.load("dataset", dataset).picture(tmp_path / "page.png", shape, None).pixels.view(-1, 40, 40)
     assert image[:, 0].max() == 0  # the border
     assert image[:, 5, 20].min() == (255 if dataset in COLOURED else 0)  # the paper
     assert image[:, 20, 20].tolist() == ([200, 0, 0] if dataset in COLOURED else [255])

@@ -32,9 +32,9 @@ def labels(found):
 
 
 def test_files_count_as_pictures_by_their_ending(tmp_path):
-    found = tree(tmp_path, "b.PNG", "a.jpeg", "c.txt", "d.heic", "e", "f.txt", "g.webp", "sub/h.tif", "i.png.txt")
-    assert found.pictures == ("a.jpeg", "b.PNG", "g.webp", "sub/h.tif")
-    assert found.others == {".txt": 3, ".heic": 1, "": 1}
+    found = tree(tmp_path, "b.PNG", "a.jpeg", "c.txt", "d.HEIC", "e", "f.txt", "g.avif", "sub/h.tif", "i.png.txt", "j.pdf")
+    assert found.pictures == ("a.jpeg", "b.PNG", "d.HEIC", "g.avif", "sub/h.tif")
+    assert found.others == {".txt": 3, ".pdf": 1, "": 1}
 
 
 def test_hidden_files_and_folders_are_not_looked_into(tmp_path):
@@ -59,18 +59,57 @@ def test_without_sub_folders_there_are_no_labels(tmp_path):
 
 def test_train_and_test_are_splits_and_their_sub_folders_labels(tmp_path):
     found = tree(tmp_path, "train/b/1.png", "train/2.png", "test/a/1.png", "test/b/3.png", "val/c/4.png", "5.png")
-    assert found.is_split
-    assert found.class_names == ("a", "b")
+    assert found.class_names == ("a", "b", "c")
     assert found.of("train") == ("train/2.png", "train/b/1.png")
+    assert found.of("validation") == ("val/c/4.png",)
     assert found.labels(found.of("train")) == [UNKNOWN, 1]
     assert found.labels(found.of("test")) == [0, 1]
+    assert found.inside == found.pictures[1:]
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_one_of_them_alone_is_a_label(tmp_path, split):
+@pytest.mark.parametrize("train", ["train", "Train", "TRAINING", "training_set", "Train Set", "train-images"])
+@pytest.mark.parametrize("test", ["test", "Testing", "TEST", "val", "Valid", "validation", "test_data"])
+def test_the_usual_names_of_splits_in_any_spelling(tmp_path, train, test):
+    found = tree(tmp_path, f"{train}/cat/1.png", f"{train}/dog/2.png", f"{test}/cat/3.png")
+    assert found.class_names == ("cat", "dog")
+    assert found.of("train") == (f"{train}/cat/1.png", f"{train}/dog/2.png")
+    assert found.of("test") == (f"{test}/cat/3.png",)
+    assert found.of("validation") == ()
+
+
+@pytest.mark.parametrize(
+    ("paths", "train", "test"),
+    [
+        (["cat/train/1.png", "cat/test/2.png", "dog/Train/3.png"], ["cat/train/1.png", "dog/Train/3.png"], ["cat/test/2.png"]),
+        (["archive/train/cat/1.png", "archive/test/cat/2.png"], ["train/cat/1.png"], ["test/cat/2.png"]),
+        (["images/train/1.png", "images/val/2.png", "labels/train/1.txt"], ["train/1.png"], ["val/2.png"]),
+    ],
+)
+def test_splits_within_the_labels_and_within_an_unpacked_archive(tmp_path, paths, train, test):
+    found = tree(tmp_path, *paths)
+    assert (list(found.of("train")), list(found.of("test"))) == (train, test)
+    assert "train" not in found.class_names
+
+
+def test_only_a_folder_for_training_is_the_training_set_and_its_sub_folders_are_labels(tmp_path):
+    found = tree(tmp_path, "train/cat/1.png", "train/dog/2.png")
+    assert (found.class_names, found.has_test) == (("cat", "dog"), False)
+    assert found.of("test") == ()
+
+
+@pytest.mark.parametrize(("first", "second"), [("Train", "training"), ("test", "testing"), ("val", "validation")])
+def test_two_folders_for_one_split_are_refused(tmp_path, first, second):
+    found = tree(tmp_path, *(f"{name}/1.png" for name in {first, second, "train", "test"}))
+    with pytest.raises(DataError, match="which both name the .* split; expected one of them"):
+        _ = found.layout
+
+
+@pytest.mark.parametrize("split", ["train", "test", "val"])
+def test_one_of_them_beside_others_is_a_label(tmp_path, split):
     found = tree(tmp_path, f"{split}/1.png", "bus/2.png")
-    assert not found.is_split
+    assert found.layout is None
     assert found.class_names == tuple(sorted((split, "bus")))
+    assert found.named_like_splits() == (split,)
 
 
 def test_links_to_files_are_followed_and_those_to_folders_are_not(tmp_path):
@@ -197,7 +236,6 @@ def test_one_in_ten_is_in_the_test_set_and_a_new_picture_moves_no_other():
     parts = part(names, always)
     assert sorted(parts.train + parts.test) == sorted(names)
     assert 250 < len(parts.test) < 350
-    assert not parts.unusual
     fewer = part(names[:2000], always)
     assert set(fewer.test) == set(parts.test) & set(names[:2000])
     assert set(fewer.train) == set(parts.train) & set(names[:2000])
@@ -217,23 +255,27 @@ TRAINING = by_hash(name for number in range(60) if path_hash(name := f"{number}.
 TESTING = by_hash(name for number in range(60) if path_hash(name := f"{number}.png") < TENTH)
 
 
-def test_of_few_pictures_one_is_the_test_set():
+def test_of_few_pictures_a_fifth_or_twenty_are_the_test_set():
     five = TRAINING[:5]
-    assert part(five, always) == (five[1:], five[:1], f"there are few pictures: one of them, {five[0]}, is the test set")
+    assert part(five, always) == (five[1:], five[:1])
     assert part(reversed(five), always).test == five[:1]
     some = TESTING[:3]
-    assert part(some, always) == (some[2:], some[:2], f"there are few pictures: one of them, {some[2]}, is the training set")
+    assert part(some, always) == (some[2:], some[:2])
+    for count, tested in (2, 1), (31, 6), (60, 12), (99, 19), (110, 20):
+        parts = part([f"{number}.png" for number in range(count)], always)
+        assert len(parts.test) == tested
+        assert len(parts.train) == count - tested
 
 
 def test_one_picture_alone_is_in_both():
     for name in TRAINING[0], TESTING[0]:
-        assert part([name], always) == ([name], [name], "there is one picture: it is the training set and the test set")
+        assert part([name], always) == ([name], [name])
 
 
 def test_a_split_gets_a_picture_that_can_be_read():
     """Ones that cannot be are still listed, each in one split, so that reading says so once."""
     names = [TESTING[0], *TRAINING[:4]]
     parts = part(names, lambda name: name in TRAINING[1:3])
-    assert parts.test == [TESTING[0], TRAINING[1]]
-    assert parts.train == [TRAINING[0], *TRAINING[2:4]]
-    assert part(names, lambda name: False)[:2] == (names, names)
+    assert parts.test == [TESTING[0], *TRAINING[:2]]
+    assert parts.train == TRAINING[2:4]
+    assert part(names, lambda name: False) == (names, names)

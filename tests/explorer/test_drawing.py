@@ -99,7 +99,7 @@ def test_a_drawing_has_a_place_an_ellipse_and_a_reconstruction(wide, tmp_path, t
     assert wide.execute_script("return document.querySelector('[data-own=clear]').disabled")
     before = wide.execute_script(space)
     draw(wide)
-    pixels = registry.load("dataset", run.config.dataset).picture(pad(wide, tmp_path), run.config.image_shape)
+    pixels = registry.load("dataset", run.config.dataset).picture(pad(wide, tmp_path), run.config.image_shape, None).pixels
     x = run.model.observe(pixels[None], torch.Generator())
     with torch.inference_mode():
         q = run.model.posterior(x)
@@ -168,7 +168,7 @@ def test_pictures_of_a_persons_own_are_drawn_on_all_of_the_pad_dark_on_light_if_
     turned = io.BytesIO()
     Image.eval(Image.open(file).convert("L"), lambda v: 255 - v).save(turned, "PNG")
     (tmp_path / "turned.png").write_bytes(turned.getvalue())
-    expected = registry.load("dataset", "folder").picture(tmp_path / "turned.png", images.shape)
+    expected = registry.load("dataset", "folder").picture(tmp_path / "turned.png", images.shape, None).pixels
     found = torch.tensor(page.execute_script("return Array.from(window.explorer.own.now.bytes)"))
     assert found.float().mean() > 200
     assert (found - expected.int()).abs().max() <= 20  # the page averages, vaecli sharpens

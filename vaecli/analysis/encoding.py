@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from vaecli.data import Images, Read, read_split
+from vaecli.data.dataset import Request
 from vaecli.data.images import UNKNOWN
 from vaecli.evaluation.encode import encode
 from vaecli.files import csv_bytes
@@ -91,9 +92,11 @@ def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = rea
     """
     if data_dir is None or run.provenance is None:
         return run.images(split, data_dir, read), True
-    images = read(run.config.dataset, split, data_dir, run.config.image_shape)
+    request = Request.of(run.config, split, data_dir)
+    images = read(request)
     if images.digest == getattr(run.provenance.data, split):
         return images, True
+    images = read(replace(request, limit=None, validation=None))
     numbers = {name: number for number, name in enumerate(run.class_names)}
     known = torch.tensor([numbers.get(name, UNKNOWN) for name in images.class_names] + [UNKNOWN])  # the last is that of UNKNOWN
     return replace(images, labels=known[images.labels], class_names=run.class_names), False

@@ -1,5 +1,6 @@
 """The images that a run is shown with: those of a split, or a person's own pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -89,13 +90,15 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int |
     dataset, shape = registry.load("dataset", run.config.dataset), run.config.image_shape
     found = [picture for place in places for picture in _found(place, run, listen)]
     total = len(found) if n is None else min(n, len(found))
-    taken, pixels, failures = list[_Picture](), list[Tensor](), list[str]()
+    taken, pixels, failures, changed = list[_Picture](), list[Tensor](), list[str](), Counter[str]()
     for picture in found:
         if len(taken) == total:
             break
         try:
-            pixels.append(dataset.picture(picture.file, shape))
+            prepared = dataset.picture(picture.file, shape, run.config.pixel_range)
+            pixels.append(prepared.pixels)
             taken.append(picture)
+            changed += Counter(f"{picture.file}: {remark}" if not picture.in_folder else remark for remark in prepared.remarks)
         except DataError as error:
             if not picture.in_folder:
                 raise
@@ -111,6 +114,8 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int |
             else "; expected pictures, such as PNG or JPEG files"
         )
         raise DataError(f"{', '.join(map(str, places))}: found {len(failures):,} files named like pictures{first}")
+    for text, count in changed.most_common(MOST_NOTES):
+        listen.note(printable(text if count == 1 else f"{text}: {count:,} pictures"))
     if failures:
         listen.note(f"Left out of the pictures, since they cannot be read: {len(failures):,}")
     if len(taken) + len(failures) < len(found):

@@ -11,7 +11,7 @@ from vaecli import registry
 from vaecli.command_line import flag
 from vaecli.config import LABEL_FRACTION, SETTINGS, Config
 from vaecli.errors import UsageError, shown
-from vaecli.settings import AUTO, kind_of
+from vaecli.settings import AUTO, is_pair, kind_of
 
 
 def settings_as_options(
@@ -61,7 +61,8 @@ def as_option(setting: "Field[Any]") -> inspect.Parameter:
         option["metavar"] = "NAME" if rule["family"] else f"[{'|'.join(words)}]"
         option["autocompletion"] = lambda incomplete: [word for word in words if word.startswith(incomplete)]
     elif kind is tuple:
-        option |= {"metavar": "N,N,...", "parser": _numbers(setting.name)}
+        pair = is_pair(setting)
+        option |= {"metavar": "LOW,HIGH" if pair else "N,N,...", "parser": (_pair if pair else _numbers)(setting.name)}
     annotated = Annotated[annotation | None, typer.Option(flag(setting.name), **option)]
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
@@ -110,5 +111,20 @@ def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
             raise UsageError(
                 f"{flag(name)} {text}: expected whole numbers with commas between them, such as {flag(name)} 200,200"
             ) from None
+
+    return parse
+
+
+def _pair(name: str) -> Callable[[str], tuple[float, ...] | None]:
+    def parse(text: str) -> tuple[float, ...] | None:
+        if text == AUTO:
+            return None
+        try:
+            low, high = (float(part) for part in text.split(","))
+        except ValueError:
+            raise UsageError(
+                f"{flag(name)} {text}: expected two numbers with a comma between them, such as {flag(name)} 0,4095"
+            ) from None
+        return low, high
 
     return parse

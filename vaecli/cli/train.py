@@ -1,7 +1,7 @@
 """``vaecli train``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,10 @@ from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
-from vaecli.runs.find import CONFIG, FILES, RUNS, checked_name, has_epochs, read_config
+from vaecli.runs.find import CONFIG, FILES, PICTURES, RUNS, checked_name, has_epochs, read_config
+
+if TYPE_CHECKING:
+    from vaecli.data.summary import DataSummary
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -75,13 +78,15 @@ def train(
     with processes.agreeing():
         if processes.leads:
             _check_folder(folder, resume, overwrite)
-    results = train_run(folder, start, given if resume else None, device)
+    understood: list[DataSummary] = []
+    results = train_run(folder, start, given if resume else None, device, on_data=understood.append)
     if not processes.leads:
         return
     if as_json:
         numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
-        files = [folder / name for name in FILES if (folder / name).exists()]
-        console.result_json("train", [(folder.name, folder)], files, **numbers, settings=read_config(folder / CONFIG)[0])
+        files = [folder / name for name in (*FILES, PICTURES) if (folder / name).exists()]
+        data = {"data": understood[0].to_json()} if understood else {}
+        console.result_json("train", [(folder.name, folder)], files, **numbers, **data, settings=read_config(folder / CONFIG)[0])
     else:
         console.result(str(folder))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vaecli import torchrun
 from vaecli.cli import console
 from vaecli.cli.signals import Interruption
+from vaecli.command_line import as_option
 from vaecli.errors import Interrupted, ProcessError
 from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
 from vaecli.settings import AUTO
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from vaecli.data.summary import DataSummary
     from vaecli.runs.start import Start
     from vaecli.training.loop import EpochRecord
 
@@ -30,6 +32,7 @@ def train_run(
     given: dict[str, Any] | None,
     device: str,
     bar: Callable[[], AbstractContextManager[Show]] | None = None,
+    on_data: Callable[[DataSummary], None] | None = None,
 ) -> dict[str, float]:
     """Trains a run, writes it into its folder, and gives the results of its last epoch.
 
@@ -39,6 +42,7 @@ def train_run(
         given: the settings that a run in the folder must have to be continued; None to start anew.
         device: its name.
         bar: gives a function that shows the steps done, the epoch and all steps; a progress bar if not given.
+        on_data: called with what was understood of a person's own pictures, after it is shown.
 
     Raises:
         Interrupted: by Ctrl-C or SIGTERM; the message says where the run stands.
@@ -61,7 +65,13 @@ def train_run(
         def on_batch(epoch: int, done: int, total: int) -> None:
             show(done, f"Epoch {epoch}", total)
 
-        listen = Listener(console.note, on_epoch, on_batch, interruption.held)
+        def show_data(summary: DataSummary) -> None:
+            for line in summary.lines(as_option):
+                console.note(line)
+            if on_data:
+                on_data(summary)
+
+        listen = Listener(console.note, on_epoch, on_batch, interruption.held, show_data)
         replaced = _written(folder) if given is None else None
         try:
             with held_folder(folder, start, given, processes, listen) as (held, begun):

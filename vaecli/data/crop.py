@@ -3,15 +3,30 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vaecli.data.picture import DEEP, checked_picture
+from vaecli.data.picture import checked_picture
+from vaecli.data.values import (
+    BYTE_RANGE,
+    extent,
+    has_white_zero,
+    in_words,
+    is_deep,
+    is_for_bytes,
+    is_halved,
+    numbers,
+    settle,
+    to_bytes,
+)
+from vaecli.errors import DataError
 from vaecli.image_shape import ImageShape
 
-WHITE = 1.0, 255.0, 65535.0
-"""The values of white in pictures of numbers; a picture's white is the least of these that none of its pixels exceeds."""
+MOST_PAGES = 1000
+"""Pages of a file that are counted."""
 
 
 class Cropped(NamedTuple):
@@ -19,35 +34,75 @@ class Cropped(NamedTuple):
 
     Attributes:
         pixels: its bytes, channel by channel, each row by row; as many as the shape's size.
+        size: width and height that it had, upright.
         cut: whether a part of it was cut off.
+        scaled: whether the rest was made smaller or larger.
+        pages: how many more pages or frames the file has, MOST_PAGES at the most.
+        outside: how many of its values are outside the range from black to white, or no numbers.
+        range: the values that are black and white.
     """
 
     pixels: bytes
+    size: tuple[int, int]
     cut: bool
+    scaled: bool
+    pages: int = 0
+    outside: int = 0
+    range: tuple[float, float] = BYTE_RANGE
 
     @property
     def tensor(self) -> Tensor:
         """The bytes as a tensor: uint8, shape (shape.size,)."""
         return torch.frombuffer(bytearray(self.pixels), dtype=torch.uint8)
 
+    def remarks(self, shape: ImageShape) -> tuple[str, ...]:
+        """Phrases about what a person may not expect of the picture, in images of a shape."""
+        width, height = self.size
+        return (
+            *([f"{width} x {height} pixels, of which the middle is taken"] if self.cut else []),
+            *([f"{counted_pages(self.pages)} after the first left out"] if self.pages else []),
+            *([f"values {in_words(self.range)} are black to white"] if self.range != BYTE_RANGE else []),
+            *([f"{self.outside:,} values outside the range are cut to its ends"] if self.outside else []),
+        )
 
-def read_cropped(path: Path, shape: ImageShape) -> Cropped:
+
+def counted_pages(pages: int) -> str:
+    """So many pages, in words."""
+    return f"{pages:,}{' or more' if pages >= MOST_PAGES else ''} page{'s' * (pages > 1)}"
+
+
+def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None = None) -> Cropped:
     """The middle of a picture, as large as fits, scaled to `shape`; a picture that has that size keeps its pixels.
 
-    It is turned as its EXIF data say, and of an animation it is the first frame. Transparency becomes white. It stands inside
+    It is turned as its EXIF data say, and of several pages it is the first. Transparency becomes white. It stands inside
     `without_warnings`.
+
+    Args:
+        path: the file.
+        shape: of the images.
+        pixel_range: the values that are black and white; if not given, `vaecli.data.values.settle` decides by this picture alone.
 
     Raises:
         DataError: it is missing, not a picture, or too large.
     """
-    with checked_picture(path) as picture:
-        # a JPEG's decoder can halve a picture as it unpacks it; the rest of the way is at least another halving, with a good filter
-        picture.draft(None, (2 * shape.width, 2 * shape.height))
-        return crop(ImageOps.exif_transpose(picture), shape)
+    # a JPEG's decoder can halve a picture as it unpacks it; the rest of the way is at least another halving, with a good filter
+    with checked_picture(path, (2 * shape.width, 2 * shape.height)) as picture:
+        chosen = pixel_range or settle([extent(picture)])
+        if is_halved(picture) and chosen not in (BYTE_RANGE, (0, 65535)):
+            raise DataError(
+                f"found colours of 16 bits, of which 8 are read, expected values {in_words(chosen)}; convert it to 8 bits a colour"
+            )
+        outside = 0
+        if is_deep(picture) or (chosen != BYTE_RANGE and is_for_bytes(chosen)):
+            flat, outside = _with_range(picture, chosen)
+        else:
+            flat = picture
+        result = crop(ImageOps.exif_transpose(flat), shape)._replace(outside=outside, range=chosen)
+        return result._replace(pages=_more_pages(picture))
 
 
 def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
-    """The middle of a picture, as `read_cropped` gives it of a file."""
+    """The middle of a picture of 8 bits, as `read_cropped` gives it of a file."""
     flat = _flat(picture, "L" if shape.channels == 1 else "RGB")
     width, height = _largest(flat, shape)
     left, top = (flat.width - width) // 2, (flat.height - height) // 2
@@ -58,7 +113,46 @@ def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
         (left, top, left + width, top + height),
         reducing_gap=3.0 if smaller else None,
     )
-    return Cropped(b"".join(channel.tobytes() for channel in scaled.split()), (width, height) != flat.size)
+    pixels = b"".join(channel.tobytes() for channel in scaled.split())
+    return Cropped(pixels, flat.size, (width, height) != flat.size, (width, height) != (shape.width, shape.height))
+
+
+def _with_range(picture: Image.Image, pixel_range: tuple[float, float]) -> tuple[Image.Image, int]:
+    """A picture in 8 bits, with black and white at the ends of a range of its values; how many of them were outside."""
+    if not is_deep(picture):
+        page = _flat(picture, "L" if picture.mode in ("1", "L", "LA") else "RGB")
+        values = np.asarray(page).astype(np.float32)
+        return Image.fromarray(to_bytes(values, pixel_range)), _outside(values, pixel_range)
+    values = numbers(picture)
+    grey = Image.fromarray(to_bytes(values, pixel_range, has_white_zero(picture)))
+    clear = picture.info.get("transparency")  # of a PNG: the one shade that is transparent
+    if isinstance(clear, int):
+        grey.paste(255, mask=Image.fromarray(values == clear))
+    grey.info, grey.format = dict(picture.info), picture.format
+    grey.info.pop("transparency", None)
+    grey.getexif().update(picture.getexif())
+    return grey, _outside(values, pixel_range)
+
+
+def _outside(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> int:
+    """How many values are not in a range."""
+    return int(values.size - np.count_nonzero((values >= pixel_range[0]) & (values <= pixel_range[1])))
+
+
+def _more_pages(picture: Image.Image) -> int:
+    """How many pages or frames a file has after the first; those that cannot be read do not count."""
+    if picture.format not in ("TIFF", "GIF", "PNG", "WEBP", "AVIF"):  # further pictures in a camera's file are small copies
+        return 0
+    pages = 0
+    try:
+        if picture.format in ("GIF", "PNG"):
+            return int(getattr(picture, "is_animated", False)) and min(MOST_PAGES, int(getattr(picture, "n_frames", 1)) - 1)
+        while pages < MOST_PAGES:
+            picture.seek(pages + 1)
+            pages += 1
+    except Exception:  # Pillow's readers raise any error on a damaged file
+        pass
+    return pages
 
 
 def _largest(picture: Image.Image, shape: ImageShape) -> tuple[int, int]:
@@ -68,29 +162,10 @@ def _largest(picture: Image.Image, shape: ImageShape) -> tuple[int, int]:
 
 
 def _flat(picture: Image.Image, mode: str) -> Image.Image:
-    """A picture of any mode in mode L or RGB, on white."""
-    if picture.mode in DEEP:
-        return _shallow(picture).convert(mode)
+    """A picture of 8 bits in mode L or RGB, on white."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         page = Image.new("RGB", picture.size, "white")
         page.paste(picture, mask=picture.getchannel("A"))
         return page.convert(mode)
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)  # Pillow does not turn every mode into L
-
-
-def _shallow(picture: Image.Image) -> Image.Image:
-    """Grey of 256 shades from a mode of `DEEP`; white is 65535 for whole numbers, more if there are larger ones."""
-    values = _numbers(picture).nan_to_num(0, 0, 0)
-    top = float(values.max())
-    white = next((value for value in WHITE if value >= top), top) if picture.mode == "F" else max(WHITE[-1], top)
-    bytes_ = (values.clamp(min=0) * (255 / white)).round().clamp(max=255)
-    clear = picture.info.get("transparency")  # of a PNG: the one shade that is transparent
-    if isinstance(clear, int):
-        bytes_[values == clear] = 255
-    return Image.frombytes("L", picture.size, bytes_.to(torch.uint8).numpy().tobytes())
-
-
-def _numbers(picture: Image.Image) -> Tensor:
-    """The values of a picture of one channel: float32, shape (height * width,)."""
-    return torch.frombuffer(bytearray(picture.convert("F").tobytes()), dtype=torch.float32)

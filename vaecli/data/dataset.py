@@ -1,15 +1,15 @@
 """What a registered data set can do, and the kind that is kept in IDX files."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from torch import Tensor
-
+from vaecli import registry
+from vaecli.config import Config
 from vaecli.data.idx import read_folder
 from vaecli.data.images import Images
-from vaecli.data.picture import Drawing
+from vaecli.data.picture import Drawing, Prepared
 from vaecli.errors import DataError
 from vaecli.image_shape import ImageShape
 
@@ -25,6 +25,41 @@ class ReadListener:
 
     note: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which images are wanted, and in which form.
+
+    Attributes:
+        dataset: the data set's name in the registry.
+        split: ``train`` or ``test``.
+        folder: to read instead of the data set's own place.
+        shape: of the images.
+        pixel_range: the values that are black and white in a person's pictures; None if all of them together decide.
+        limit: of a person's pictures, read the first so many; other data sets are read whole.
+        validation: of a person's pictures, those of the training set that are held out; they stand at its end, and do not count
+            for `limit`. They are the first of those that the folder keeps for validation, if it does.
+        conditional: whether a model sees the labels; then those that no training picture has are unknown.
+    """
+
+    dataset: str
+    split: str
+    folder: Path | None
+    shape: ImageShape
+    pixel_range: tuple[float, float] | None = None
+    limit: int | None = None
+    validation: int | None = None
+    conditional: bool = False
+
+    @staticmethod
+    def of(config: Config, split: str, folder: Path | None) -> "Request":
+        """What a run of these settings reads for a split."""
+        plain = Request(config.dataset, split, folder, config.image_shape, config.pixel_range)
+        if not registry.find("dataset", config.dataset).own_labels:
+            return plain
+        own = replace(plain, conditional=config.labels != "none")
+        return replace(own, limit=config.limit, validation=config.validation) if split == "train" else own
 
 
 class Dataset(Protocol):
@@ -43,22 +78,26 @@ class Dataset(Protocol):
         """
         ...
 
-    def read(self, split: str, shape: ImageShape, folder: Path | None, listen: ReadListener) -> Images:
-        """The images of a split, in this shape.
-
-        Args:
-            split: ``train`` or ``test``.
-            shape: of the images that are wanted.
-            folder: to read instead of the data set's own place.
-            listen: callbacks.
+    def read(self, request: Request, listen: ReadListener) -> Images:
+        """The images of a split.
 
         Raises:
-            DataError: they cannot be read, or cannot have this shape.
+            DataError: they cannot be read, or cannot have the shape that is wanted.
         """
         ...
 
-    def picture(self, path: Path, shape: ImageShape) -> Tensor:
-        """The pixels of a person's own picture, made to look like the set's images: uint8, shape (shape.size,).
+    def pixel_range(self, request: Request, listen: ReadListener) -> tuple[float, float] | None:
+        """The values that are black and white in all pictures that a run reads, whose training set is requested.
+
+        None for images whose values are no pictures' own.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        ...
+
+    def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
+        """A person's own picture, made to look like the set's images.
 
         Raises:
             DataError: it cannot be read as a picture.
@@ -86,21 +125,25 @@ class IdxDataset:
         """The names of the labels, wherever the images are."""
         return self.names
 
-    def read(self, split: str, shape: ImageShape, folder: Path | None, listen: ReadListener) -> Images:
+    def read(self, request: Request, listen: ReadListener) -> Images:
         """As `Dataset.read`; smaller images get a black border."""
-        if folder is None:
+        split, shape = request.split, request.shape
+        if request.folder is None:
             images = self.own(split)
             if shape.height < images.shape.height:
                 raise DataError(
                     f"found images of {images.shape} pixels, expected {shape}: a size from {{image_size={images.shape.height}}}"
                 )
         else:
-            images = read_folder(folder, split, self.names, shape)
+            images = read_folder(request.folder, split, self.names, shape)
         return images.padded(shape)
 
-    def picture(self, path: Path, shape: ImageShape) -> Tensor:
+    def pixel_range(self, request: Request, listen: ReadListener) -> None:
+        """None: the files hold bytes."""
+
+    def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`."""
-        return self.drawing.read(path, shape)
+        return Prepared(self.drawing.read(path, shape))
 
     def published(self, folder: Path, split: str) -> Images | None:
         """The images of a split in a folder of IDX files if they are the published ones; None if a file is missing or damaged."""

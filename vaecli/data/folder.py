@@ -1,10 +1,10 @@
 """A person's own pictures: every one below a folder, of any size, with the names of its sub-folders as labels."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from vaecli.data.crop import Cropped, read_cropped
-from vaecli.data.dataset import ReadListener
-from vaecli.data.images import Images
-from vaecli.data.picture import FORMATS, without_warnings
-from vaecli.data.tree import Tree, find_pictures, part, path_hash, spelt
-from vaecli.errors import DataError, printable
+from vaecli.data.dataset import ReadListener, Request
+from vaecli.data.images import UNKNOWN, Images, Reading
+from vaecli.data.picture import KINDS, Prepared, checked_picture, machine_memory, without_warnings
+from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, find_pictures, part, path_hash, spelt
+from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
+from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
 from vaecli.threads import processors
 
@@ -26,12 +27,11 @@ MOST_NOTES = 10
 MEMORY_SHARE = 0.5
 """The most that the pictures may take of the machine's memory; training and other programs need some too."""
 
-_USUAL_MEMORY = 8 << 30
 _WORKERS = 8
-"""The most pictures that are unpacked at a time: a large one may take some hundred megabytes meanwhile."""
+"""The most pictures that are unpacked at a time."""
 
 _INTERVAL = 32
-_KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} files"
+_KINDS = f"{', '.join(KINDS[:-1])} or {KINDS[-1]} files"
 _T = TypeVar("_T")
 
 
@@ -39,8 +39,9 @@ _T = TypeVar("_T")
 class PictureFolder:
     """The data set of a person's own pictures.
 
-    Its sub-folders ``train`` and ``test`` are the splits if both are there; otherwise one picture in ten is in the test set. Other
-    sub-folders are labels: the first below the folder or below ``train`` and ``test``. Pictures beside those have no label.
+    Sub-folders for training and for testing or validation, in any usual spelling, are the splits; otherwise one picture in ten is
+    in the test set. Other sub-folders are labels: the first below the folder or below those of the splits. Pictures beside those
+    have no label.
     """
 
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -49,142 +50,284 @@ class PictureFolder:
         """As `Dataset.class_names`; no picture is opened for it."""
         return find_pictures(folder).class_names
 
-    def read(self, split: str, shape: ImageShape, folder: Path | None, listen: ReadListener) -> Images:
+    def pixel_range(self, request: Request, listen: ReadListener) -> tuple[float, float]:
+        """The values that are black and white in the pictures that a run reads, by all of them; `request` is for its training set.
+
+        Raises:
+            DataError: there is no picture, or no range suits them.
+        """
+        with without_warnings():
+            splits = _splits(_tree(request))
+            test = replace(request, split=TEST, limit=None, validation=None)
+            names = [name for one in (request, test) for name in splits.wanted(one)]
+            return _range_of(splits.tree.folder, names, listen)
+
+    def read(self, request: Request, listen: ReadListener) -> Images:
         """As `Dataset.read`; the pictures are in the order of a hash of their paths, so that the first few are of all labels.
 
         What is unusual about the folder as a whole is noted when its training set is read.
+
+        Raises:
+            DataError: there are none that can be read, or they take too much memory.
+            UsageError: fewer are kept for validation than the request asks for.
         """
-        tree = find_pictures(folder)
-        if not tree.pictures:
-            raise DataError(
-                f"{tree.folder}: found {_others(tree)}, expected {_KINDS}; give the folder of pictures with {{data_dir=DIR}}"
-            )
-        _check_memory(tree, shape)
+        tree, shape = _tree(request), request.shape
         class_names = tree.class_names
         with without_warnings():
-            chosen, unusual = _choose(tree, split, shape)
-            read = _read(tree.folder, chosen, shape, listen)
+            splits = _splits(tree)
+            _check_memory(tree.folder, splits.count(request), shape)
+            pixel_range = request.pixel_range or self.pixel_range(request, listen)
+            take = _Taker(tree.folder, shape, pixel_range, listen)
+            held = take.last(splits, request) if request.validation and request.split == TRAIN else _NOTHING
+            names = [name for name in splits.ordered(request.split) if name not in held.tried]
+            read = take.first(names, request.limit) + held
         if not read.kept:
-            raise DataError(f"{tree.folder}: {_nothing(split, read.failures)}")
+            raise DataError(f"{tree.folder}: {_nothing(splits.folders(request.split), read.failures)}")
         for text in read.failures[:MOST_NOTES]:
             listen.note(text)
-        for text in [*read.remarks(split, shape), *(_remarks(tree, unusual) if split == "train" else ())]:
+        if read.failures:
+            count = len(read.kept) + len(read.failures)
+            text = (
+                f"left out, as they cannot be read: {len(read.failures):,} of the {count:,} pictures of the {request.split} split"
+            )
             listen.note(printable(f"{tree.folder}: {text}"))
-        return Images(read.pixels, torch.tensor(tree.labels(read.kept)), class_names, shape, tuple(map(spelt, read.kept)))
+        for text in _remarks(tree) if request.split == TRAIN else ():
+            listen.note(printable(f"{tree.folder}: {text}"))
+        labels = torch.tensor(tree.labels(read.kept))
+        reading = read.reading(tree.folder, splits.folders(request.split), pixel_range)
+        if request.split == TRAIN:
+            reading = replace(reading, unused=0 if request.validation else len(splits.validation))
+        else:
+            trained = set(tree.labels(splits.train))
+            missing = [number for number in sorted(set(labels.tolist()) - {UNKNOWN}) if number not in trained]
+            reading = replace(reading, untrained=tuple((class_names[it], int((labels == it).sum())) for it in missing))
+            if request.conditional:
+                labels[torch.isin(labels, torch.tensor(missing, dtype=torch.int64))] = UNKNOWN
+        return Images(read.pixels, labels, class_names, shape, tuple(map(spelt, read.kept)), reading)
 
-    def picture(self, path: Path, shape: ImageShape) -> Tensor:
-        """As `Dataset.picture`."""
+    def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
+        """As `Dataset.picture`; a range of bytes does not hold for a picture of more levels, which then has its own."""
         with without_warnings():
-            return read_cropped(path, shape).tensor
+            cropped = read_cropped(path, shape, None if pixel_range == BYTE_RANGE else pixel_range)
+        return Prepared(cropped.tensor, cropped.remarks(shape))
 
 
 FOLDER = PictureFolder()
 
 
+@dataclass(frozen=True)
+class _Splits:
+    """The pictures of a folder by split, in the order of a hash of their paths."""
+
+    tree: Tree
+    train: list[str]
+    test: list[str]
+    validation: list[str]
+
+    def ordered(self, split: str) -> list[str]:
+        return self.train if split == TRAIN else self.test
+
+    def folders(self, split: str) -> tuple[str, ...]:
+        """The sub-folders that hold a split."""
+        if self.tree.layout is None or (split == TEST and not self.tree.has_test):
+            return ()
+        return self.tree.layout.names(split) or self.tree.layout.names(VALIDATION)
+
+    def wanted(self, request: Request) -> list[str]:
+        """The pictures that a request reads, if all can be read."""
+        names = self.ordered(request.split)
+        held = self._held(request)
+        return [*islice((name for name in names if name not in set(held)), request.limit), *held]
+
+    def count(self, request: Request) -> int:
+        return len(self.wanted(request))
+
+    def _held(self, request: Request) -> list[str]:
+        if not request.validation or request.split != TRAIN:
+            return []
+        return self.validation[: request.validation] if self.validation else self.train[-request.validation :]
+
+
+def _tree(request: Request) -> Tree:
+    """The pictures below the folder of a request; there is one at least."""
+    tree = find_pictures(request.folder)
+    if not tree.pictures:
+        raise DataError(
+            f"{tree.folder}: found {_others(tree)}, expected {_KINDS}; give the folder of pictures with {{data_dir=DIR}}"
+        )
+    return tree
+
+
+def _splits(tree: Tree) -> _Splits:
+    """The pictures by split; where the folder does not say, by a hash. This stands inside `without_warnings`."""
+    train, test, validation = tree.of(TRAIN), tree.of(TEST), tree.of(VALIDATION)
+    if not tree.has_test:
+        parts = part(tree.inside, lambda name: _is_readable(tree.folder / name))
+        train, test = tuple(parts.train), tuple(parts.test)
+    return _Splits(tree, *(sorted(names, key=lambda name: (path_hash(name), name)) for names in (train, test, validation)))
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with checked_picture(path, (8, 8)) as picture:
+            picture.load()
+    except DataError:
+        return False
+    return True
+
+
 class _Read(NamedTuple):
-    """Pictures that were read: their pixels, shape (N, D), and paths; why others could not be; how many were cut."""
+    """Pictures that were read: pixels, shape (N, D), paths and properties; the paths that were tried; why some cannot be read."""
 
     pixels: Tensor
     kept: list[str]
+    cropped: list[Cropped]
+    tried: set[str]
     failures: list[str]
-    cut: int
 
-    def remarks(self, split: str, shape: ImageShape) -> Iterator[str]:
-        """What is to be said about them as a whole."""
-        count = len(self.kept) + len(self.failures)
-        of_all = f"of the {count:,} picture{'s' if count > 1 else ''} of the {split} split"
-        if self.failures:
-            yield f"left out, as they cannot be read: {len(self.failures):,} {of_all}"
-        if self.cut:
-            form = "square" if shape.height == shape.width else f"of the proportions {shape}"
-            yield f"not {form}, so only their middle is taken: {self.cut:,} {of_all}"
+    def __add__(self, other: "_Read") -> "_Read":  # type: ignore[override]
+        pixels = torch.cat((self.pixels, other.pixels)) if other.kept else self.pixels
+        return _Read(
+            pixels, self.kept + other.kept, self.cropped + other.cropped, self.tried | other.tried, self.failures + other.failures
+        )
+
+    def reading(self, place: Path, folders: tuple[str, ...], pixel_range: tuple[float, float]) -> Reading:
+        """What became of the files."""
+        return Reading(
+            place,
+            folders,
+            len(self.failures),
+            sum(one.cut for one in self.cropped),
+            sum(one.scaled for one in self.cropped),
+            sum(one.pages for one in self.cropped),
+            sum(one.outside > 0 for one in self.cropped),
+            pixel_range,
+        )
 
 
-def _read(folder: Path, chosen: Sequence[str], shape: ImageShape, listen: ReadListener) -> _Read:
+_NOTHING = _Read(torch.empty(0, 0, dtype=torch.uint8), [], [], set(), [])
+
+
+@dataclass(frozen=True)
+class _Taker:
     """Reads pictures, several at a time: Pillow's decoders and filters leave Python's lock to other threads."""
-    pixels = torch.empty(len(chosen), shape.size, dtype=torch.uint8)
-    kept: list[str] = []
-    failures: list[str] = []
-    cut = 0
-    with ThreadPoolExecutor(min(_WORKERS, processors())) as pool:
-        results = _ahead(pool, lambda name: _attempt(folder / name, shape), chosen)
-        for done, (name, result) in enumerate(zip(chosen, results, strict=True), 1):
+
+    folder: Path
+    shape: ImageShape
+    pixel_range: tuple[float, float]
+    listen: ReadListener
+
+    def first(self, names: Sequence[str], limit: int | None) -> _Read:
+        """The first of these pictures that can be read, all if there is no limit."""
+        most = len(names) if limit is None else min(limit, len(names))
+        read = _Read(torch.empty(most, self.shape.size, dtype=torch.uint8), [], [], set(), [])
+        for done, (name, result) in enumerate(_attempts(names, lambda name: self._attempt(self.folder / name)), 1):
+            read.tried.add(name)
             if isinstance(result, DataError):
-                failures.append(str(result))
+                read.failures.append(str(result))
             else:
-                pixels[len(kept)] = result.tensor
-                kept.append(name)
-                cut += result.cut
-            if done % _INTERVAL == 0 or done == len(chosen):
-                listen.progress(done, len(chosen))
-    return _Read(pixels[: len(kept)], kept, failures, cut)
+                read.pixels[len(read.kept)] = result.tensor
+                read.kept.append(name)
+                read.cropped.append(result._replace(pixels=b""))
+            over = len(read.kept) == most or done == len(names)
+            if done % _INTERVAL == 0 or over:
+                self.listen.progress(len(read.kept) if limit is not None else done, most)
+            if over:
+                break
+        return read._replace(pixels=read.pixels[: len(read.kept)])
+
+    def last(self, splits: _Splits, request: Request) -> _Read:
+        """The pictures that are held out: the first that the folder keeps for validation, or the last of its training set.
+
+        Raises:
+            UsageError: the folder keeps fewer for validation.
+        """
+        count = request.validation or 0
+        if splits.validation:
+            read = self.first(splits.validation, count)
+            if len(read.kept) < count:
+                raise UsageError(
+                    f"{{validation}}: found {len(read.kept):,} pictures in {splits.tree.folder / splits.folders(VALIDATION)[0]}, "
+                    f"expected as many or more; hold them all out with {{validation={len(read.kept)}}}", validation=count,
+                )  # fmt: skip
+            return read
+        read = self.first(splits.train[::-1], count)
+        return read._replace(pixels=read.pixels.flip(0), kept=read.kept[::-1], cropped=read.cropped[::-1])
+
+    def _attempt(self, path: Path) -> Cropped | DataError:
+        """A picture, or why it cannot be read."""
+        try:
+            return read_cropped(path, self.shape, self.pixel_range)
+        except DataError as error:
+            return error
 
 
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[str], _T], items: Iterable[str]) -> Iterator[_T]:
-    """The results for `items`, in their order; a few are worked on ahead."""
-    waiting: deque[Future[_T]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > 4 * _WORKERS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+def _range_of(folder: Path, names: Sequence[str], listen: ReadListener) -> tuple[float, float]:
+    """The values that are black and white in these pictures; the values of those with 256 levels are not looked at."""
 
+    def of(name: str) -> Extent | None:
+        try:
+            with checked_picture(folder / name, (8, 8)) as picture:
+                return extent(picture)
+        except DataError:
+            return None  # it is noted where it is read
 
-def _attempt(path: Path, shape: ImageShape) -> Cropped | DataError:
-    """A picture, or why it cannot be read."""
+    extents = [found for _, found in _attempts(names, of) if found is not None]
     try:
-        return read_cropped(path, shape)
+        return settle(extents)
     except DataError as error:
-        return error
+        raise DataError(f"{folder}: {error.message}") from None
 
 
-def _choose(tree: Tree, split: str, shape: ImageShape) -> tuple[Sequence[str], str]:
-    """The pictures of a split, and what is unusual about the splits."""
-    if tree.is_split:
-        chosen, unusual = list(tree.of(split)), ""
-    else:
-        parts = part(tree.pictures, lambda name: isinstance(_attempt(tree.folder / name, shape), Cropped))
-        chosen, unusual = (parts.train if split == "train" else parts.test), parts.unusual
-    return sorted(chosen, key=lambda name: (path_hash(name), name)), unusual
+def _attempts(names: Sequence[str], work: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
+    """What `work` gives for each name, in their order; a few are worked on ahead, in several threads."""
+    waiting: deque[tuple[str, Future[_T]]] = deque()
+    with ThreadPoolExecutor(min(_WORKERS, processors())) as pool:
+        for name in names:
+            waiting.append((name, pool.submit(work, name)))
+            if len(waiting) > 4 * _WORKERS:
+                done, result = waiting.popleft()
+                yield done, result.result()
+        while waiting:
+            done, result = waiting.popleft()
+            yield done, result.result()
 
 
-def _check_memory(tree: Tree, shape: ImageShape) -> None:
+def _check_memory(folder: Path, count: int, shape: ImageShape) -> None:
     """Refuses more pictures than this machine's memory holds, before any is read."""
-    count, most = len(tree.pictures), int(MEMORY_SHARE * _memory())
+    most = int(MEMORY_SHARE * machine_memory())
     if count * shape.size > most:
         side = shape.height
         while side > 8 and count * shape.channels * side**2 > most:
             side //= 2
         raise DataError(
-            f"{tree.folder}: {count:,} pictures of {shape} take {count * shape.size / 1e9:,.1f} GB of memory, expected at most "
-            f"{most / 1e9:,.1f}, half of this machine's; take fewer of them, or smaller images with {{image_size={side}}}"
+            f"{folder}: {count:,} pictures of {shape} take {count * shape.size / 1e9:,.1f} GB of memory, expected at most "
+            f"{most / 1e9:,.1f}, half of this machine's; take fewer of them with {{limit={most // shape.size}}}, or smaller images "
+            f"with {{image_size={side}}}"
         )
 
 
-def _memory() -> int:
-    """The bytes of memory that this machine has."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return _USUAL_MEMORY
-
-
-def _remarks(tree: Tree, unusual: str) -> Iterator[str]:
+def _remarks(tree: Tree) -> Iterator[str]:
     """What is unusual about a folder as a whole."""
     yield from tree.closed
     if tree.others.total() or tree.links:
         yield f"{_others(tree)}, left out; pictures are {_KINDS}"
     inside = tree.inside
-    if outside := len(tree.pictures) - len(inside):
-        yield f"pictures outside train/ and test/, left out: {outside:,}"
+    if tree.layout is not None and (outside := len(tree.pictures) - len(inside)):
+        yield f"pictures outside {_listed(tree.layout.splits)}, left out: {outside:,}"
     if tree.class_names and (unlabelled := sum(tree.class_name(picture) is None for picture in inside)):
         yield f"pictures beside the sub-folders, which are the labels, and so without one: {unlabelled:,}"
-    for split, other in ("train", "test"), ("test", "train"):
-        if split in tree.folders and other not in tree.folders:
-            yield f"the sub-folder {split} counts as a label, not as the {split} split: there is no {other} beside it"
-    if unusual:
-        yield unusual
+    if tree.layout is None and (suspects := tree.named_like_splits()):
+        yield (
+            f"{_listed(suspects)} count{'s' * (len(suspects) == 1)} as labels or parts of them, not as splits: expected a folder "
+            "for training beside one for testing, which hold all pictures"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Folders in words: ``test/, train/ and val/``."""
+    *most, last = sorted(f"{spelt(name)}/" for name in names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _others(tree: Tree) -> str:
@@ -194,8 +337,8 @@ def _others(tree: Tree) -> str:
     return ", ".join(filter(None, (files, f"links to folders: {tree.links:,}" if tree.links else ""))) or "no file"
 
 
-def _nothing(split: str, failures: Sequence[str]) -> str:
+def _nothing(folders: Sequence[str], failures: Sequence[str]) -> str:
     """Why a split holds no picture that can be read."""
     if not failures:
-        return f"found no picture in {split}/, expected {_KINDS} there for the {split} split"
+        return f"found no picture in {_listed(folders)}, expected {_KINDS} there"
     return f"found files named like pictures: {len(failures):,}, none of which can be read; the first: {failures[0]}"

@@ -1,8 +1,9 @@
 """Images as bytes, the one form in which vaecli passes them on."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,35 @@ _SOME = 4096
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What became of the files of a person's own pictures when they were read.
+
+    Attributes:
+        place: the folder.
+        folders: the sub-folders that hold the split; none where it is chosen by hash.
+        left_out: files that could not be read.
+        cut: pictures of which only the middle was taken.
+        scaled: pictures that were made smaller or larger.
+        pages: further pages and frames of files, which were left out.
+        outside: pictures with values outside the range from black to white.
+        pixel_range: the values that are black and white.
+        unused: pictures that the folder keeps for validation, of which no use is made.
+        untrained: of a test set, labels that no training picture has, with their numbers of pictures.
+    """
+
+    place: Path
+    folders: tuple[str, ...] = ()
+    left_out: int = 0
+    cut: int = 0
+    scaled: int = 0
+    pages: int = 0
+    outside: int = 0
+    pixel_range: tuple[float, float] = (0, 255)
+    unused: int = 0
+    untrained: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Images:
     """Images of one shape, grey or in colour, with labels.
 
@@ -27,6 +57,7 @@ class Images:
         class_names: the names of the labels; none where the images have no labels.
         shape: of every image.
         names: the name of each image's file; none where the images are not files of their own.
+        reading: what became of those files; None where there are none.
     """
 
     pixels: Tensor
@@ -34,6 +65,7 @@ class Images:
     class_names: tuple[str, ...]
     shape: ImageShape = GREY_28
     names: tuple[str, ...] = ()
+    reading: Reading | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.pixels)

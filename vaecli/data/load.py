@@ -1,23 +1,23 @@
 """Data sets by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 from vaecli import registry
 from vaecli.config import Config
-from vaecli.data.dataset import ReadListener
+from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.device import configure_torch
 from vaecli.errors import DataError, UsageError
-from vaecli.image_shape import ImageShape
 from vaecli.provenance import DataRecord
 
 
 def load_images(
     dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None, *, image_size: int | None = None,
-    colour: str | None = None,
+    colour: str | None = None, pixel_range: tuple[float, float] | None = None,
 ) -> Images:  # fmt: skip
     """One split of a registered data set.
 
@@ -28,6 +28,7 @@ def load_images(
         limit: keep only the first `limit` images.
         image_size: height and width, in pixels; the data set's usual one if not given.
         colour: ``grey`` or ``rgb``; the data set's usual one if not given.
+        pixel_range: the values that are black and white in a person's own pictures; if not given, all of them together decide.
 
     Raises:
         UsageError: there is no such data set or split, or it has no such images.
@@ -43,36 +44,30 @@ def load_images(
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
     if limit is not None and limit < 1:
         raise UsageError("{limit}: expected a whole number from 1", limit=limit)
-    shape = Config(dataset=dataset, image_size=image_size, colour=colour).image_shape
-    images = read_split(dataset, split, None if data_dir is None else Path(data_dir), shape)
+    config = Config(dataset=dataset, image_size=image_size, colour=colour, pixel_range=pixel_range)
+    request = Request.of(config, split, None if data_dir is None else Path(data_dir))
+    images = read_split(replace(request, limit=limit))
     return images if limit is None else images[:limit]
 
 
-def read_split(dataset: str, split: str, folder: Path | None, shape: ImageShape, listen: ReadListener | None = None) -> Images:
-    """One split of a registered data set, in a given shape.
-
-    Args:
-        dataset: its name in the registry.
-        split: ``train`` or ``test``.
-        folder: to read instead of the data set's own place.
-        shape: of the images.
-        listen: callbacks.
+def read_split(request: Request, listen: ReadListener | None = None) -> Images:
+    """One split of a registered data set.
 
     Raises:
         DataError: it cannot be found or read, or holds no image.
     """
-    images = registry.load("dataset", dataset).read(split, shape, folder, listen or ReadListener())
+    images = registry.load("dataset", request.dataset).read(request, listen or ReadListener())
     if not len(images):
-        raise DataError(f"{folder or dataset}: the {split} split holds no image; expected at least one")
+        raise DataError(f"{request.folder or request.dataset}: the {request.split} split holds no image; expected at least one")
     return images
 
 
-Read = Callable[[str, str, Path | None, ImageShape], Images]
-"""Gives a split, by the data set's name, its own, the folder to read instead of the data set's own place, and the images' shape."""
+Read = Callable[[Request], Images]
+"""Gives the images of a request."""
 
 
 def read_once(listen: ReadListener | None = None) -> Read:
-    """A `read_split` that reads a split once from each place, and keeps its images and their digest."""
+    """A `read_split` that answers each request once, and keeps its images and their digest."""
     return cache(partial(read_split, listen=listen))
 
 
@@ -86,8 +81,17 @@ class Source:
     """
 
     def __init__(self, config: Config, folder: Path | None = None, read: Read | None = None) -> None:
-        self.dataset, self.shape, self.folder = config.dataset, config.image_shape, folder
+        self.config, self.folder = config, folder
         self._read = read or read_once()
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name in the registry."""
+        return self.config.dataset
+
+    def request(self, split: str) -> Request:
+        """What is read for a split."""
+        return Request.of(self.config, split, self.folder)
 
     def images(self, split: str) -> Images:
         """One split.
@@ -95,7 +99,7 @@ class Source:
         Raises:
             DataError: it cannot be read.
         """
-        return self._read(self.dataset, split, self.folder, self.shape)
+        return self._read(self.request(split))
 
     @cached_property
     def record(self) -> DataRecord:
@@ -107,6 +111,17 @@ class Source:
         folder = None if self.folder is None else str(self.folder.absolute())
         return DataRecord(self.images("train").digest, self.images("test").digest, folder)
 
+    def settled(self, listen: ReadListener | None = None) -> Config:
+        """The settings with the values that are black and white in the pictures written down.
+
+        Raises:
+            DataError: the pictures cannot be read, or no range suits them.
+        """
+        if self.config.pixel_range:
+            return self.config
+        dataset = registry.load("dataset", self.dataset)
+        return replace(self.config, pixel_range=dataset.pixel_range(self.request("train"), listen or ReadListener()))
+
     @property
     def own(self) -> bool:
         """Whether `folder` holds other images than the data set's."""
@@ -115,10 +130,10 @@ class Source:
             return False
         if not digests:  # those sets accept published files only
             return registry.find("dataset", self.dataset).own_labels
-        return any(self._read(self.dataset, split, self.folder, self.shape).digest != digests.get(split) for split in SPLITS)
+        return any(self.images(split).digest != digests.get(split) for split in SPLITS)
 
 
-def expect(images: Images, split: str, digest: str, place: str, run: str) -> None:
+def expect(images: Images, split: str, digest: str, place: str, run: str, difference: Callable[[], str] = str) -> None:
     """Refuses images that are not those of a run.
 
     Args:
@@ -127,12 +142,14 @@ def expect(images: Images, split: str, digest: str, place: str, run: str) -> Non
         digest: that of the run's images of this split.
         place: where `images` were read from.
         run: its name.
+        difference: says what is different, in words; empty where that is not known.
 
     Raises:
         DataError: they are others.
     """
     if images.digest != digest:
+        digests = f"they have SHA-256 {images.digest[:12]}..., the run's {digest[:12]}..."
         raise DataError(
-            f"{place}: its {split} images have SHA-256 {images.digest[:12]}..., those of the run {run} have {digest[:12]}...; "
-            "give the folder that holds the run's with {data_dir=DIR}"
+            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder with the "
+            "run's with {data_dir=DIR}"
         )

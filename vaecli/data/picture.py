@@ -2,36 +2,73 @@
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from PIL import Image, ImageOps
+from pi_heif import HeifImageFile
+from PIL import Image, ImageOps, TiffImagePlugin
 from torch import Tensor
 
+from vaecli.data.values import check_samples, extent, has_white_zero, is_deep, numbers, settle, to_bytes
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import ImageShape
 from vaecli.reading import open_file
 
-MAX_PIXELS = 25_000_000
-"""Pixels of most cameras' pictures; a larger picture is refused before it is unpacked."""
+MAX_BYTES = 1 << 28
+"""Bytes of a file that is read; Pillow reads as much of a file as the file says."""
 
-MAX_BYTES = 4 * MAX_PIXELS
-"""Bytes of so many pixels unpacked; Pillow reads as much of a file as the file says."""
+MAX_MEMORY = 5 << 28
+"""Bytes of memory that all pictures which are unpacked at one time may take, and so the most that one may."""
 
 LARGE = 1000
 """Pixels a side to which a larger picture is shrunk first."""
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""Formats of pictures; Pillow reads some others by starting programs."""
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "PPM")
+"""Formats of pictures that Pillow opens here; it reads some others by starting programs."""
 
-DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
-"""Pillow's modes of grey with more than 256 shades."""
+KINDS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "AVIF", "HEIC", "TIFF", "PPM")
+"""Formats of pictures, for messages."""
+
+MEMORY_OF = {
+    "JPEG": (12, 12), "PNG": (12, 22), "GIF": (12, 16), "BMP": (13, 22), "WEBP": (18, 30), "AVIF": (13, 26), "HEIF": (10, 22),
+    "TIFF": (18, 28), "PPM": (13, 28),
+}  # fmt: skip
+"""Bytes of memory a pixel that unpacking and preparing a picture takes at the most, by its format: of an ordinary one, and of one
+with transparency or more than 256 levels. A test measures some of them."""
+
+_PROGRESSIVE = 8
+"""Bytes a pixel of the whole picture that a progressive JPEG takes, also where it is shrunk as it is unpacked."""
+
+_SIGNATURES = (
+    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"), (b"%PDF", "PDF"), (b"8BPS", "Photoshop"), (b"\x89HDF", "HDF5"), (b"\x93NUMPY", "NumPy"),
+    (b"PK\3\4", "ZIP"), (b"\0\0\0\x0cjP", "JPEG 2000"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL", "JPEG XL"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"), (b"<svg", "SVG"), (b"<?xml", "XML"), (b"SIMPLE  =", "FITS"), (b"\0\0\1\0", "ICO"),
+)  # fmt: skip
+"""How files begin, by their format."""
 
 _FAINT = 0.1
+
+_USUAL_MEMORY = 8 << 30
+
+
+class Prepared(NamedTuple):
+    """A person's own picture in the form of a data set's images.
+
+    Attributes:
+        pixels: uint8, shape (shape.size,).
+        remarks: phrases about what was changed that a person may not expect, such as what was cut off.
+    """
+
+    pixels: Tensor
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,50 +137,174 @@ def _corner(mass: Tensor, side: int) -> int:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture, upright and not too large, in one of the modes `DEEP` or in RGBA.
+    """A picture, upright and not too large, in grey or RGBA of 8 bits; values of more bits fill the range from black to white.
 
     Raises:
         DataError: it is missing, not a picture, or too large.
     """
-    with without_warnings(), checked_picture(path) as picture:
+    with without_warnings(), checked_picture(path) as opened:
+        picture = opened
+        if is_deep(opened):
+            grey = to_bytes(numbers(opened), settle([extent(opened)]), has_white_zero(opened))
+            picture = Image.fromarray(grey)
+        blended = picture.mode not in ("1", "P", "PA")  # Pillow averages none of these
         if max(picture.size) > LARGE:
-            blended = picture.mode not in ("1", "P", "I;16", "I;16B", "I;16L")  # Pillow averages none of these
             picture.thumbnail((LARGE, LARGE), Image.Resampling.BOX if blended else Image.Resampling.NEAREST)
         upright = ImageOps.exif_transpose(picture)
-        return upright if upright.mode in DEEP else upright.convert("RGBA")
+        return upright if upright.mode == "L" and not upright.has_transparency_data else upright.convert("RGBA")
 
 
 @contextmanager
-def checked_picture(path: Path) -> Iterator[Image.Image]:
-    """A picture of a size that is not too large, its pixels not yet unpacked; the file is closed at the end.
+def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+    """A picture that takes not too much memory, its pixels not yet unpacked; the file is closed at the end.
 
     Pillow warns of some damage, so this stands inside `without_warnings`.
+
+    Args:
+        path: the file.
+        least: width and height in pixels; a JPEG is shrunk as it is unpacked, to no less than these.
 
     Raises:
         DataError: it is missing, not a picture, or too large, or what is done with it meanwhile fails.
     """
+    head = b""
     try:
         with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
             # Pillow asks a file for as many bytes as its contents say, and a file takes the memory for them though it has fewer
-            with Image.open(io.BytesIO(file.read(size)), formats=FORMATS) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise DataError(f"{path}: {picture.width} x {picture.height} pixels, expected at most {MAX_PIXELS:,} in all")
+            data = file.read(size)
+        head = data[:16]
+        with _opened(data) as picture:
+            whole = picture.width * picture.height
+            if least:
+                picture.draft(None, least)
+            check_samples(picture)
+            kinds = MEMORY_OF.get(picture.format or "", MEMORY_OF["JPEG"])
+            need = kinds[is_deep(picture) or picture.has_transparency_data] * picture.width * picture.height
+            need += _PROGRESSIVE * whole if picture.info.get("progressive") else 0
+            if need > _memory().most:
+                raise DataError(
+                    f"{path}: {picture.width:,} x {picture.height:,} pixels may take {need / 1e9:.1f} GB of memory, expected at most "
+                    f"{_memory().most / 1e9:.1f}; make the picture smaller"
+                )
+            with _memory().taken(need):
                 yield picture
-    except DataError:
-        raise
+    except DataError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        raise DataError(f"{path}: {error.message}", **error.settings) from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected a picture") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: found far more pixels than the {MAX_PIXELS:,} that a picture may have") from None
+        raise DataError(
+            f"{path}: found more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most that Pillow opens; make it smaller"
+        ) from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
-        why = (
-            (reason(error) if error.strerror else "not a picture, or cut short")
-            if isinstance(error, OSError)
-            else f"{type(error).__name__}: {error}"
-        )
-        raise DataError(f"{path}: cannot be read as a picture ({why[:80]}); expected a PNG, JPEG or the like") from None
+        why = reason(error) if isinstance(error, OSError) and error.strerror else _why(error, head, path)
+        raise DataError(f"{path}: cannot be read as a picture ({why[:120]}); expected a PNG, JPEG or the like") from None
+
+
+def _opened(data: bytes) -> Image.Image:
+    """A picture of any of KINDS, its pixels not yet unpacked."""
+    if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+        picture: Image.Image = HeifImageFile(io.BytesIO(data))
+        return picture
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _why(error: Exception, head: bytes, path: Path) -> str:
+    """Why Pillow cannot read a file that begins with `head`."""
+    name = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
+    if name is None and head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        name = "WEBP"
+    if name is None and head[4:8] == b"ftyp":
+        name = "AVIF" if head[8:11] == b"avi" else "HEIC"
+    if (
+        name is None
+        and head[:1] == b"P"
+        and head[1:2] in b"123456f"
+        and path.suffix.lower() in (".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
+    ):
+        name = "PPM"
+    if not head:
+        return "the file is empty"
+    if name is None:
+        return "not a picture"
+    if name not in KINDS:
+        return f"a {name} file, which vaecli does not read"
+    if name == "TIFF":
+        return _why_tiff(path) or "a TIFF file that is cut short or damaged, or packed in a way that Pillow does not know"
+    return f"a {name} file that is cut short or damaged"
+
+
+def _why_tiff(path: Path) -> str:
+    """What Pillow does not know of a TIFF file's pixels; empty if it knows them."""
+    try:
+        with open_file(path) as file:
+            head = file.read(8)
+            if head[2:3] == b"+":
+                head += file.read(8)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+            file.seek(tags.next)
+            tags.load(file)
+        bits, samples = tags.get(258, (1,)), tags.get(277, 1)
+        kinds = {1: "unsigned", 2: "signed", 3: "floats", 5: "complex", 6: "complex"}
+        kind = kinds.get(tags.get(339, (1,))[0], "other")
+    except Exception:  # the file's own tags are damaged
+        return ""
+    byte_order = b"II" if head[:2] == b"II" else b"MM"
+    known = any(
+        key[0] == byte_order and key[4] == bits and key[2][0] == tags.get(339, (1,))[0] for key in TiffImagePlugin.OPEN_INFO
+    )
+    what = f"{bits[0]}-bit floats" if kind == "floats" else f"{kind} values of {bits[0]} bits"
+    return (
+        ""
+        if known and samples <= 4
+        else f"a TIFF file with {samples} value{'s' * (samples > 1)} a pixel, {what}, which Pillow does not read"
+    )
+
+
+@cache
+def machine_memory() -> int:
+    """The bytes of memory that this process may have: the machine's, or those of its cgroup if they are fewer."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        total = _USUAL_MEMORY
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+class _Memory:
+    """Memory that several threads share: each takes a part of it and waits until there is enough.
+
+    Attributes:
+        most: bytes in all, at most a quarter of what the machine has.
+    """
+
+    def __init__(self) -> None:
+        self.most = min(MAX_MEMORY, machine_memory() // 4)
+        self._left = self.most
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, need: int) -> Iterator[None]:
+        """Waits until so many bytes are left, and takes them while entered."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= need)
+            self._left -= need
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += need
+                self._changed.notify_all()
+
+
+_memory = cache(_Memory)
+"""The memory that is shared by all threads that unpack pictures."""
 
 
 @contextmanager
@@ -159,11 +320,8 @@ def _ink(picture: Image.Image, clean: tuple[int, int]) -> Tensor:
 
     A picture of the size `clean` whose background is black already is left as it is.
     """
-    if picture.mode in DEEP:
-        values = torch.tensor(list(picture.convert("F").get_flattened_data()), dtype=torch.float32)
-        values = (values / (values.max() if picture.mode in ("I", "F") else 65535)).clamp(0, 1)
-        grey = values.view(picture.height, picture.width)
-    else:
+    light = picture
+    if picture.mode == "RGBA":
         alpha = picture.getchannel("A")
         light = picture.convert("L")
         if min(alpha.tobytes()) < 255:
@@ -173,7 +331,7 @@ def _ink(picture: Image.Image, clean: tuple[int, int]) -> Tensor:
             ]
             paper = 255 if not len(marks) or float(marks.float().mean()) < 128 else 0
             light = Image.composite(light, Image.new("L", light.size, paper), alpha)
-        grey = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8).view(light.height, light.width).float() / 255
+    grey = torch.frombuffer(bytearray(light.tobytes()), dtype=torch.uint8).view(light.height, light.width).float() / 255
     edge = torch.cat((grey[0], grey[-1], grey[:, 0], grey[:, -1])).median()
     if edge > 0.5:
         grey = 1 - grey

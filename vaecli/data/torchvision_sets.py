@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from vaecli import registry
 from vaecli.data.crop import crop, read_cropped
-from vaecli.data.dataset import ReadListener
-from vaecli.data.images import Images
-from vaecli.data.picture import Drawing, without_warnings
+from vaecli.data.dataset import ReadListener, Request
+from vaecli.data.images import UNKNOWN, Images
+from vaecli.data.picture import Drawing, Prepared, without_warnings
 from vaecli.data.published import Archives, find_archives, torchvision_class
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import COLOURS, ImageShape
@@ -76,12 +75,12 @@ class TorchvisionDataset:
         known = self.names or getattr(torchvision_class(self.kind), "classes", ())
         return tuple(known) or self._images("train", folder, ReadListener()).class_names
 
-    def read(self, split: str, shape: ImageShape, folder: Path | None, listen: ReadListener) -> Images:
+    def read(self, request: Request, listen: ReadListener) -> Images:
         """As `Dataset.read`; smaller images get a black border."""
-        own = self.shape.height
+        shape, own = request.shape, self.shape.height
         if shape.height < own:
             raise DataError(f"found images of {own} x {own} pixels, expected {shape}: a size from {{image_size={own}}}")
-        return self._images(split, folder, listen).coloured(shape.channels).padded(shape)
+        return self._images(request.split, request.folder, listen).coloured(shape.channels).padded(shape)
 
     def _images(self, split: str, folder: Path | None, listen: ReadListener) -> Images:
         reader = self.reader or self._by_torchvision
@@ -100,14 +99,18 @@ class TorchvisionDataset:
             why = reason(error) if isinstance(error, OSError) else error or type(error).__name__
             raise DataError(f"{self.name}: cannot be read from {', '.join(map(str, archives.values()))} ({why})") from None
 
-    def picture(self, path: Path, shape: ImageShape) -> Tensor:
+    def pixel_range(self, request: Request, listen: ReadListener) -> None:
+        """None: the published files hold bytes."""
+
+    def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`."""
         if self.drawing:
-            return self.drawing.read(path, shape)
+            return Prepared(self.drawing.read(path, shape))
         own = ImageShape(shape.channels, self.shape.height, self.shape.width)
         with without_warnings():
-            pixels = read_cropped(path, own).tensor
-        return Images(pixels.unsqueeze(0), torch.zeros(1), (), own).padded(shape).pixels[0]
+            cropped = read_cropped(path, own, pixel_range)
+        unlabelled = torch.full((1,), UNKNOWN)
+        return Prepared(Images(cropped.tensor.unsqueeze(0), unlabelled, (), own).padded(shape).pixels[0], cropped.remarks(own))
 
     def _by_torchvision(self, archives: Archives, split: str, listen: ReadListener) -> Images:
         """A split as torchvision's class reads it.

@@ -1,23 +1,23 @@
-"""The pictures below a folder: where they are, their labels, and which of them are the test set. None of them is opened here."""
+"""The pictures below a folder: where they are, their labels, and their splits. None of them is opened here."""
 
 import hashlib
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import category, normalize
 
-from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
-from vaecli.errors import DataError, reason
+from vaecli.errors import DataError, printable, reason
 
 ENDINGS = frozenset([
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff",
-    ".pbm", ".pgm", ".ppm", ".pnm", ".pfm",
+    ".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".avif", ".heic", ".heif", ".hif",
 ])  # fmt: skip
 """The endings of files that are taken for pictures."""
 
@@ -29,6 +29,31 @@ MAX_NAMES = 1 << 19
 
 TENTH = (1 << 64) // 10
 """A picture is in the test set if its hash, of 64 bits, is less than this."""
+
+
+FEW = 20
+"""Pictures of a test set that is chosen by hash: at least these, or a fifth of all where that is fewer."""
+
+TRAIN, TEST, VALIDATION = "train", "test", "validation"
+
+_SPLIT = re.compile(r"(?:(train|training)|(test|testing)|(val|valid|validation))(?:[ _-]?(?:set|split|data|images))?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the sub-folders of a folder name the splits.
+
+    Attributes:
+        splits: the split that a sub-folder holds, by its name.
+        depth: where these sub-folders are: 0 in the folder itself, 1 in those of the labels (``cat/train/1.png``).
+    """
+
+    splits: Mapping[str, str]
+    depth: int = 0
+
+    def names(self, split: str) -> tuple[str, ...]:
+        """The names of the sub-folders that hold a split."""
+        return tuple(sorted(name for name, held in self.splits.items() if held == split))
 
 
 @dataclass(frozen=True)
@@ -52,13 +77,39 @@ class Tree:
     closed: tuple[str, ...]
 
     @cached_property
-    def is_split(self) -> bool:
-        """Whether the training set and the test set are sub-folders, ``train`` and ``test``."""
-        return self.folders.issuperset(SPLITS)
+    def layout(self) -> Layout | None:
+        """How sub-folders name the splits, ``train``, ``test`` or ``val`` in any case and usual spelling; None if none does.
+
+        They do so where there is one for training and another, or where one for training holds every picture.
+
+        Raises:
+            DataError: two sub-folders name one split.
+        """
+        named = {name: split for name in self.folders if (split := _split_of(name))}
+        found = set(named.values())
+        if TRAIN in found and (len(found) > 1 or (self.folders == named.keys() and not any("/" not in it for it in self.pictures))):
+            layout = Layout(named)
+            for split in found:
+                if len(several := layout.names(split)) > 1:
+                    raise DataError(
+                        f"{self.folder}: found the sub-folders {' and '.join(map(printable, several))}, which both name the "
+                        f"{split} split; expected one of them: put their pictures together, or rename one"
+                    )
+            return layout
+        inner = {parts[1] for picture in self.pictures if len(parts := picture.split("/")) > 2}
+        named = {name: split for name in inner if (split := _split_of(name))}
+        found = set(named.values())
+        every = all(len(parts := picture.split("/")) > 2 and parts[1] in named for picture in self.pictures)
+        return Layout(named, 1) if every and TRAIN in found and len(found) > 1 else None
+
+    @property
+    def has_test(self) -> bool:
+        """Whether a sub-folder holds the test set; where one for validation stands alone beside training, that does."""
+        return self.layout is not None and len(set(self.layout.splits.values())) > 1
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the sub-folders with pictures, of both splits, sorted; none if there is no such sub-folder.
+        """The names of the sub-folders with pictures, of all splits, sorted; none if there is no such sub-folder.
 
         Raises:
             DataError: a checkpoint does not hold them.
@@ -79,11 +130,14 @@ class Tree:
     @property
     def inside(self) -> tuple[str, ...]:
         """The pictures that are in a split."""
-        return tuple(picture for split in SPLITS for picture in self.of(split)) if self.is_split else self.pictures
+        return tuple(picture for picture in self.pictures if self.layout is None or self._named_split(picture))
 
     def class_name(self, picture: str) -> str | None:
         """The name of the label of a picture; None if it has no label."""
-        first, *rest = picture.split("/")[self.is_split :]
+        parts = picture.split("/")
+        if self.layout is not None:
+            del parts[self.layout.depth]
+        first, *rest = parts
         return spelt(normalize("NFC", first)) if rest else None
 
     def labels(self, pictures: Iterable[str]) -> list[int]:
@@ -92,8 +146,31 @@ class Tree:
         return [UNKNOWN if (name := self.class_name(picture)) is None else indices[name] for picture in pictures]
 
     def of(self, split: str) -> tuple[str, ...]:
-        """The pictures in the sub-folder of a split."""
-        return tuple(picture for picture in self.pictures if picture.startswith(f"{split}/"))
+        """The pictures that sub-folders put into a split, ``train``, ``test`` or ``validation``.
+
+        The only sub-folder beside that for training holds the test set, also where its name says validation.
+        """
+        if self.layout is None:
+            return ()
+        held = set(self.layout.splits.values())
+        wanted = VALIDATION if split == TEST and TEST not in held else None if split == VALIDATION and TEST not in held else split
+        return tuple(picture for picture in self.pictures if self._named_split(picture) == wanted) if wanted else ()
+
+    def named_like_splits(self) -> tuple[str, ...]:
+        """The sub-folders, at any depth, that are called like a split though they are none."""
+        return tuple(sorted({folder for picture in self.pictures for folder in picture.split("/")[:-1] if _split_of(folder)}))
+
+    def _named_split(self, picture: str) -> str | None:
+        """The split that a sub-folder names for a picture."""
+        assert self.layout is not None
+        *folders, _ = picture.split("/")
+        return self.layout.splits.get(folders[self.layout.depth]) if len(folders) > self.layout.depth else None
+
+
+def _split_of(name: str) -> str | None:
+    """The split that a sub-folder of this name holds; None for any other name."""
+    match = _SPLIT.fullmatch(name.strip().casefold())
+    return None if match is None else (TRAIN, TEST, VALIDATION)[(match.lastindex or 1) - 1]
 
 
 def find_pictures(folder: Path | None) -> Tree:
@@ -131,7 +208,19 @@ def find_pictures(folder: Path | None) -> Tree:
             closed.append(f"{below}: this sub-folder cannot be read ({reason(error)})")
         if not below:
             folders = frozenset(name.removesuffix("/") for name in waiting)
-    return Tree(folder, tuple(sorted(pictures, key=_order)), folders, others, links, tuple(sorted(closed)))
+    tree = Tree(folder, tuple(sorted(pictures, key=_order)), folders, others, links, tuple(sorted(closed)))
+    return _inner(tree) or tree
+
+
+def _inner(tree: Tree) -> Tree | None:
+    """The tree of the only sub-folder with pictures, if it holds the splits, as an unpacked archive's does; None otherwise."""
+    first, *others = {picture.split("/")[0] for picture in tree.pictures} or {""}
+    if others or first not in tree.folders:
+        return None
+    pictures = tuple(picture.removeprefix(f"{first}/") for picture in tree.pictures)
+    folders = frozenset(picture.split("/")[0] for picture in pictures if "/" in picture)
+    inner = replace(tree, folder=tree.folder / first, pictures=pictures, folders=folders)
+    return inner if inner.has_test and inner.layout is not None and not inner.layout.depth else None
 
 
 class Parts(NamedTuple):
@@ -140,19 +229,17 @@ class Parts(NamedTuple):
     Attributes:
         train: the paths of the training set.
         test: those of the test set.
-        unusual: a sentence about that, if there are too few pictures for it; else empty.
     """
 
     train: list[str]
     test: list[str]
-    unusual: str
 
 
 def part(pictures: Iterable[str], readable: Callable[[str], bool]) -> Parts:
     """The pictures of each split: one in ten is in the test set, by a hash of its path, so that adding a picture moves no other.
 
-    Where that leaves a split with no picture that can be read, the one with the smallest hash is the test set, or the one with the
-    largest the training set. A single one is in both. If none can be read, all are in both.
+    Of few pictures, those with the smallest hashes are the test set: FEW of them, or a fifth of all. A split has a picture that can
+    be read where there are two; a single one is in both. If none can be read, all are in both.
 
     Args:
         pictures: their paths, with ``/``.
@@ -163,18 +250,12 @@ def part(pictures: Iterable[str], readable: Callable[[str], bool]) -> Parts:
     first = next(filter(readable, by_hash), None)
     last = next(filter(readable, reversed(by_hash)), None)
     if first is None or last is None:
-        return Parts(list(hashes), list(hashes), "")
-    test = {picture for picture in hashes if picture == first or (hashes[picture] < TENTH and picture != last)}
-    if hashes[first] < TENTH <= hashes[last]:
-        unusual = ""
-    elif first == last:
-        unusual = "there is one picture: it is the training set and the test set"
-    elif hashes[first] >= TENTH:
-        unusual = f"there are few pictures: one of them, {first}, is the test set"
-    else:
-        unusual = f"there are few pictures: one of them, {last}, is the training set"
-    train = [picture for picture in hashes if picture == last or picture not in test]
-    return Parts(train, [picture for picture in hashes if picture in test], unusual)
+        return Parts(list(hashes), list(hashes))
+    few = max(by_hash.index(first) + 1, min(FEW, len(hashes) // 5))
+    test = {picture for rank, picture in enumerate(by_hash) if (rank < few or hashes[picture] < TENTH) and picture != last}
+    train = [picture for picture in hashes if picture not in test]
+    alone = [last] if first == last else []
+    return Parts(train, [picture for picture in hashes if picture in test] + alone)
 
 
 def path_hash(path: str) -> int:

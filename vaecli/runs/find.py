@@ -16,6 +16,8 @@ from vaecli.reading import read_file
 
 MODEL, TRAINING, CONFIG, LOSS = "model.safetensors", "training.safetensors", "config.json", "loss.csv"
 FILES = (MODEL, TRAINING, CONFIG, LOSS)
+PICTURES = "pictures.csv"
+"""The list of a run's pictures, where they are a person's own."""
 
 SHOWN = 5
 """The most names of runs in an error message."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vaecli.config import Config
+from vaecli.data.dataset import Request
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, printable
@@ -12,6 +14,7 @@ from vaecli.model import VAE, made
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
 from vaecli.runs.format import unpack
+from vaecli.runs.pictures import difference
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,18 @@ class Run:
             DataError: they cannot be read, or are not the run's.
         """
         if self.provenance is None:
-            return read(self.config.dataset, split, data_dir, self.config.image_shape)
+            return read(Request.of(self.config, split, data_dir))
         data = self.provenance.data
         place = data_dir or (Path(data.folder) if data.folder else None)
         try:
-            images = read(self.config.dataset, split, place, self.config.image_shape)
+            images = read(Request.of(self.config, split, place))
         except DataError as error:
             if data_dir or not data.folder:
                 raise
             after = f"; the run {self.name} read its images there: if they were moved, give {{data_dir=DIR}}"
             raise error.reworded(DataError, after=after) from None
-        expect(images, split, getattr(data, split), str(place or self.config.dataset), self.name)
+        place_name = str(place or self.config.dataset)
+        expect(images, split, getattr(data, split), place_name, self.name, partial(difference, self.path, split, images))
         return images
 
 

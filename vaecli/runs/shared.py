@@ -10,7 +10,7 @@ from vaecli.config import Config
 from vaecli.errors import UsageError, shown
 from vaecli.processes import Processes
 from vaecli.provenance import Provenance
-from vaecli.runs.find import FILES
+from vaecli.runs.find import FILES, PICTURES
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
 from vaecli.runs.start import Listener, Start, resumed
 
@@ -40,7 +40,7 @@ def held_folder(
         folder: Folder = Unwritten(path)
         with processes.agreeing():
             if processes.leads:
-                folder = held.enter_context(locked_folder(path, FILES))
+                folder = held.enter_context(locked_folder(path, (*FILES, PICTURES)))
                 if given is not None:
                     start = resumed(folder, given, start, listen)
         yield folder, start if processes.alone else _of_first(processes, start)

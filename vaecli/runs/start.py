@@ -4,19 +4,25 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
-from vaecli.errors import Diverged, UsageError, shown
+from vaecli.data.summary import DataSummary
+from vaecli.errors import Diverged, UsageError, printable, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
 from vaecli.runs.folder import Folder
 from vaecli.runs.state import Training, load_training, save_again
 from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
+
+_NAME_BYTES = 60
+"""Bytes of a folder's name in a run's."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,14 @@ class Listener:
         epoch: called with the record of an epoch, and the ELBO of the test or validation images after it, in nats per image.
         batch: called with the epoch, the steps done, and the steps of all epochs.
         writing: a context entered while files are written, which should not be interrupted.
+        data: called before the first epoch with what was understood of a person's own pictures.
     """
 
     note: Callable[[str], None] = lambda text: None
     epoch: Callable[[EpochRecord, float], None] = lambda record, elbo: None
     batch: Callable[[int, int, int], None] = lambda epoch, done, total: None
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
+    data: Callable[[DataSummary], None] = lambda summary: None
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,18 @@ class Start:
         """
         if self.place is None or not self.source.own:
             return self.config.run_name
-        words = re.sub("[^A-Za-z0-9._]+", "-", self.place.absolute().name).strip("-.")[:40]
-        if registry.find("dataset", self.config.dataset).own_labels:
-            return self.config.name_for(words or self.config.dataset)
-        return self.config.name_for(f"own-{words}" if words else "own")
+        words = _name_of(self.place.absolute().name)
+        own_labels = registry.find("dataset", self.config.dataset).own_labels
+        return self.config.name_for(words if own_labels else f"own-{words}")
+
+
+def _name_of(folder: str) -> str:
+    """The name of a folder as a part of a run's name: letters and digits of any alphabet; with a digest where something is lost."""
+    name = normalize("NFC", folder)
+    words = re.sub(r"[^\w.]+", "-", printable(name)).strip("-.")
+    short = words.encode()[:_NAME_BYTES].decode(errors="ignore")
+    same = short == words and re.sub(r"[ ,;()&+-]+", "-", name).strip("-.") == words
+    return short if same and short else f"{short}{'-' * bool(short)}{sha256(name.encode(errors='surrogatepass')).hexdigest()[:6]}"
 
 
 def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: Listener | None = None) -> Start:

@@ -1,6 +1,7 @@
 """Training and resuming a run."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
+from vaecli.data.idx import SPLITS
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
+from vaecli.data.summary import summarise
 from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError
 from vaecli.evaluation.estimates import bits_per_dim
@@ -17,8 +20,9 @@ from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import build
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs.find import CONFIG, has_epochs
+from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
+from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.run import Run, load
 from vaecli.runs.shared import common, held_folder
 from vaecli.runs.start import Listener, Start
@@ -100,15 +104,20 @@ def train_in(
 
 
 def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener, processes: Processes) -> dict[str, float]:
-    path, chosen, training, finished = folder.path, start.config, start.training, start.finished
+    path, training, finished = folder.path, start.training, start.finished
     with processes.agreeing():
-        source = _source(start, path.name)
+        if not finished:
+            start = replace(start, config=start.source.settled())
+        source = _source(start, folder.path)
         provenance = _provenance(start, source.record, placed, processes)
+    chosen = start.config
     provenance = common(processes, provenance)
     if start.provenance and (different := start.provenance.differences(provenance)):
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
+    if summary := summarise(source.images("train"), source.images("test"), chosen):
+        listen.data(summary)
     images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
     chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
@@ -122,6 +131,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         rows, results = list(training.log), training.results
     elif processes.leads and not has_epochs(path):
         save_settings(folder, chosen, provenance)
+        _save_pictures(folder, source)
     again = f" after epoch {finished}" if finished else ""
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
 
@@ -184,6 +194,15 @@ def _held_out(source: Source, config: Config) -> Images:
     return source.images("test") if config.validation is None else source.images("train")[-config.validation :]
 
 
+def _save_pictures(folder: Folder, source: Source) -> None:
+    """Writes the list of a person's own pictures; of other images there is none."""
+    splits = {split: source.images(split) for split in SPLITS}
+    if splits["train"].reading:
+        folder.write(PICTURES, picture_list(splits))
+    else:
+        (folder.path / PICTURES).unlink(missing_ok=True)
+
+
 def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict[str, Any], dict[str, float]]:
     """An epoch's row of the loss log, and the results that a checkpoint keeps; `split` says what was measured."""
     elbo = float(tested.elbo.mean())
@@ -207,8 +226,8 @@ def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict
     return row, results
 
 
-def _source(start: Start, run: str) -> Source:
-    """The images to train on.
+def _source(start: Start, folder: Path) -> Source:
+    """The images to train on, for the run in a folder.
 
     Raises:
         DataError: they cannot be read, or are not the run's.
@@ -216,7 +235,10 @@ def _source(start: Start, run: str) -> Source:
     source = start.source
     if start.recorded:
         for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
-            expect(source.images(split), split, digest, str(start.place or source.dataset), run)
+            images = source.images(split)
+            expect(
+                images, split, digest, str(start.place or source.dataset), folder.name, partial(difference, folder, split, images)
+            )
     return source
 
 

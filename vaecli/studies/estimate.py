@@ -37,8 +37,9 @@ def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = la
         workers: processes that share the cores.
         on_part: called with the share of the timing that is done.
     """
-    images = Source(plan.any_config, plan.data_dir).images("train")
-    configs = [plan.config(values, plan.space.seeds[0], len(images)) for values in plan.space.corners()]
+    source = Source(plan.any_config, plan.data_dir)
+    images = source.images("train")
+    configs = [plan.config(values, plan.space.seeds[0], source) for values in plan.space.corners()]
     costs: dict[str, float] = {}
     distinct = {_cost_key(config): config for config in configs}
     chosen = list(distinct.items())[:: max(1, -(-len(distinct) // MOST))]

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.runs.find import RUNS, checked_name
 from vaecli.studies.space import MAX_RUNS, Space, name_of
 from vaecli.training.settle import settle, trained_on
+
+if TYPE_CHECKING:
+    from vaecli.data.load import Source
 
 TRIALS = 20
 """Runs of a study with a range, where their number is not given."""
@@ -78,10 +81,10 @@ class Plan:
         """The settings of one of its runs; all of them have the same data."""
         return self.space.config(next(self.space.corners()), self.space.seeds[0])
 
-    def config(self, values: Mapping[str, Any], seed: int, images: int) -> Config:
-        """The settings of a run, settled for a data set of so many training images."""
-        config = self.space.config(values, seed)
-        return settle(config, trained_on(config, images))
+    def config(self, values: Mapping[str, Any], seed: int, source: "Source") -> Config:
+        """The settings of a run, settled for the study's images."""
+        config = replace(self.space.config(values, seed), pixel_range=source.settled().pixel_range)
+        return settle(config, trained_on(config, len(source.images("train"))))
 
     @property
     def folder(self) -> Path:

@@ -146,7 +146,7 @@ def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
     for trial in trials:
         if trial.path is None:
             continue
-        config = plan.config(trial.settings, trial.seed, len(source.images("train")))
+        config = plan.config(trial.settings, trial.seed, source)
         for folder in (plan.out / Path(trial.path).name, Path(trial.path)):
             if config_in(folder, [config], same) and (trial.state != DONE or is_finished(folder, config)):
                 paths[trial.number] = str(folder)

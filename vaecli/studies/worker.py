@@ -112,7 +112,7 @@ class Worker:
         """Trains a trial, unless its run is there already, and keeps how it ended."""
         try:
             with self.study.beating(taken):
-                config = self.plan.config(taken.settings, taken.point.seed, len(self._source.images("train")))
+                config = self.plan.config(taken.settings, taken.point.seed, self._source)
                 folder, state = self._trained(config, taken)
                 value = self._value(config, folder) if state == DONE else None
             log = read_log(folder)

@@ -1,0 +1,187 @@
+"""What a run understood of a folder of pictures: its splits, labels and values, and what was left out. Said before training."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any
+
+from vaecli.config import Config
+from vaecli.data.images import UNKNOWN, Images, Reading
+from vaecli.data.values import BYTE_RANGE, in_words
+from vaecli.errors import VaecliError, in_python
+
+MANY = 12
+"""From so many labels on, their pictures are given as a range, not one by one."""
+
+DARK = 32
+"""Where no byte of any picture is as large, 255 is hardly meant to be white."""
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One split of a folder.
+
+    Attributes:
+        pictures: how many there are.
+        labels: how many of them have each label, by its name; empty where the folder has no labels.
+        unlabelled: how many have none.
+        left_out: files that could not be read.
+        cut: pictures of which only the middle was taken.
+        scaled: pictures that were made smaller or larger.
+        pages: further pages of files, which were left out.
+        outside: pictures with values outside `pixel_range`.
+    """
+
+    pictures: int
+    labels: dict[str, int]
+    unlabelled: int
+    left_out: int
+    cut: int
+    scaled: int
+    pages: int
+    outside: int
+
+    @staticmethod
+    def of(images: Images, reading: Reading) -> "SplitSummary":
+        """What there is to say about images of these files."""
+        counts = Counter(images.labels.tolist())
+        labels = {name: counts[number] for number, name in enumerate(images.class_names)}
+        what = {name: getattr(reading, name) for name in ("left_out", "cut", "scaled", "pages", "outside")}
+        return SplitSummary(len(images), labels, counts[UNKNOWN], **what)
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """A folder of pictures, as a run uses it.
+
+    Attributes:
+        folder: where the pictures are.
+        places: the sub-folders that hold each split, such as ``test/``; empty for a split that is chosen by hash.
+        train: the training set, with the pictures that are held out of it.
+        test: the test set.
+        validation: how many pictures are held out.
+        unused: pictures that the folder keeps for validation, of which no use is made.
+        pixel_range: the values that are black and white.
+        duplicates: pairs of the names of a training picture and of an equal test picture, one for each such test picture.
+        untrained: labels that no training picture has, with the number of test pictures.
+        brightest: the greatest byte of all training pictures.
+        conditional: whether the model sees labels.
+    """
+
+    folder: str
+    places: dict[str, str]
+    train: SplitSummary
+    test: SplitSummary
+    validation: int
+    unused: int
+    pixel_range: tuple[float, float]
+    duplicates: tuple[tuple[str, str], ...]
+    untrained: dict[str, int]
+    brightest: int
+    conditional: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; docs/json.md lists them."""
+        values = asdict(self)
+        del values["brightest"], values["conditional"]
+        return values | {"duplicates": len(self.duplicates)}
+
+    def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
+        """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
+        return [
+            VaecliError(f"{{folder}}: {text}", folder=self.folder).text(lambda n, v: v if n == "folder" else spell(n, v))
+            for text in self._texts()
+        ]
+
+    def _texts(self) -> Iterator[str]:
+        kept = self.train.pictures - self.validation
+        held = f", {self.validation:,} to choose by (validation)" if self.validation else ""
+        where = {split: f" from {place}" if place else "" for split, place in self.places.items()}
+        by_hash = "" if self.places["test"] else ", chosen by a hash of their paths"
+        if self.train.pictures == self.test.pictures == len(self.duplicates) == 1:
+            yield "there is one picture: it is the training set and the test set"
+            return
+        yield f"{kept:,} pictures to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
+        if self.train.labels:
+            yield f"labels, training + test pictures: {self._labels()}"
+        if self.unused:
+            yield (
+                f"{self.unused:,} pictures kept for validation are not used; {{validation={self.unused}}} measures on them, not on the "
+                "test set"
+            )
+        changes = [
+            f"{text}: {count:,}"
+            for name, text in (
+                ("left_out", "left out, as they cannot be read"), ("scaled", "scaled"), ("cut", "cut to their middle"),
+                ("pages", "pages after the first of a file, left out"),
+            )
+            if (count := getattr(self.train, name) + getattr(self.test, name))
+        ]  # fmt: skip
+        if changes:
+            yield f"of {self.train.pictures + self.test.pictures:,} pictures, {', '.join(changes)}"
+        outside = self.train.outside + self.test.outside
+        if tuple(self.pixel_range) != BYTE_RANGE or outside:
+            cut = f"; values outside are cut to the ends, in {outside:,} pictures" if outside else ""
+            yield f"values {in_words(self.pixel_range)} are black to white{cut}; {{pixel_range=LOW,HIGH}} sets others"
+        elif self.brightest < DARK:
+            white = max(1, self.brightest)
+            yield f"no value of any picture is above {self.brightest} of 255; if that is white, give {{pixel_range=0,{white}}}"
+        if self.duplicates:
+            first = " and ".join(name.replace("{", "(") for name in self.duplicates[0])
+            yield (
+                f"{len(self.duplicates):,} test pictures equal a training picture, such as {first}: the numbers of the test set flatter "
+                "the model; keep each picture in one split only"
+            )
+        if self.untrained:
+            names = ", ".join(f"{name} ({count:,} test pictures)" for name, count in list(self.untrained.items())[:MANY])
+            measured = "; the model cannot know them, so they are measured as pictures of unknown label" if self.conditional else ""
+            yield f"labels without a training picture: {names}{measured}"
+        if self.conditional and self.test.unlabelled == self.test.pictures and not self.untrained:
+            yield "the test pictures have no label, which the model has not learnt to do without: their numbers say little"
+
+    def _labels(self) -> str:
+        pairs = [(name, self.train.labels[name], self.test.labels.get(name, 0)) for name in self.train.labels]
+        if len(pairs) < MANY:
+            return ", ".join(f"{name.replace('{', '(')} {train:,} + {test:,}" for name, train, test in pairs)
+        ranges = (sorted(counts) for counts in ([pair[1] for pair in pairs], [pair[2] for pair in pairs]))
+        words = " + ".join(f"{counts[0]:,} to {counts[-1]:,}" for counts in ranges)
+        return f"{len(pairs):,} labels of {words}"
+
+
+def summarise(train: Images, test: Images, config: Config) -> DataSummary | None:
+    """What a run with these settings understood of its pictures; None where they are no files of a person's own.
+
+    Args:
+        train: all training images that were read, those that are held out at the end.
+        test: the test images.
+        config: the settings of the run.
+    """
+    first, second = train.reading, test.reading
+    if first is None or second is None:
+        return None
+    equal = {_digest(row): name for row, name in zip(train.pixels, train.names, strict=True)}
+    duplicates = [
+        (equal[digest], name) for row, name in zip(test.pixels, test.names, strict=True) if (digest := _digest(row)) in equal
+    ]
+    return DataSummary(
+        str(first.place),
+        {"train": _places(first), "test": _places(second)},
+        SplitSummary.of(train, first),
+        SplitSummary.of(test, second),
+        config.validation or 0,
+        first.unused,
+        first.pixel_range,
+        tuple(duplicates),
+        dict(second.untrained),
+        int(train.pixels.max()),
+        config.labels != "none",
+    )
+
+
+def _places(reading: Reading) -> str:
+    return " and ".join(f"{folder}/" for folder in reading.folders)
+
+
+def _digest(row: Any) -> bytes:
+    return blake2b(row.numpy(), digest_size=16).digest()
