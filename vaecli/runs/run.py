@@ -1,7 +1,7 @@
 """A run: a trained model with its settings, results, log and images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from vaecli.data.dataset import Request
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, printable
+from vaecli.evaluation.soundness import Warnings
 from vaecli.model import VAE, made
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
@@ -28,6 +29,7 @@ class Run:
         provenance: its data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
+        warnings: what its numbers say against it, by name, each with its numbers; empty for most runs.
     """
 
     model: VAE
@@ -36,6 +38,7 @@ class Run:
     provenance: Provenance | None
     class_names: tuple[str, ...]
     path: Path
+    warnings: Warnings = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -114,4 +117,4 @@ def read_run(file: Path) -> Run:
     weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
     model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)
-    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent)
+    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings)

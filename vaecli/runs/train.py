@@ -12,14 +12,16 @@ from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
-from vaecli.data.summary import summarise
+from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
-from vaecli.model import build
+from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
+from vaecli.model import VAE, build
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
+from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.pictures import difference, picture_list
@@ -96,6 +98,8 @@ def train_in(
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
     if start.finished and start.finished >= chosen.number("epochs"):
         listen.note(f"{path} is finished: {start.finished} epochs are done")
+        if training:
+            _warn(training.warnings, listen)
         return training.results if training else {}
     placed = resolve_device(device)
     recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
@@ -112,12 +116,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         provenance = _provenance(start, source.record, placed, processes)
     chosen = start.config
     provenance = common(processes, provenance)
-    if start.provenance and (different := start.provenance.differences(provenance)):
-        listen.note(
-            f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
-        )
-    if summary := summarise(source.images("train"), source.images("test"), chosen):
-        listen.data(summary)
+    _tell(listen, start, path, provenance, summarise(source.images("train"), source.images("test"), chosen))
     images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
     chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
@@ -138,33 +137,64 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     def on_batch(epoch: int, done: int) -> None:
         listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps)
 
+    warnings: Warnings = {}
     try:
         resolved = replace(chosen, precision=provenance.precision)
         for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
-            row, results_now = _measured(record, evaluate(model, held_out, processes=processes), split)
+            tested = evaluate(model, held_out, processes=processes)
+            row, results_now = _measured(record, tested, split)
             elbo = row[f"{split}_elbo"]
             if not sane(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
+            if record.epoch == chosen.epochs:
+                warnings = warnings_of(facts_of(chosen, model, images, held_out, [*rows, row], tested.active_units))
             with listen.writing():
-                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names)
+                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)
     except Diverged as error:
         if not processes.leads:
             raise
-        if not rows:
-            if not has_epochs(path):
-                (path / CONFIG).unlink(missing_ok=True)
-            raise error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch) from None
         with listen.writing():
-            save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
-        raise error.reworded(Diverged, after=f"; {path} keeps epoch {rows[-1]['epoch']}", epoch=error.epoch) from None
-    elbo = results[f"{split}_elbo"]
-    bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
-    count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"
-    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}")
+            kept = _keep_what_was_good(folder, bool(rows), error)
+        raise error.reworded(Diverged, after=f"; {kept}", epoch=error.epoch) from None
+    listen.note(_done(model, len(held_out), split, results[f"{split}_elbo"]))
+    _warn(warnings, listen)
     return results
+
+
+def _tell(listen: Listener, start: Start, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
+    """Says what differs from the run that goes on, and what was understood of a person's own pictures."""
+    if start.provenance and (different := start.provenance.differences(provenance)):
+        listen.note(
+            f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
+        )
+    if summary:
+        listen.data(summary)
+
+
+def _done(model: VAE, images: int, split: str, elbo: float) -> str:
+    """The last line of a run that is trained to its end."""
+    bits = f" ({bits_per_dim(elbo, model.image_shape.size):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
+    count = f"{images:,} image{'s' if images > 1 else ''}"
+    return f"Training in {model.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}"
+
+
+def _keep_what_was_good(folder: Folder, some: bool, error: Diverged) -> str:
+    """Marks a run that diverged; says what is left of it, which is nothing if it has not saved `some` of its epochs."""
+    if not some:
+        if not has_epochs(folder.path):
+            (folder.path / CONFIG).unlink(missing_ok=True)
+        return "nothing was saved yet"
+    good = load_training(folder.path)
+    save_again(folder, good, good.results | {"diverged_epoch": error.epoch})
+    return f"{folder.path} keeps epoch {good.log[-1]['epoch']}"
+
+
+def _warn(warnings: Warnings, listen: Listener) -> None:
+    for name, numbers in warnings.items():
+        listen.note(sentence(name, numbers))
 
 
 def _settled(config: Config, images: int, listen: Listener) -> Config:
