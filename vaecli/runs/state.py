@@ -61,7 +61,7 @@ class Training:
 
 def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
-    provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings,
+    provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> None:  # fmt: skip
     """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
 
@@ -111,7 +111,7 @@ def _provenance(provenance: Provenance | None) -> dict[str, Any]:
 
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
-    results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings,
+    results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
     log = csv_bytes(rows)
     about = {"config": config.to_json(), "results": results, "class_names": list(class_names), **_provenance(provenance)}
