@@ -1,6 +1,7 @@
 """What tests share: places, small data, and how they look at what a command did."""
 
 import contextlib
+import math
 import os
 import shlex
 import shutil
@@ -133,3 +134,18 @@ def put(path, kind):
         case "holes":
             with path.open("wb") as file:
                 file.truncate(10 << 30)
+
+
+EPS = 2.0**-23
+MEANS = ("elbo", "jsd", "gjs")
+"""Objectives that are means over particles; others weight them by the exponential of a sum over pixels."""
+
+
+def rounding(objective, nats):
+    """The relative error of a gradient when its sums are added up in another order.
+
+    Each rounding of a sum of n terms is at most EPS / 2 of it, and n of them walk as far as sqrt(n); the longest sums are over
+    pixels. An error of log_w, about -`nats`, is one of the weight exp(log_w) too.
+    """
+    walk = EPS / 2 * math.sqrt(784)
+    return 2 * walk * (1 if objective in MEANS else 1 + nats)  # two orders are compared

@@ -75,25 +75,6 @@ def test_training_gives_the_same_bits_from_python_and_from_the_command_line(sett
     assert by_python == by_shell
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        "vaecli.load_images('mnist', 'test', limit=1)",
-        "vaecli.load('baseline')",
-        "from vaecli.model import build; build(vaecli.Config())",
-        "from vaecli.device import resolve_device; resolve_device('cpu')",
-    ],
-)
-def test_whatever_comes_first_makes_denormal_numbers_zero(first, beside_the_baseline, tmp_path):
-    """Such as 1e-40, below float32's normal range; half of 1.2e-38 is one."""
-    line = f"import vaecli; {first}; import torch; print(float(torch.tensor([1.2e-38]) / 2))"
-    assert python(line, tmp_path) == "0.0\n"
-
-
-def test_pytorch_itself_keeps_denormal_numbers(tmp_path):
-    assert python("import torch; print(float(torch.tensor([1.2e-38]) / 2) > 0)", tmp_path) == "True\n"
-
-
 def test_no_error_of_the_library_names_an_option_of_the_command_line():
     """Settings stand in braces, and lines to type come from command_line.py."""
     option = re.compile(r"--[a-z]|vaecli (train|report|sample|reconstruct|inpaint|compare|latent-plot)\b")

@@ -1,7 +1,7 @@
 """Settings and commands as they are typed: for error messages, and for the commands that the report's page shows."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vaecli.errors import shown
@@ -15,9 +15,19 @@ def flag(name: str) -> str:
     return "--" + _OTHER_NAMES.get(name, name).replace("_", "-")
 
 
-def as_option(name: str, value: str) -> str:
-    """A setting as it is typed: ``--k 5``; the option alone where the value is empty."""
-    return f"{flag(name)} {value}" if value else flag(name)
+def as_option(name: str, value: str, typed: Collection[str] = ()) -> str:
+    """A setting as it is typed: ``--k 5``; the option alone where the value is empty.
+
+    Args:
+        name: of the setting.
+        value: as text.
+        typed: the words of a command line; an option with two names is written as there.
+    """
+    option = flag(name)
+    plain = f"--{name}"
+    if plain != option and any(word == plain or word.startswith(f"{plain}=") for word in typed):
+        option = plain
+    return f"{option} {value}" if value else option
 
 
 def train_line(settings: Mapping[str, object], name: str | None = None) -> str:

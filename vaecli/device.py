@@ -3,14 +3,17 @@
 import ctypes
 import math
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 
 from vaecli import torchrun
 from vaecli.errors import UsageError
-from vaecli.threads import share_processors
+from vaecli.threads import in_every_thread, share_processors
 
 
 def resolve_device(name: str) -> torch.device:
@@ -19,7 +22,6 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UsageError: this machine has no such device, or too few of them.
     """
-    configure_torch()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, usable in available.items() if usable)
@@ -82,9 +84,36 @@ def bf16_gain() -> float:
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
+_state = threading.local()
+"""Whether this thread computes fast (`fast`)."""
+
+
+@contextmanager
+def fast_arithmetic() -> Iterator[None]:
+    """While entered, this thread computes as `configure_torch` sets it up, and afterwards as before.
+
+    Only glibc's thresholds stay: they cannot be read, and a program that goes on is the faster for them.
+    """
+    if getattr(_state, "fast", False):
+        yield
+        return
+    before = float(torch.tensor([_SMALL]) / 2) == 0
+    in_every_thread(lambda: torch.set_flush_denormal(True))
+    _keep_memory()
+    end = _share_processors()
+    _state.fast = True
+    try:
+        yield
+    finally:
+        _state.fast = False
+        end()
+        if not before:
+            in_every_thread(lambda: torch.set_flush_denormal(False))
+
+
 @cache
 def configure_torch() -> None:
-    """Sets this process up for fast arithmetic; call it once, before the process's first tensors.
+    """Sets this process up for fast arithmetic, for good; call it once, before the process's first tensors.
 
     Numbers below float32's normal range, such as the weights of unlikely particles, become 0: processors take many times as long
     to compute with them. Only threads that start later inherit this, hence the order.
@@ -94,15 +123,28 @@ def configure_torch() -> None:
 
     Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
 
-    Every function of vaecli that computes calls this; a program of your own calls it to get the same.
+    vaecli's own commands call this. Functions that train or measure do the same for as long as they take, and change nothing else
+    in the program that calls them; call this in a program of your own to have it for all of its work.
 
     Example:
         >>> vaecli.configure_torch()
     """
     torch.set_flush_denormal(True)
+    _keep_memory()
+    _state.fast = True
+    _share_processors()
+
+
+_SMALL = 1.2e-38
+"""Half of it is below float32's normal range."""
+
+
+def _share_processors() -> Callable[[], None]:
+    return share_processors() if torchrun.place().size == 1 else lambda: None
+
+
+def _keep_memory() -> None:
     mmap_threshold, trim_threshold = -3, -1
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(mmap_threshold, 32 << 20)
         libc.mallopt(trim_threshold, 1 << 27)
-    if torchrun.place().size == 1:
-        share_processors()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vaecli.errors import UsageError
+
 COLOURS = {"grey": 1, "rgb": 3}
 """The channels of an image, by the name of its colours."""
 
@@ -17,6 +19,9 @@ class ImageShape:
         height: pixels.
         width: pixels.
 
+    Raises:
+        UsageError: there are no such images.
+
     Example:
         >>> ImageShape(3, 64, 64).size
         12288
@@ -25,6 +30,11 @@ class ImageShape:
     channels: int
     height: int
     width: int
+
+    def __post_init__(self) -> None:
+        sides = (self.channels, self.height, self.width)
+        if not all(type(side) is int and side >= 1 for side in sides) or self.channels not in COLOURS.values():
+            raise UsageError("{shape}: expected 1 or 3 channels, and a height and width from 1", shape=sides)
 
     @property
     def size(self) -> int:

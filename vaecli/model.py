@@ -1,16 +1,16 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from vaecli import registry
-from vaecli.config import Config
+from vaecli.arguments import Within, checked, wrong
+from vaecli.config import BINARIZE, Config
 from vaecli.data.binarize import binarize
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.labels import one_hot
-from vaecli.device import configure_torch
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -36,6 +36,9 @@ class VAE(nn.Module):
         binarize: what `observe` does with grey pixels, ``threshold``, ``stochastic`` or ``none``.
         image_shape: of the images, whose `size` is D.
 
+    Raises:
+        UsageError: by all its methods too: an argument is of another type or shape.
+
     Example:
         >>> model = vaecli.load("baseline").model
         >>> z = model.prior.rsample((4,))
@@ -43,11 +46,15 @@ class VAE(nn.Module):
         torch.Size([4, 784])
     """
 
+    @checked
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, likelihood: type[PixelLikelihood], latent_dim: int,
-        *, labels: int = 0, binarize: str = "threshold", image_shape: ImageShape = GREY_28,
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: type[PixelLikelihood],
+        latent_dim: Annotated[int, Within(1, 4096)], *, labels: Annotated[int, Within(0, 1_000_000)] = 0,
+        binarize: str = "threshold", image_shape: ImageShape = GREY_28,
     ) -> None:  # fmt: skip
         super().__init__()
+        if binarize not in BINARIZE:
+            raise UsageError(f"{{binarize}}: expected one of {', '.join(BINARIZE)}", binarize=binarize)
         self.encoder, self.decoder = encoder, decoder
         self.pixel_likelihood = likelihood
         self.latent_dim, self.labels, self.binarize, self.image_shape = latent_dim, labels, binarize, image_shape
@@ -69,16 +76,29 @@ class VAE(nn.Module):
 
         Its log_scale is clamped to within 20 of 0, where sigma^2 and its inverse are finite in float32.
         """
+        self._check("x", x, self.image_shape.size)
+        self._check_condition(y)
         loc, log_scale = self.encoder(x, y).float().chunk(2, -1)
         return DiagonalNormal(loc, log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE))
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
+        self._check("z", z, self.latent_dim)
+        self._check_condition(y)
         likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
         return likelihood
 
     def condition(self, labels: Tensor) -> Tensor | None:
         """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, `labels`); None for a model without labels."""
+        if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.ndim != 1:
+            raise wrong("labels", labels, "expected a tensor of torch.int64, shape (B,)")
+        if self.conditional and labels.device.type == "cpu" and len(labels):  # elsewhere it would wait for the device
+            least, most = (int(value) for value in labels.aminmax())
+            if not UNKNOWN <= least <= most < self.labels:
+                odd = least if least < UNKNOWN else most
+                raise UsageError(
+                    f"{{labels}}: expected 0 to {self.labels - 1}, or {UNKNOWN} where a label is not known", labels=odd
+                )
         return one_hot(labels, self.labels) if self.conditional else None
 
     def observe(self, pixels: Tensor, noise: Noise) -> Tensor:
@@ -86,11 +106,50 @@ class VAE(nn.Module):
 
         Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.
         """
+        if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
+            raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
+        if not isinstance(noise, Noise):
+            raise wrong("noise", noise, "expected a torch.Generator")
         return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else binarize(pixels, self.binarize, noise)
+
+    def check_beside(self, name: str, other: object) -> None:
+        """Refuses images that are none, of another shape or with other labels; other things fit.
+
+        Args:
+            name: of the argument.
+            other: its value.
+
+        Raises:
+            UsageError: they do not fit the model.
+        """
+        if not isinstance(other, Images):
+            return
+        if not len(other):
+            raise UsageError(f"{{{name}=}}: found none, expected at least one image")
+        if other.shape != self.image_shape:
+            raise UsageError(f"{{{name}=}}: found images of {other.shape}, expected {self.image_shape}, those of the model")
+        if self.conditional and other.class_names and len(other.class_names) != self.labels:
+            raise UsageError(
+                f"{{{name}=}}: found {len(other.class_names)} names of labels, expected {self.labels}, those of the model"
+            )
+
+    def _check(self, name: str, values: Tensor, size: int) -> None:
+        if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape[-1:] != (size,):
+            raise wrong(name, values, f"expected a tensor of torch.float32, shape (..., {size})")
+        if values.device != self._zeros.device:
+            raise UsageError(f"found images or latents on {values.device} and a model on {self._zeros.device}, expected one device")
+
+    def _check_condition(self, y: Tensor | None) -> None:
+        if y is None:
+            return
+        if not self.conditional:
+            raise wrong("y", y, "expected None: the model was trained without labels")
+        self._check("y", y, self.labels)
 
     @torch.inference_mode()
     def mean_image(self, images: Images) -> Tensor:
         """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
+        self.check_beside("images", images)
         parts = images.pixels.split(self.image_shape.in_place_of(10_000))
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
@@ -124,6 +183,7 @@ class VAE(nn.Module):
         return self.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
 
 
+@checked
 def build(config: Config, images: Images | None = None) -> VAE:
     """A model at the start of training, on the CPU.
 
@@ -178,7 +238,6 @@ def skeleton(config: Config, classes: int | None = None) -> VAE:
 
 def _made(config: Config, classes: int | None) -> VAE:
     """A model on the device that is the default."""
-    configure_torch()
     options = registry.find("arch", config.arch).defaults
     likelihood = registry.load("likelihood", str(config.likelihood))
     if config.labels == "none":

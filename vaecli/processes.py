@@ -3,7 +3,8 @@
 Each has all the data and the same generators, draws the noise of all images in the order of one process, and computes its own
 images. Every call of a method that sends is made by all of them, in one order. A process that is alone sends nothing.
 
-Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for another gives up after TIMEOUT.
+Processes on CPUs talk through gloo, GPUs through NCCL. One that waits for another's part of a computation gives up after
+TIMEOUT, one that waits while others start, read or write after PATIENCE.
 """
 
 import atexit
@@ -24,13 +25,19 @@ from vaecli import torchrun
 from vaecli.errors import ProcessError, TrainingError, UsageError, VaecliError, shown
 
 TIMEOUT = timedelta(seconds=40)
-"""How long a process waits for another."""
+"""How long a process waits for a step of another."""
+
+PATIENCE = timedelta(hours=1)
+"""How long a process waits for another that reads or writes files; one that ends or is killed is noticed at once."""
 
 _WHY = "why"
 """The reason of a process that leaves, in torchrun's store."""
 
-_PATIENCE = 3.0
-"""Seconds to wait for torchrun's store."""
+_STORE_SECONDS = 3.0
+"""How long to wait for torchrun's store."""
+
+_patient: list[Any] = []
+"""The group of all processes that waits for PATIENCE, once they have joined."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +69,22 @@ class Processes:
     def turns(self) -> Iterator[bool]:
         """Whether the next part of the work is this process's, without end; the processes wait for each other each round."""
         while True:
-            self.meet()
+            self.sum(torch.zeros(1))
             for rank in range(self.size):
                 yield rank == self.rank
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of the tensors of all processes, the same bits in each; overwrites `tensor`."""
+    def sum(self, tensor: Tensor, *, patiently: bool = False) -> Tensor:
+        """The sum of the tensors of all processes, the same bits in each; overwrites `tensor`.
+
+        Args:
+            tensor: on the device of the work; on the CPU if `patiently`.
+            patiently: wait for others that read or write.
+        """
         if not self.alone:
             import torch.distributed as dist
 
-            with _lost_becomes_error():
-                dist.all_reduce(tensor)
+            with _lost_becomes_error(PATIENCE if patiently else TIMEOUT):
+                dist.all_reduce(tensor, group=_patient[0] if patiently else None)
         return tensor
 
     def from_first(self, tensors: Sequence[Tensor]) -> None:
@@ -81,7 +93,7 @@ class Processes:
             import torch.distributed as dist
 
             flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-            with _lost_becomes_error():
+            with _lost_becomes_error(TIMEOUT):
                 dist.broadcast(flat, 0)
             if not self.leads:
                 with torch.no_grad():
@@ -89,19 +101,19 @@ class Processes:
                         tensor.copy_(part.view_as(tensor))
 
     def meet(self) -> None:
-        """Waits for all others."""
-        self.sum(torch.zeros(1))
+        """Waits for all others, which may be reading or writing."""
+        self.sum(torch.zeros(1), patiently=True)
 
     def of_all(self, value: Any) -> list[Any]:
-        """The JSON values of all processes, by rank."""
+        """The JSON values of all processes, by rank; waits for others that read or write."""
         if self.alone:
             return [value]
         text = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         lengths = torch.zeros(self.size, dtype=torch.int64)
         lengths[self.rank] = len(text)
-        texts = torch.zeros(self.size, int(self.sum(lengths).max()), dtype=torch.uint8)
+        texts = torch.zeros(self.size, int(self.sum(lengths, patiently=True).max()), dtype=torch.uint8)
         texts[self.rank, : len(text)] = text
-        pairs = zip(self.sum(texts), lengths.tolist(), strict=True)
+        pairs = zip(self.sum(texts, patiently=True), lengths.tolist(), strict=True)
         return [json.loads(row[:length].numpy().tobytes()) for row, length in pairs]
 
     @contextmanager
@@ -154,9 +166,11 @@ def joined(device: torch.device) -> Processes:
         device: that this one computes on.
 
     Raises:
-        UsageError: such devices cannot share work.
+        UsageError: such devices cannot share work, or another launcher than torchrun started several processes.
         ProcessError: another did not come.
     """
+    torchrun.check_launcher()
+    torchrun.end_with_launcher()
     place = torchrun.place()
     if place.size == 1:
         return ALONE
@@ -174,35 +188,38 @@ def joined(device: torch.device) -> Processes:
             store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
             # torchrun keeps its store when it starts processes again, and the addresses of dead ones in it
             store = dist.PrefixStore(f"vaecli/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)  # type: ignore[attr-defined]
+            store.set(f"here/{rank}", "")
+            store.wait([f"here/{other}" for other in range(size)], PATIENCE)  # of others that are still reading
             where = None if device.type == "cpu" else device
             dist.init_process_group(backend, timeout=TIMEOUT, store=store, rank=rank, world_size=size, device_id=where)
+            _patient[:] = [dist.new_group(backend="gloo", timeout=PATIENCE)]
             atexit.register(_leave, None, rank)  # a process that ends with connections open is often aborted
         except (RuntimeError, ValueError) as error:
             raise ProcessError(
-                f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run within "
-                f"{TIMEOUT.seconds} s ({_reason(error)}); see whether all of them were started, and can reach each other"
+                f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run "
+                f"({_reason(error, TIMEOUT)}); see whether all of them were started, and can reach each other"
             ) from None
     return Processes(place.rank, place.size)
 
 
 @contextmanager
-def _lost_becomes_error() -> Iterator[None]:
-    """Turns the failure of a connection into one line."""
+def _lost_becomes_error(waited: timedelta) -> Iterator[None]:
+    """Turns the failure of a connection, or no answer for so long, into one line."""
     try:
         yield
     except RuntimeError as error:
         why = _why_another_left()
         raise ProcessError(
-            why or f"lost another of the {torchrun.place().size} processes ({_reason(error)}): it ended, or its network did"
+            why or f"lost another of the {torchrun.place().size} processes ({_reason(error, waited)}): it ended, or its network did"
         ) from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, waited: timedelta) -> str:
     text = str(error).lower()
     if "closed by peer" in text or "reset by peer" in text:
         return "connection closed"
     if "timed out" in text or "timeout" in text:
-        return f"no answer for {TIMEOUT.seconds} s"
+        return f"no answer for {waited.seconds} s"
     return str(error).splitlines()[0][:100]
 
 
@@ -236,7 +253,7 @@ def _with_store(use: Callable[[Any], Any]) -> Any:
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    asking.join(_PATIENCE)
+    asking.join(_STORE_SECONDS)
     return found[0] if found else None
 
 

@@ -14,9 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -67,16 +66,33 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@cache
-def share_processors() -> None:
-    """Makes OpenMP's threads sleep while other processes want the processors.
+def share_processors() -> Callable[[], None]:
+    """Makes OpenMP's threads sleep while other processes want the processors; the answer ends that.
 
     Does nothing where the user has chosen how threads wait (`OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` in the environment), on systems
     other than Linux, and for an OpenMP that is not GNU's.
     """
     library = None if any(name in os.environ for name in _SETTINGS) else _gnu_openmp()
-    if library and waiting_time() is not None and (threads := library.omp_get_max_threads()) > 1:
-        threading.Thread(target=_watch, args=(library, threads), name="vaecli-threads", daemon=True).start()
+    if not library or waiting_time() is None or (threads := library.omp_get_max_threads()) == 1:
+        return lambda: None
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(library, threads, over), name="vaecli-threads", daemon=True)
+    watch.start()
+
+    def end() -> None:
+        over.set()
+        watch.join()
+
+    return end
+
+
+def in_every_thread(work: Callable[[], object]) -> None:
+    """Does something in this thread, and in the threads of GNU's OpenMP that compute for it."""
+    work()
+    library = _gnu_openmp()
+    if library and (threads := library.omp_get_max_threads()) > 1:
+        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda nothing: work() and None)
+        library.GOMP_parallel(call, None, ctypes.c_uint(threads), ctypes.c_uint(0))
 
 
 def waiting_time() -> float | None:
@@ -103,23 +119,23 @@ def crowded(before: bool, shares: Sequence[float]) -> bool:
     return len(shares) >= LOOKS and sum(shares) / len(shares) > (QUIET if before else CROWDED)
 
 
-def _watch(library: ctypes.CDLL, threads: int) -> None:
+def _watch(library: ctypes.CDLL, threads: int, over: threading.Event) -> None:
     shares: deque[float] = deque(maxlen=LOOKS)
     now, waited = time.monotonic(), waiting_time()
 
     def look() -> None:
         nonlocal now, waited
-        time.sleep(INTERVAL)
+        over.wait(INTERVAL)
         then, before = now, waited
         now, waited = time.monotonic(), waiting_time()
         if before is not None and waited is not None:
             shares.append(max(0.0, waited - before) / (now - then) / threads)  # a thread that ended takes its time with it
 
-    while True:
+    while not over.is_set():
         look()
         if crowded(False, shares):
             with asleep(library):
-                while crowded(True, shares):
+                while crowded(True, shares) and not over.is_set():
                     look()
 
 

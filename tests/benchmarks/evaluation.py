@@ -18,7 +18,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from epoch import processor
@@ -28,7 +28,7 @@ from rich.table import Table
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.device import configure_torch
-from vaecli.evaluation.importance import GROUPS, PROPOSALS, ROWS, importance_bound
+from vaecli.evaluation.importance import GROUPS, ROWS, Proposal, importance_bound
 from vaecli.model import VAE, build
 from vaecli.runs.run import read_run
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=5000, help="particles an image")
     parser.add_argument("--images", type=int, default=80, help="images that are measured")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender, after one that warms up")
-    parser.add_argument("--proposal", choices=PROPOSALS, default="posterior", help="where the particles come from")
+    parser.add_argument("--proposal", choices=get_args(Proposal), default="posterior", help="where the particles come from")
     parser.add_argument("--threads", type=int, help="threads of an operation")
     parser.add_argument("--model", type=Path, help="a trained run's folder; without it the model is untrained")
     parser.add_argument("--operators", action="store_true", help="microseconds of the steps of one chunk, least of many")

@@ -3,14 +3,21 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from tests.helpers import DATA, MORE, one_line, opened
+from vaecli.config import Config
 from vaecli.data import load_images
+from vaecli.data.picture import MEMORY_OF
 from vaecli.runs.run import read_run
+from vaecli.runs.start import Start
 
 PICTURES = DATA / "emoji/pictures"
 SMALL = ["--arch", "conv", "--channels", "4,8", "--hidden", "16", "--latent-dim", "2", "--epochs", "2", "--batch-size", "8"]
@@ -110,9 +117,14 @@ def test_it_repeats_itself_and_goes_on(vaecli, emoji, tmp_path):
 def test_other_pictures_are_refused(vaecli, emoji, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(PICTURES, own)
-    next(own.rglob("*.png")).unlink()
+    (own / "flags/1f1e6-1f1f9.png").unlink()
+    (own / "food-drink/1f346.png").write_bytes((own / "food-drink/1f374.png").read_bytes())
     line = one_line(vaecli("reconstruct", emoji, "--data-dir", own, "-q"), 1)
-    assert "images have SHA-256" in line and "--data-dir DIR" in line
+    assert "of its 4 test pictures, 1 missing (flags/1f1e6-1f1f9.png), 1 new (" in line
+    assert "1 with other pixels (food-drink/1f346.png); give the folder of the run's images with --data-dir DIR" in line
+    (emoji / "pictures.csv").rename(emoji / "kept")
+    assert "they have SHA-256" in one_line(vaecli("reconstruct", emoji, "--data-dir", own, "-q"), 1)
+    (emoji / "kept").rename(emoji / "pictures.csv")
 
 
 def test_pictures_without_labels(vaecli, tmp_path):
@@ -139,3 +151,96 @@ def test_pictures_without_labels(vaecli, tmp_path):
 def test_shapes_that_cannot_be(vaecli, words, expected):
     line = ["train", "--dataset", "folder", *words, *([] if "mnist" in words else ["--data-dir", PICTURES]), "-q"]
     assert expected in one_line(vaecli(*line), 1 if words[-1] == "20" else 2)
+
+
+SIDE = 4000
+
+
+def large(path):
+    """A picture of 16 megapixels, written in the format of the path's ending."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, np.zeros((SIDE, SIDE), np.float32))
+    else:
+        mode, colour = ("RGB", (200, 30, 30)) if path.stem == "rgb" else ("RGBA", (200, 30, 30, 128))
+        Image.new(mode, (SIDE, SIDE), colour).save(path)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux reports it")
+@pytest.mark.parametrize("name", ["rgba.webp", "rgb.webp", "rgba.png", "float.tif"])
+def test_unpacking_takes_no_more_memory_than_is_set_aside_for_it(alone, ordinary, emoji, tmp_path, name):
+    outcome = alone("reconstruct", emoji, "--image", large(tmp_path / name), "--out", "x.png", "-q")
+    assert outcome.code == 0, outcome.err
+    aside = MEMORY_OF[{"webp": "WEBP", "png": "PNG", "tif": "TIFF"}[name.split(".")[1]]]["rgb." not in name] * SIDE**2
+    assert outcome.peak < ordinary + aside + MORE / 3
+
+
+def test_a_picture_that_is_cut_or_has_pages_is_noted(vaecli, emoji, tmp_path):
+    Image.new("RGB", (80, 40), "red").save(tmp_path / "wide.png")
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue", "white")]
+    frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])
+    files = [word for name in ("wide.png", "pages.tif") for word in ("--image", tmp_path / name)]
+    outcome = vaecli("reconstruct", emoji, *files, "--out", tmp_path / "x.png")
+    assert f"{tmp_path}/wide.png: 80 x 40 pixels, of which the middle is taken" in outcome.err
+    assert f"{tmp_path}/pages.tif: 2 pages after the first left out" in outcome.err
+    (tmp_path / "more").mkdir()
+    for number in range(3):
+        shutil.copy(tmp_path / "wide.png", tmp_path / f"more/{number}.png")
+    assert (
+        "80 x 40 pixels, of which the middle is taken: 3 pictures"
+        in vaecli("reconstruct", emoji, "--image", tmp_path / "more", "--out", tmp_path / "x.png").err
+    )
+
+
+def test_libraries_complaints_do_not_reach_stderr_and_notes_do(alone, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(PICTURES / "flags", own)
+    values = np.random.default_rng(0).integers(65536, size=(64, 64), dtype=np.uint16)
+    tifffile.imwrite(own / "whole.tif", values, compression="zlib")
+    (own / "cut.tif").write_bytes((own / "whole.tif").read_bytes()[:2000])
+    (own / "whole.tif").unlink()
+    words = ["train", "--dataset", "folder", "--data-dir", own, "--image-size", "16", "--epochs", "1", "--name", "x"]
+    assert alone(*words, "-q").err == ""
+    err = alone(*words, "--overwrite").err
+    assert "cut.tif: cannot be read as a picture (a TIFF file that is cut short or damaged" in err
+    assert "TIFFFillStrip" not in err and "ZIPDecode" not in err
+
+
+@pytest.mark.parametrize("words", [["--data-dir", ""], ["--data-dir="], ["--name", ""], ["--out", ""]])
+def test_an_empty_value_is_refused(vaecli, words):
+    line = one_line(vaecli("train", *words), 2)
+    assert line.startswith(f"vaecli: {words[0].rstrip('=')}: found an empty value")
+
+
+def test_an_option_with_two_names_is_called_as_it_was_typed(vaecli, emoji, tmp_path):
+    for name in "--label", "--digit":
+        for words in ([name, "zz"], [f"{name}=zz"]):
+            assert f"{name} zz: expected the name of a label" in one_line(vaecli("reconstruct", emoji, *words, "-q"), 2)
+
+
+def test_folders_in_any_alphabet_have_names_of_their_own(tmp_path):
+    names = ["фото", "写真", "\N{FOX FACE}", "\N{PANDA FACE}", "a" * 100 + "b", "a" * 100 + "c", "My Pictures (2)"]
+    for name in names:
+        shutil.copytree(PICTURES / "flags", tmp_path / name)
+    starts = [Start(Config(dataset="folder"), tmp_path / name) for name in names]
+    made = [start.run_name for start in starts]
+    assert made[0].startswith("фото-z2") and made[1].startswith("写真-z2") and made[6].startswith("My-Pictures-2-z2")
+    assert len(set(made)) == len(names)
+
+
+def test_what_was_understood_is_in_json(vaecli):
+    words = ["--dataset", "folder", "--data-dir", PICTURES, "--image-size", "16", "--arch", "mlp", "--hidden", "4"]
+    outcome = vaecli("train", *words, "--epochs", "1", "--name", "json", "--json", "-q")
+    data = json.loads(outcome.out)["data"]
+    assert data["splits"]["train"]["labels"] == {"flags": 7, "food-drink": 6, "travel-places": 7}
+    assert (data["duplicates"], data["splits"]["train"]["scaled"], data["pixel_range"]) == (0, 20, [0, 255])
+    assert json.loads(outcome.out)["settings"]["pixel_range"] == [0, 255]
+
+
+def test_a_search_finds_its_runs_again(vaecli):
+    words = ["--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--arch", "mlp", "--hidden", "4", "--epochs", "1"]
+    words += ["--latent-dim", "1,2", "--validation", "4", "-q"]
+    first, second = (vaecli("search", *words, "--name", name) for name in ("first", "second"))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert first.out.splitlines()[-1] == second.out.splitlines()[-1]
+    assert len(list(Path("checkpoints").glob("pictures-*"))) == 2

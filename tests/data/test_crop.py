@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from tests.helpers import DATA
 from vaecli.data.folder import FOLDER
 from vaecli.errors import DataError
 from vaecli.image_shape import ImageShape
@@ -101,7 +102,7 @@ def test_numbers_that_no_picture_should_have(tmp_path):
     Image.fromarray(odd.numpy()).save(tmp_path / "odd.tiff")
     page = FOLDER.picture(tmp_path / "odd.tiff", ImageShape(1, 16, 16), (0, 1))
     assert page.pixels.view(16, 16)[[0, 4, 8, 12], 0].tolist() == [0, 0, 128, 255]
-    assert page.remarks == ("values from 0 to 1 are black to white", "128 values outside the range are cut to its ends")
+    assert page.remarks == ("values from 0 to 1 are black to white", "values outside the range, cut to its ends: 128")
     Image.fromarray((odd.nan_to_num(float("inf")) * 500).numpy()).save(tmp_path / "large.tiff")
     assert read(tmp_path / "large.tiff")[0, [0, 4, 8, 12], 0].tolist() == [
         255,
@@ -221,3 +222,22 @@ def test_a_picture_that_is_cut_short_is_refused(tmp_path):
     (tmp_path / "a.jpg").write_bytes(file.getvalue()[:-1500])
     with pytest.raises(DataError, match="cannot be read as a picture"):
         read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["corners.heic", "turned.heic"])
+def test_a_phones_heic_comes_upright(name):
+    """Both were made of the corners; the second lies on its side and says so."""
+    assert_seen(read(DATA / "heic" / name), [RED, GREEN, BLUE, WHITE], 12)
+
+
+def test_a_photograph_of_fifty_megapixels_is_read(tmp_path):
+    page = Image.new("RGB", (8192, 6144), "red")
+    page.paste("blue", (4096, 0, 8192, 6144))
+    page.save(tmp_path / "a.jpg", quality=90)
+    pixels = read(tmp_path / "a.jpg")
+    assert pixels[:, 8, 2].tolist() == pytest.approx([254, 0, 0], abs=6)
+    assert pixels[:, 8, 13].tolist() == pytest.approx([0, 0, 254], abs=6)
+    header = struct.pack(">IIBBBBB", 16_000, 10_000, 8, 2, 0, 0, 0)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match=r"a\.png: 16,000 x 10,000 pixels may take 1\.9 GB of memory, expected at most"):
+        read(tmp_path / "a.png")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images
 from vaecli.image_shape import GREY_28, ImageShape
 
 
@@ -21,7 +21,7 @@ def test_larger_images_have_the_smaller_ones_in_their_middle(channels):
 def test_the_digest_depends_on_the_shape_and_is_as_before_for_28_by_28():
     wide, tall = ImageShape(1, 14, 56), ImageShape(1, 56, 14)
     pixels = torch.zeros(2, 784, dtype=torch.uint8)
-    digests = {Images(pixels, torch.zeros(2, dtype=torch.int64), (), shape).digest for shape in (GREY_28, wide, tall)}
+    digests = {Images(pixels, torch.tensor([UNKNOWN, UNKNOWN]), (), shape).digest for shape in (GREY_28, wide, tall)}
     assert len(digests) == 3
 
 

@@ -100,7 +100,7 @@ def test_only_a_folder_for_training_is_the_training_set_and_its_sub_folders_are_
 @pytest.mark.parametrize(("first", "second"), [("Train", "training"), ("test", "testing"), ("val", "validation")])
 def test_two_folders_for_one_split_are_refused(tmp_path, first, second):
     found = tree(tmp_path, *(f"{name}/1.png" for name in {first, second, "train", "test"}))
-    with pytest.raises(DataError, match="which both name the .* split; expected one of them"):
+    with pytest.raises(DataError, match=r"which both name the .* split; expected one of them"):
         _ = found.layout
 
 

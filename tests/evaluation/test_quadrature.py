@@ -8,35 +8,27 @@ from tests.helpers import BASELINE
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.data.images import Images
+from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.evaluation.quadrature import START, exact_log_prob
 from vaecli.image_shape import ImageShape
-from vaecli.model import build
+from vaecli.model import VAE, build
 from vaecli.runs.run import read_run
 from vaecli.seeding import generator
 
 
-class Gaussian:
-    """p(x|z) = N(W z, noise^2 I) with the true posterior, in the form of a model whose pixels are values already."""
-
-    conditional = False
+class Gaussian(VAE):
+    """p(x|z) = N(W z, noise^2 I) with the true posterior; it observes of an image the values `x` of the number in its pixels."""
 
     def __init__(self, size, noise):
-        self.latent_dim, self.image_shape = size, ImageShape(1, 1, 6)
+        super().__init__(torch.nn.Identity(), torch.nn.Identity(), Bernoulli, size, image_shape=ImageShape(1, 1, 6))
         self.W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
         self.noise = noise
-        self.prior = DiagonalNormal(torch.zeros(size), torch.zeros(size))
-
-    def eval(self):
-        return self
 
     def observe(self, pixels, noise):
-        return pixels
-
-    def condition(self, labels):
-        return None
+        return self.x[pixels[:, 0].long()]
 
     def posterior(self, x, y=None):
         precision = 1 + 1 / self.noise**2
@@ -56,8 +48,9 @@ class Gaussian:
 def drawn(model, count=8):
     noise = generator("cpu", "drawn")
     z = torch.randn(count, model.latent_dim, generator=noise)
-    x = z @ model.W.T + model.noise * torch.randn(count, 6, generator=noise)
-    return Images(x, torch.zeros(count, dtype=torch.int64), ("",))
+    model.x = z @ model.W.T + model.noise * torch.randn(count, 6, generator=noise)
+    numbers = torch.arange(count, dtype=torch.uint8).unsqueeze(1).repeat(1, 6)
+    return Images(numbers, torch.zeros(count, dtype=torch.int64), ("",), model.image_shape)
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -67,7 +60,7 @@ def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
     images = drawn(model)
     value = exact_log_prob(model, images)
     cov = (model.W @ model.W.T + noise**2 * torch.eye(6)).double()
-    expected = MultivariateNormal(torch.zeros(6, dtype=torch.float64), cov).log_prob(images.pixels.double())
+    expected = MultivariateNormal(torch.zeros(6, dtype=torch.float64), cov).log_prob(model.x.double())
     # float32 log densities of size up to 30 / noise: their rounding
     torch.testing.assert_close(value.log_prob, expected, atol=2e-3, rtol=0)
     assert not value.unconverged.any()

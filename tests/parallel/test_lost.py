@@ -4,11 +4,12 @@ import os
 import random
 import signal
 import socket
+import sys
 import time
 
 import pytest
 
-from tests.parallel.torchrun import SMALL, ended, ran, said, started, wait_for, workers
+from tests.parallel.torchrun import SMALL, descendants, ended, ran, said, started, wait_for, workers
 from vaecli.runs.find import MODEL, read_log
 
 
@@ -52,6 +53,37 @@ def test_ctrl_c_says_once_where_the_run_stands(tmp_path, small_mnist, number):
     assert process.returncode
     (message,) = said(err)
     assert "keeps epoch" in message
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_torchrun_itself_all_end_and_the_run_goes_on(tmp_path, small_mnist, wrapped, closed):
+    """`closed`: what torchrun's terminal was is gone too, `wrapped`: a shell stands between torchrun and vaecli."""
+    line = training(small_mnist, "--epochs", 100_000)
+    if wrapped:
+        line = ["--no-python", "sh", "-c", '"$@"; exit $?', "sh", sys.executable, *line]
+    with started(tmp_path, "--nproc-per-node", 2, *line) as process:
+        wait_for(process, "Epoch 2:")
+        pids = descendants(process.pid)
+        assert len(pids) == (4 if wrapped else 2)
+        process.kill()
+        if closed:
+            process.stderr.close()
+            process.stdout.close()
+        assert ended(pids, 60)
+    done = len(read_log(tmp_path / "checkpoints" / "r"))
+    assert done >= 2
+    again = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", "train", "--name", "r", "--resume", "--epochs", done + 1)
+    assert again.returncode == 0, again.stderr
+
+
+def test_torchrun_that_is_killed_before_its_processes_have_met(tmp_path, small_mnist):
+    with started(tmp_path, "--nproc-per-node", 2, *training(small_mnist, "--epochs", 100_000)) as process:
+        limit = time.monotonic() + 60
+        while len(pids := descendants(process.pid)) < 2:
+            assert time.monotonic() < limit
+        process.kill()
+        assert ended(pids, 90)
 
 
 def undisturbed(folder, data, epochs):

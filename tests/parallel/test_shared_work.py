@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from tests.helpers import BASELINE
-from tests.parallel import ends, shared_work
+from tests.helpers import BASELINE, rounding
+from tests.parallel import ends, shared_work, slow
 from tests.parallel.torchrun import SMALL, ran, said
 from vaecli.runs.find import CONFIG, FILES, MODEL
 from vaecli.runs.run import read_run
@@ -37,7 +37,7 @@ def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
     found = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(size)]
     assert all(other == found[0] for other in found)
     gradient, expected = (torch.tensor(these["gradient"], dtype=torch.float64) for these in (found[0], alone))
-    assert float((gradient - expected).norm() / expected.norm()) < 1e-6
+    assert float((gradient - expected).norm() / expected.norm()) < rounding("iwae", -alone["results"]["test_elbo"])
     for name in ("test_elbo", "elbo", "test_kl"):
         assert found[0]["results"][name] == pytest.approx(alone["results"][name], abs=0.05)
     # the runs differ by the order of float sums; of one model all numbers are equal, which the next test has
@@ -152,3 +152,9 @@ def test_processes_end_without_an_abort(tmp_path):
     for _ in range(2):
         outcome = ran(tmp_path, "--nproc-per-node", 2, ends.__file__)
         assert outcome.returncode == 0, outcome.stderr
+
+
+def test_a_process_that_starts_reads_or_writes_slowly_is_waited_for(tmp_path, small_mnist):
+    outcome = ran(tmp_path, "--nproc-per-node", 2, slow.__file__, tmp_path / "run", small_mnist, timeout=400)
+    assert outcome.returncode == 0, outcome.stderr
+    assert len(read_run(tmp_path / "run").log) == 2

@@ -33,11 +33,21 @@ def started(folder, *words, before=(), **environment):
     try:
         yield process
     finally:
-        for pid in [*workers(process.pid).values(), process.pid]:
+        for pid in [*descendants(process.pid), process.pid]:
             if process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
+
+
+def descendants(pid):
+    """The processes that a process started, and those that they did."""
+    children = []
+    with suppress(OSError):
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [below for child in children for below in descendants(child)]
 
 
 def workers(pid):

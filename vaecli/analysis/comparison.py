@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vaecli.analysis.defaults import COMPARED_IMAGES
+from vaecli.arguments import Count, Seed, checked
 from vaecli.data.images import Images
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import CheckpointError
@@ -132,8 +133,11 @@ class Curve:
         return [{"epoch": epoch, "loss": loss, f"{self.split}_loss": measured} for epoch, loss, measured in values]
 
 
+@checked
 @torch.inference_mode()
-def show_run(run: Run, name: str, images: Images, n: int = COMPARED_IMAGES, seed: int = 0, samples: int | None = None) -> Shown:
+def show_run(
+    run: Run, name: str, images: Images, n: Count = COMPARED_IMAGES, seed: Seed = 0, samples: Count | None = None
+) -> Shown:
     """Reconstructions and samples of a run.
 
     Runs of one latent size decode the same latents from the prior, so that their samples can be compared one by one.
@@ -161,6 +165,7 @@ def _decoded(likelihood: PixelLikelihood, noise: torch.Generator) -> Decoded:
     return Decoded(likelihood.mean, likelihood.sample(generator=noise))
 
 
+@checked
 def loss_curve(run: Run, name: str) -> Curve:
     """The losses of a run, from its loss log.
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
+from vaecli.arguments import Seed, checked, wrong
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import Request
 from vaecli.data.images import UNKNOWN
@@ -63,11 +64,18 @@ class Latents:
         return {"label_name": "" if label == UNKNOWN else self.class_names[label]}
 
     def file(self, suffix: str) -> bytes:
-        """The bytes of a file: ``.npz`` without pickle, ``.csv``, or ``.safetensors`` with names as JSON in its metadata."""
+        """The bytes of a file: ``.npz`` without pickle, ``.csv``, or ``.safetensors`` with names as JSON in its metadata.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        if suffix not in _FORMATS:
+            raise wrong("suffix", suffix, f"expected one of {', '.join(_FORMATS)}")
         return _FORMATS[suffix](self)
 
 
-def latents_of(model: VAE, images: Images, *, labels_known: bool = True, seed: int = 0) -> Latents:
+@checked
+def latents_of(model: VAE, images: Images, *, labels_known: bool = True, seed: Seed = 0) -> Latents:
     """The latents of images.
 
     Args:

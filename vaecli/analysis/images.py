@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaecli import registry
+from vaecli.arguments import Limit, Place, checked
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import ReadListener
 from vaecli.data.folder import MOST_NOTES
@@ -21,6 +22,7 @@ from vaecli.reading import is_folder
 from vaecli.runs.run import Run
 
 
+@checked
 def label_number(label: int | str, class_names: Sequence[str]) -> int:
     """The number of a label that is given by its name or its number.
 
@@ -46,14 +48,15 @@ def label_number(label: int | str, class_names: Sequence[str]) -> int:
     raise UsageError(f"{{label}}: expected the name of a label, or its number, 0 to {last}; {hint}", label=label)
 
 
+@checked
 def choose_images(
     run: Run,
     split: str = "test",
-    n: int | None = None,
+    n: Limit | None = None,
     *,
     label: int | str | None = None,
     pictures: Sequence[Path] = (),
-    data_dir: Path | None = None,
+    data_dir: Place | None = None,
     read: Read = read_split,
     listen: ReadListener | None = None,
 ) -> Images:
@@ -91,19 +94,20 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int |
     found = [picture for place in places for picture in _found(place, run, listen)]
     total = len(found) if n is None else min(n, len(found))
     taken, pixels, failures, changed = list[_Picture](), list[Tensor](), list[str](), Counter[str]()
-    for picture in found:
-        if len(taken) == total:
-            break
-        try:
-            prepared = dataset.picture(picture.file, shape, run.config.pixel_range)
-            pixels.append(prepared.pixels)
-            taken.append(picture)
-            changed += Counter(f"{picture.file}: {remark}" if not picture.in_folder else remark for remark in prepared.remarks)
-        except DataError as error:
-            if not picture.in_folder:
-                raise
-            failures.append(str(error))
-        listen.progress(len(taken), total)
+    with listen.silence():
+        for picture in found:
+            if len(taken) == total:
+                break
+            try:
+                prepared = dataset.picture(picture.file, shape, run.config.pixel_range)
+                pixels.append(prepared.pixels)
+                taken.append(picture)
+                changed += Counter(f"{picture.file}: {remark}" if not picture.in_folder else remark for remark in prepared.remarks)
+            except DataError as error:
+                if not picture.in_folder:
+                    raise
+                failures.append(str(error))
+            listen.progress(len(taken), total)
     listen.progress(total, total)
     for text in failures[:MOST_NOTES]:
         listen.note(text)

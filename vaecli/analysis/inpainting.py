@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from torch import Tensor
 from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.analysis.inpainting_inference import infer
 from vaecli.analysis.masks import Half, half
+from vaecli.arguments import Count, Seed, Within, checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.device import fast_arithmetic
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -104,17 +106,19 @@ class Inpainting:
         return None if self.exact is None else int(self.exact.unconverged.sum())
 
 
+@checked
+@fast_arithmetic()
 def inpaint(
     model: VAE,
     images: Images,
     train: Images,
     *,
     seen: Half | Tensor = "top",
-    draws: int = 3,
+    draws: Count = 3,
     kind: Literal["mean", "draw"] = "mean",
-    starts: int = STARTS,
-    steps: int = STEPS,
-    seed: int = 0,
+    starts: Annotated[int, Within(0, 10_000)] = STARTS,
+    steps: Count = STEPS,
+    seed: Seed = 0,
     on_image: Callable[[int], None] | None = None,
 ) -> Inpainting:
     """Fills in the missing part of images: infers the latents from the part that is seen, then decodes them.

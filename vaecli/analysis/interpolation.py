@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from vaecli.arguments import Seed, Within, checked
 from vaecli.data.images import Images
 from vaecli.errors import UsageError
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
 Way = Literal["straight", "spherical"]
+Ends = Annotated[int, Within(2, 1_000_000)]
 
 LEAST_ANGLE = 1e-6
 """Radians: vectors whose angle is within this of 0 or of pi are joined by a straight line."""
@@ -35,9 +37,10 @@ class Interpolation:
     mean: Tensor
 
 
+@checked
 @torch.inference_mode()
 def between(
-    model: VAE, a: Images, b: Images, n: int = 10, way: Way = "straight", *, label: int | None = None, seed: int = 0
+    model: VAE, a: Images, b: Images, n: Ends = 10, way: Way = "straight", *, label: int | None = None, seed: Seed = 0
 ) -> Interpolation:
     """Images on the way from one image to another, through their posterior means.
 
@@ -62,10 +65,9 @@ def between(
         torch.Size([5, 784])
     """
     model.eval()
-    if n < 2:
-        raise UsageError("{n}: expected a whole number from 2, the two ends of the way", n=n)
-    if way not in get_args(Way):
-        raise UsageError(f"{{way}}: expected {' or '.join(get_args(Way))}", way=way)
+    for name, end in (("a", a), ("b", b)):
+        if len(end) != 1:
+            raise UsageError(f"{{{name}=}}: found {len(end):,} images, expected one")
     if label is not None and not 0 <= label < model.labels:
         raise UsageError(f"{{label}}: expected a label of the model, which has {model.labels}", label=label)
     device = a.pixels.device

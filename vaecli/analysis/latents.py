@@ -1,12 +1,13 @@
 """The latent space of a model: posterior means and variances of images, and the decoder over the plane."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from vaecli.analysis.images import label_number
+from vaecli.arguments import Seed, Within, checked
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
@@ -111,7 +112,8 @@ class Manifold:
     class_name: str = ""
 
 
-def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int = 0) -> Cloud:
+@checked
+def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] | None = None, seed: Seed = 0) -> Cloud:
     """The posterior means of images, or their principal components.
 
     Args:
@@ -129,7 +131,8 @@ def cloud(model: VAE, images: Images, dimensions: int | None = None, seed: int =
     return Cloud(points, labels, images.class_names, columns, tuple(shares.tolist()))
 
 
-def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
+@checked
+def variances(model: VAE, images: Images, seed: Seed = 0) -> Variances:
     """The posterior variances of images.
 
     Args:
@@ -141,8 +144,9 @@ def variances(model: VAE, images: Images, seed: int = 0) -> Variances:
     return Variances(q.loc, q.variance)
 
 
+@checked
 @torch.inference_mode()
-def manifold(run: Run, label: int | str | None = None, side: int = SIDE) -> Manifold:
+def manifold(run: Run, label: int | str | None = None, side: Annotated[int, Within(1, 1000)] = SIDE) -> Manifold:
     """Images that a run's decoder makes of a grid over a 2-D latent space.
 
     Args:

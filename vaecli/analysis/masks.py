@@ -1,11 +1,12 @@
 """The pixels of an image that are seen: one half of it, or what is white in a picture."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from vaecli.arguments import checked
 from vaecli.data.picture import read_mask
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
@@ -13,14 +14,13 @@ from vaecli.image_shape import ImageShape
 Half = Literal["top", "bottom", "left", "right"]
 
 
+@checked
 def half(name: Half, shape: ImageShape) -> Tensor:
     """The pixels of one half of an image of this shape, boolean, shape (D,).
 
     Raises:
         UsageError: there is no half of this name.
     """
-    if name not in get_args(Half):
-        raise UsageError(f"{{seen}}: expected one of {', '.join(get_args(Half))}", seen=name)
     page = torch.zeros(shape.channels, shape.height, shape.width, dtype=torch.bool)
     middle = (shape.height if name in ("top", "bottom") else shape.width) // 2
     first = slice(0, middle) if name in ("top", "left") else slice(middle, None)

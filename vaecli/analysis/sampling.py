@@ -1,10 +1,12 @@
 """Samples from the prior, and reconstructions of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vaecli.arguments import Count, Seed, checked
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.model import VAE
@@ -43,8 +45,9 @@ class Reconstructions:
     draw: Tensor
 
 
+@checked
 @torch.inference_mode()
-def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int = 0) -> Samples:
+def sample(model: VAE, n: Count = 10, *, labels: Sequence[int] = (), seed: Seed = 0) -> Samples:
     """Draws images from the prior.
 
     Args:
@@ -54,7 +57,7 @@ def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int =
         seed: of the latents and of the draws from the pixels.
 
     Raises:
-        UsageError: labels are given and the model has none, or others; `n` is below 1.
+        UsageError: labels are given and the model has none, or others; another argument is wrong.
 
     Example:
         >>> vaecli.sample(vaecli.load("baseline").model, 3).mean.shape
@@ -63,9 +66,7 @@ def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int =
     model.eval()
     if labels and not model.conditional:
         raise UsageError("{labels}: the model was trained without labels, expected a conditional one", labels=labels)
-    chosen = labels or tuple(range(model.labels))
-    if n < 1:
-        raise UsageError("{n}: expected a whole number from 1", n=n)
+    chosen = tuple(labels or range(model.labels))
     if not all(0 <= label < model.labels for label in chosen):
         raise UsageError(f"{{labels}}: expected each from 0 to {model.labels - 1}", labels=labels)
     device = model.prior.loc.device
@@ -77,8 +78,9 @@ def sample(model: VAE, n: int = 10, *, labels: tuple[int, ...] = (), seed: int =
     return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise))
 
 
+@checked
 @torch.inference_mode()
-def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: int = 0) -> Reconstructions:
+def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: Seed = 0) -> Reconstructions:
     """Encodes images, draws a latent from each posterior, and decodes it.
 
     Args:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -47,6 +48,8 @@ def _app(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Train, look into and compare variational autoencoders."""
+    torchrun.check_launcher()
+    torchrun.end_with_launcher()
     place = torchrun.place()
     if place.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
         raise UsageError(
@@ -101,16 +104,31 @@ def _leave(number: int) -> None:
     leave(number)
 
 
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuses an empty value, as a shell passes on a variable that is not set; as a path it would be the current folder.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for before, word in zip(["vaecli", *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise UsageError(
+                f"{(word or before).rstrip('=')}: found an empty value after it, expected one that is not; is a variable unset?"
+            )
+
+
 def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=arguments, prog_name="vaecli", standalone_mode=False)
+        _refuse_empty(words)
+        code = app(args=words, prog_name="vaecli", standalone_mode=False)
         if sys.stdout is not None:  # None where a shell closed it
             sys.stdout.flush()
         if code == INTERRUPTED:
             console.error("interrupted")
         return code if isinstance(code, int) else 0
     except (VaecliError, typer.TyperException) as error:
-        message = error.text(as_option) if isinstance(error, VaecliError) else _one_line(error)
+        message = error.text(partial(as_option, typed=words)) if isinstance(error, VaecliError) else _one_line(error)
         if message:
             interruption.end()  # torchrun ends a process of a command that failed in another
             console.error(message)

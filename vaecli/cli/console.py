@@ -47,6 +47,35 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+@contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """While entered, what libraries in C write to the process's stderr is discarded, such as libtiff's complaints; ours is not."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # a shell closed it
+        yield
+        return
+    ours = sys.stderr
+    try:
+        if ours is not None and _descriptor(ours) == 2:
+            ours.flush()
+            sys.stderr = open(kept, "w", buffering=1, encoding=ours.encoding, errors=ours.errors, closefd=False)  # noqa: SIM115
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        sys.stderr = ours
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):  # a stream in memory has none
+        return None
+
+
 def close_output(stream: TextIO | None) -> None:
     """Discards what is still to be written to a stream."""
     if stream is None:  # a shell closed it

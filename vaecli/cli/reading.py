@@ -33,4 +33,4 @@ def listener() -> ReadListener:
             until.close()
             bar = None
 
-    return ReadListener(console.note, progress)
+    return ReadListener(console.note, progress, console.libraries_silenced)

@@ -11,6 +11,7 @@ from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.reading import reader
+from vaecli.cli.runs import resolve_device
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
@@ -65,7 +66,6 @@ def train(
         layer_table.print_layers(chosen, data_dir, as_json)
         return
 
-    from vaecli.device import resolve_device
     from vaecli.processes import joined
     from vaecli.runs.run import read_run
     from vaecli.runs.start import Start

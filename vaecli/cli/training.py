@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaecli import torchrun
 from vaecli.cli import console
+from vaecli.cli.runs import resolve_device
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
 from vaecli.errors import Interrupted, ProcessError
@@ -49,7 +50,6 @@ def train_run(
         ProcessError: another process ended or cannot be reached; likewise.
         VaecliError: as `vaecli.runs.train.train_in`.
     """
-    from vaecli.device import resolve_device
     from vaecli.processes import joined
     from vaecli.runs.shared import held_folder
     from vaecli.runs.start import Listener

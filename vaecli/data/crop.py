@@ -28,6 +28,9 @@ from vaecli.image_shape import ImageShape
 MOST_PAGES = 1000
 """Pages of a file that are counted."""
 
+_SHADES = 50
+"""A picture whose values take less of the range than this part of it is nearly of one shade."""
+
 
 class Cropped(NamedTuple):
     """A picture in the shape of the images.
@@ -39,7 +42,8 @@ class Cropped(NamedTuple):
         scaled: whether the rest was made smaller or larger.
         pages: how many more pages or frames the file has, MOST_PAGES at the most.
         outside: how many of its values are outside the range from black to white, or no numbers.
-        range: the values that are black and white.
+        range: the values that are black and white; of a picture that is read as it stands, those of bytes.
+        flat: its least and greatest value, if they are nearly one shade in that range.
     """
 
     pixels: bytes
@@ -49,6 +53,7 @@ class Cropped(NamedTuple):
     pages: int = 0
     outside: int = 0
     range: tuple[float, float] = BYTE_RANGE
+    flat: tuple[float, float] | None = None
 
     @property
     def tensor(self) -> Tensor:
@@ -62,7 +67,8 @@ class Cropped(NamedTuple):
             *([f"{width} x {height} pixels, of which the middle is taken"] if self.cut else []),
             *([f"{counted_pages(self.pages)} after the first left out"] if self.pages else []),
             *([f"values {in_words(self.range)} are black to white"] if self.range != BYTE_RANGE else []),
-            *([f"{self.outside:,} values outside the range are cut to its ends"] if self.outside else []),
+            *([f"its own values, {in_words(self.flat)}, are nearly one shade of these"] if self.flat else []),
+            *([f"values outside the range, cut to its ends: {self.outside:,}"] if self.outside else []),
         )
 
 
@@ -92,12 +98,16 @@ def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float]
             raise DataError(
                 f"found colours of 16 bits, of which 8 are read, expected values {in_words(chosen)}; convert it to 8 bits a colour"
             )
-        outside = 0
-        if is_deep(picture) or (chosen != BYTE_RANGE and is_for_bytes(chosen)):
-            flat, outside = _with_range(picture, chosen)
+        if not is_deep(picture) and (chosen == BYTE_RANGE or not is_for_bytes(chosen)):
+            result = crop(ImageOps.exif_transpose(picture), shape)
         else:
-            flat = picture
-        result = crop(ImageOps.exif_transpose(flat), shape)._replace(outside=outside, range=chosen)
+            values = _values(picture)
+            low, high = _finite_ends(values)
+            result = crop(ImageOps.exif_transpose(_in_bytes(picture, values, chosen)), shape)._replace(
+                outside=_outside(values, chosen),
+                range=chosen,
+                flat=(low, high) if high > low and high - low < (chosen[1] - chosen[0]) / _SHADES else None,
+            )
         return result._replace(pages=_more_pages(picture))
 
 
@@ -117,21 +127,27 @@ def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
     return Cropped(pixels, flat.size, (width, height) != flat.size, (width, height) != (shape.width, shape.height))
 
 
-def _with_range(picture: Image.Image, pixel_range: tuple[float, float]) -> tuple[Image.Image, int]:
-    """A picture in 8 bits, with black and white at the ends of a range of its values; how many of them were outside."""
-    if not is_deep(picture):
-        page = _flat(picture, "L" if picture.mode in ("1", "L", "LA") else "RGB")
-        values = np.asarray(page).astype(np.float32)
-        return Image.fromarray(to_bytes(values, pixel_range)), _outside(values, pixel_range)
-    values = numbers(picture)
-    grey = Image.fromarray(to_bytes(values, pixel_range, has_white_zero(picture)))
+def _values(picture: Image.Image) -> NDArray[np.float32]:
+    """The values of a picture, of one of bytes on white: float32, shape (height, width) or (height, width, 3)."""
+    if is_deep(picture):
+        return numbers(picture)
+    return np.asarray(_flat(picture, "L" if picture.mode in ("1", "L", "LA") else "RGB")).astype(np.float32)
+
+
+def _in_bytes(picture: Image.Image, values: NDArray[np.float32], pixel_range: tuple[float, float]) -> Image.Image:
+    """A picture of these values in 8 bits, with black and white at the ends of a range; it lies as `picture` does."""
+    result = Image.fromarray(to_bytes(values, pixel_range, has_white_zero(picture) and is_deep(picture)))
     clear = picture.info.get("transparency")  # of a PNG: the one shade that is transparent
-    if isinstance(clear, int):
-        grey.paste(255, mask=Image.fromarray(values == clear))
-    grey.info, grey.format = dict(picture.info), picture.format
-    grey.info.pop("transparency", None)
-    grey.getexif().update(picture.getexif())
-    return grey, _outside(values, pixel_range)
+    if isinstance(clear, int) and is_deep(picture):
+        result.paste(255, mask=Image.fromarray(values == clear))
+    result.getexif().update(picture.getexif())
+    return result
+
+
+def _finite_ends(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The least and the greatest of the values that are finite numbers; 0 and 0 if none is."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _outside(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> int:

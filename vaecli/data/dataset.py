@@ -1,6 +1,7 @@
 """What a registered data set can do, and the kind that is kept in IDX files."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,10 +22,12 @@ class ReadListener:
     Attributes:
         note: called with a sentence about the images.
         progress: called with how many pictures are read, and how many there are, now and then.
+        silence: a context entered while pictures are unpacked, by libraries that write to the process's stderr.
     """
 
     note: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, total: None
+    silence: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,6 @@ class Dataset(Protocol):
         """
         ...
 
-    def pixel_range(self, request: Request, listen: ReadListener) -> tuple[float, float] | None:
-        """The values that are black and white in all pictures that a run reads, whose training set is requested.
-
-        None for images whose values are no pictures' own.
-
-        Raises:
-            DataError: they cannot be read.
-        """
-        ...
-
     def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """A person's own picture, made to look like the set's images.
 
@@ -137,9 +130,6 @@ class IdxDataset:
         else:
             images = read_folder(request.folder, split, self.names, shape)
         return images.padded(shape)
-
-    def pixel_range(self, request: Request, listen: ReadListener) -> None:
-        """None: the files hold bytes."""
 
     def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`."""

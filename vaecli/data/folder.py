@@ -50,18 +50,6 @@ class PictureFolder:
         """As `Dataset.class_names`; no picture is opened for it."""
         return find_pictures(folder).class_names
 
-    def pixel_range(self, request: Request, listen: ReadListener) -> tuple[float, float]:
-        """The values that are black and white in the pictures that a run reads, by all of them; `request` is for its training set.
-
-        Raises:
-            DataError: there is no picture, or no range suits them.
-        """
-        with without_warnings():
-            splits = _splits(_tree(request))
-            test = replace(request, split=TEST, limit=None, validation=None)
-            names = [name for one in (request, test) for name in splits.wanted(one)]
-            return _range_of(splits.tree.folder, names, listen)
-
     def read(self, request: Request, listen: ReadListener) -> Images:
         """As `Dataset.read`; the pictures are in the order of a hash of their paths, so that the first few are of all labels.
 
@@ -73,10 +61,10 @@ class PictureFolder:
         """
         tree, shape = _tree(request), request.shape
         class_names = tree.class_names
-        with without_warnings():
+        with without_warnings(), listen.silence():
             splits = _splits(tree)
             _check_memory(tree.folder, splits.count(request), shape)
-            pixel_range = request.pixel_range or self.pixel_range(request, listen)
+            pixel_range = request.pixel_range or _range_of(splits, request)
             take = _Taker(tree.folder, shape, pixel_range, listen)
             held = take.last(splits, request) if request.validation and request.split == TRAIN else _NOTHING
             names = [name for name in splits.ordered(request.split) if name not in held.tried]
@@ -93,7 +81,7 @@ class PictureFolder:
             listen.note(printable(f"{tree.folder}: {text}"))
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
-        labels = torch.tensor(tree.labels(read.kept))
+        labels = torch.tensor(tree.labels(read.kept), dtype=torch.int64)
         reading = read.reading(tree.folder, splits.folders(request.split), pixel_range)
         if request.split == TRAIN:
             reading = replace(reading, unused=0 if request.validation else len(splits.validation))
@@ -262,8 +250,15 @@ class _Taker:
             return error
 
 
-def _range_of(folder: Path, names: Sequence[str], listen: ReadListener) -> tuple[float, float]:
-    """The values that are black and white in these pictures; the values of those with 256 levels are not looked at."""
+def _range_of(splits: _Splits, request: Request) -> tuple[float, float]:
+    """The values that are black and white in the pictures of all splits; values of pictures with 256 levels are not looked at.
+
+    Raises:
+        DataError: no range suits them.
+    """
+    folder = splits.tree.folder
+    other = replace(request, split=TEST if request.split == TRAIN else TRAIN, limit=None, validation=None)
+    names = [name for one in (request, other) for name in splits.wanted(one)]
 
     def of(name: str) -> Extent | None:
         try:
@@ -276,7 +271,7 @@ def _range_of(folder: Path, names: Sequence[str], listen: ReadListener) -> tuple
     try:
         return settle(extents)
     except DataError as error:
-        raise DataError(f"{folder}: {error.message}") from None
+        raise error.reworded(DataError, before=f"{folder}: ") from None
 
 
 def _attempts(names: Sequence[str], work: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:

@@ -1,15 +1,18 @@
 """Images as bytes, the one form in which vaecli passes them on."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecli.image_shape import GREY_28, ImageShape
+from vaecli.arguments import check, wrong
+from vaecli.errors import UsageError
+from vaecli.image_shape import COLOURS, GREY_28, ImageShape
 
 UNKNOWN = -1
 """The label of an image whose label is not known."""
@@ -49,7 +52,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one shape, grey or in colour, with labels.
+    """Images of one shape, grey or in colour, with labels. They are checked when they are made, and not again.
 
     Attributes:
         pixels: uint8, shape (N, D) with D = `shape.size`, 0 black to 255 white; channel by channel, each row by row.
@@ -58,6 +61,9 @@ class Images:
         shape: of every image.
         names: the name of each image's file; none where the images are not files of their own.
         reading: what became of those files; None where there are none.
+
+    Raises:
+        UsageError: a field is of another type, shape or range.
     """
 
     pixels: Tensor
@@ -66,6 +72,37 @@ class Images:
     shape: ImageShape = GREY_28
     names: tuple[str, ...] = ()
     reading: Reading | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check("shape", self.shape, ImageShape)
+        size = self.shape.size
+        if not _is_tensor(self.pixels, torch.uint8, (None, size)):
+            raise wrong(
+                "pixels", self.pixels, f"expected a tensor of torch.uint8, from 0 black to 255 white, shape (N, {size}) for images "
+                f"of {self.shape}",
+            )  # fmt: skip
+        if not _is_tensor(self.labels, torch.int64, (len(self),)) or self.labels.device != self.pixels.device:
+            raise wrong("labels", self.labels, f"expected a tensor of torch.int64, shape ({len(self)},), on {self.pixels.device}")
+        check("class_names", self.class_names, tuple[str, ...])
+        check("names", self.names, tuple[str, ...])
+        if len(self.names) not in (0, len(self)):
+            raise UsageError(f"{{names=}}: found {len(self.names):,}, expected one for each of {len(self):,} images, or none")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        if not len(self):
+            return
+        least, most = (int(value) for value in self.labels.aminmax())
+        if not UNKNOWN <= least <= most < len(self.class_names):
+            odd = least if least < UNKNOWN else most
+            known = f"0 to {len(self.class_names) - 1}, the numbers of `class_names`, or " if self.class_names else ""
+            raise UsageError(f"{{labels}}: expected {known}{UNKNOWN} where a label is not known", labels=odd)
+
+    def _changed(self, **changes: Any) -> "Images":
+        """The same with other fields, which were made from these and so need no check."""
+        made = object.__new__(Images)
+        vars(made).update({field.name: getattr(self, field.name) for field in fields(self)} | changes)
+        return made
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -80,8 +117,18 @@ class Images:
         return digest.hexdigest()
 
     def __getitem__(self, index: slice | Tensor) -> "Images":
-        """The images at `index`: a slice, or a tensor of positions or of booleans."""
-        return replace(self, pixels=self.pixels[index], labels=self.labels[index], names=self._names_at(index))
+        """The images at `index`: a slice, or a tensor of positions or of booleans.
+
+        Raises:
+            UsageError: it is another thing, or there is no such image.
+        """
+        try:
+            pixels, labels = self.pixels[index], self.labels[index]
+        except (IndexError, TypeError, ValueError):
+            pixels = labels = self.pixels[:0, 0]
+        if not isinstance(index, slice | Tensor) or pixels.ndim != 2:
+            raise wrong("index", index, f"expected a slice, or a tensor of positions below {len(self):,} or of as many booleans")
+        return self._changed(pixels=pixels, labels=labels, names=self._names_at(index))
 
     def _names_at(self, index: slice | Tensor) -> tuple[str, ...]:
         if not self.names:
@@ -91,35 +138,65 @@ class Images:
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
         return tuple(self.names[position] for position in positions.tolist())
 
-    def to(self, device: torch.device) -> "Images":
-        """The same images on another device."""
-        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+    def to(self, device: torch.device | str) -> "Images":
+        """The same images on another device.
+
+        Raises:
+            UsageError: it is no device.
+        """
+        check("device", device, torch.device | str)
+        try:
+            device = torch.device(device)
+        except RuntimeError:
+            raise wrong("device", device, "expected a device of PyTorch, such as cpu or cuda") from None
+        return self._changed(pixels=self.pixels.to(device), labels=self.labels.to(device))
 
     def padded(self, shape: ImageShape) -> "Images":
         """The same images in the middle of larger ones, black around them.
 
         Args:
             shape: at least as high and wide, with as many channels.
+
+        Raises:
+            UsageError: it is another.
         """
+        check("shape", shape, ImageShape)
         if shape == self.shape:
             return self
+        if shape.channels != self.shape.channels or shape.height < self.shape.height or shape.width < self.shape.width:
+            raise UsageError(f"{{shape}}: expected at least {self.shape}, with as many channels", shape=shape)
         across, down = shape.width - self.shape.width, shape.height - self.shape.height
         around = (across // 2, across - across // 2, down // 2, down - down // 2)
         pixels = self.pixels.view(-1, self.shape.channels, self.shape.height, self.shape.width)
-        return replace(self, pixels=F.pad(pixels, around).flatten(1), shape=shape)
+        return self._changed(pixels=F.pad(pixels, around).flatten(1), shape=shape)
 
     def coloured(self, channels: int) -> "Images":
         """The same images in grey (1 channel) or in red, green and blue (3).
 
         Grey is the luma of ITU-R BT.601, rounded as Pillow's ``convert("L")`` does.
+
+        Raises:
+            UsageError: there are no images of so many channels.
         """
-        shape = replace(self.shape, channels=channels)
+        if channels not in COLOURS.values():
+            raise wrong("channels", channels, "expected 1 for grey or 3 for red, green and blue")
+        shape = ImageShape(channels, self.shape.height, self.shape.width)
         if shape == self.shape:
             return self
         if channels == 3:
-            return replace(self, pixels=self.pixels.repeat(1, 3), shape=shape)
+            return self._changed(pixels=self.pixels.repeat(1, 3), shape=shape)
         pixels = torch.empty(len(self), shape.size, dtype=torch.uint8)
         for some, grey in zip(self.pixels.split(_SOME), pixels.split(_SOME), strict=True):
             red, green, blue = some.view(-1, 3, shape.size).int().unbind(1)
             grey.copy_((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
-        return replace(self, pixels=pixels, shape=shape)
+        return self._changed(pixels=pixels, shape=shape)
+
+
+def _is_tensor(value: object, dtype: torch.dtype, shape: tuple[int | None, ...]) -> bool:
+    """Whether this is a tensor of a type and shape, None for any size of a dimension."""
+    return (
+        isinstance(value, Tensor)
+        and value.dtype == dtype
+        and value.ndim == len(shape)
+        and all(wanted in (None, size) for size, wanted in zip(value.shape, shape, strict=True))
+    )

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from vaecli import registry
+from vaecli.arguments import Limit, Place, checked
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
-from vaecli.device import configure_torch
 from vaecli.errors import DataError, UsageError
 from vaecli.provenance import DataRecord
 
 
+@checked
 def load_images(
-    dataset: str, split: str, data_dir: str | Path | None = None, limit: int | None = None, *, image_size: int | None = None,
+    dataset: str, split: str, data_dir: Place | None = None, limit: Limit | None = None, *, image_size: int | None = None,
     colour: str | None = None, pixel_range: tuple[float, float] | None = None,
 ) -> Images:  # fmt: skip
     """One split of a registered data set.
@@ -39,11 +40,8 @@ def load_images(
         >>> digits.pixels.shape, digits.labels[:5].tolist()
         (torch.Size([1000, 784]), [7, 2, 1, 0, 4])
     """
-    configure_torch()
     if split not in SPLITS:
         raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
-    if limit is not None and limit < 1:
-        raise UsageError("{limit}: expected a whole number from 1", limit=limit)
     config = Config(dataset=dataset, image_size=image_size, colour=colour, pixel_range=pixel_range)
     request = Request.of(config, split, None if data_dir is None else Path(data_dir))
     images = read_split(replace(request, limit=limit))
@@ -68,7 +66,17 @@ Read = Callable[[Request], Images]
 
 def read_once(listen: ReadListener | None = None) -> Read:
     """A `read_split` that answers each request once, and keeps its images and their digest."""
-    return cache(partial(read_split, listen=listen))
+    kept: dict[Request, Images] = {}
+
+    def read(request: Request) -> Images:
+        if request not in kept:
+            images = read_split(request, listen)
+            kept[request] = images
+            if images.reading:  # the same with the range that was settled
+                kept[replace(request, pixel_range=images.reading.pixel_range)] = images
+        return kept[request]
+
+    return read
 
 
 class Source:
@@ -111,16 +119,14 @@ class Source:
         folder = None if self.folder is None else str(self.folder.absolute())
         return DataRecord(self.images("train").digest, self.images("test").digest, folder)
 
-    def settled(self, listen: ReadListener | None = None) -> Config:
-        """The settings with the values that are black and white in the pictures written down.
+    def settled(self) -> Config:
+        """The settings with the values that are black and white in a person's pictures written down.
 
         Raises:
             DataError: the pictures cannot be read, or no range suits them.
         """
-        if self.config.pixel_range:
-            return self.config
-        dataset = registry.load("dataset", self.dataset)
-        return replace(self.config, pixel_range=dataset.pixel_range(self.request("train"), listen or ReadListener()))
+        reading = self.images("train").reading
+        return replace(self.config, pixel_range=reading.pixel_range) if reading else self.config
 
     @property
     def own(self) -> bool:
@@ -150,6 +156,6 @@ def expect(images: Images, split: str, digest: str, place: str, run: str, differ
     if images.digest != digest:
         digests = f"they have SHA-256 {images.digest[:12]}..., the run's {digest[:12]}..."
         raise DataError(
-            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder with the "
-            "run's with {data_dir=DIR}"
+            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder of the "
+            "run's images with {data_dir=DIR}"
         )

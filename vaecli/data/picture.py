@@ -185,7 +185,8 @@ def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterato
             need += _PROGRESSIVE * whole if picture.info.get("progressive") else 0
             if need > _memory().most:
                 raise DataError(
-                    f"{path}: {picture.width:,} x {picture.height:,} pixels may take {need / 1e9:.1f} GB of memory, expected at most "
+                    f"{path}: {picture.width:,} x {picture.height:,} pixels may take {need / 1e9:.1f} GB of memory, expected at "
+                    "most "
                     f"{_memory().most / 1e9:.1f}; make the picture smaller"
                 )
             with _memory().taken(need):
@@ -250,19 +251,15 @@ def _why_tiff(path: Path) -> str:
             tags.load(file)
         bits, samples = tags.get(258, (1,)), tags.get(277, 1)
         kinds = {1: "unsigned", 2: "signed", 3: "floats", 5: "complex", 6: "complex"}
-        kind = kinds.get(tags.get(339, (1,))[0], "other")
+        sample = tags.get(339, (1,))[0]
+        kind = kinds.get(sample, "other")
     except Exception:  # the file's own tags are damaged
         return ""
-    byte_order = b"II" if head[:2] == b"II" else b"MM"
-    known = any(
-        key[0] == byte_order and key[4] == bits and key[2][0] == tags.get(339, (1,))[0] for key in TiffImagePlugin.OPEN_INFO
-    )
+    known = {(key[0], key[1], key[2][0], key[4]) for key in TiffImagePlugin.OPEN_INFO}
+    if (b"II" if head[:2] == b"II" else b"MM", tags.get(262, 0), sample, tuple(bits)) in known:
+        return ""
     what = f"{bits[0]}-bit floats" if kind == "floats" else f"{kind} values of {bits[0]} bits"
-    return (
-        ""
-        if known and samples <= 4
-        else f"a TIFF file with {samples} value{'s' * (samples > 1)} a pixel, {what}, which Pillow does not read"
-    )
+    return f"a TIFF file that Pillow does not read: {samples} value{'s' * (samples > 1)} a pixel, {what}"
 
 
 @cache

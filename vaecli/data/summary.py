@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from vaecli.config import Config
@@ -84,13 +85,16 @@ class DataSummary:
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
         values = asdict(self)
-        del values["brightest"], values["conditional"]
-        return values | {"duplicates": len(self.duplicates)}
+        splits = {name: {"place": place} | values[name] for name, place in self.places.items()}
+        names = ("validation", "unused", "pixel_range", "untrained")
+        return {"folder": self.folder, "splits": splits, "duplicates": len(self.duplicates)} | {
+            name: values[name] for name in names
+        }
 
     def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
         return [
-            VaecliError(f"{{folder}}: {text}", folder=self.folder).text(lambda n, v: v if n == "folder" else spell(n, v))
+            VaecliError(f"{{folder}}: {text}", folder=Path(self.folder)).text(lambda n, v: v if n == "folder" else spell(n, v))
             for text in self._texts()
         ]
 
@@ -102,13 +106,13 @@ class DataSummary:
         if self.train.pictures == self.test.pictures == len(self.duplicates) == 1:
             yield "there is one picture: it is the training set and the test set"
             return
-        yield f"{kept:,} pictures to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
+        yield f"{_pictures(kept)} to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
         if self.train.labels:
             yield f"labels, training + test pictures: {self._labels()}"
         if self.unused:
             yield (
-                f"{self.unused:,} pictures kept for validation are not used; {{validation={self.unused}}} measures on them, not on the "
-                "test set"
+                f"{_pictures(self.unused)} kept for validation, of which no use is made; {{validation={self.unused}}} "
+                "measures on them, not on the test set"
             )
         changes = [
             f"{text}: {count:,}"
@@ -119,10 +123,10 @@ class DataSummary:
             if (count := getattr(self.train, name) + getattr(self.test, name))
         ]  # fmt: skip
         if changes:
-            yield f"of {self.train.pictures + self.test.pictures:,} pictures, {', '.join(changes)}"
+            yield f"of {_pictures(self.train.pictures + self.test.pictures)}, {', '.join(changes)}"
         outside = self.train.outside + self.test.outside
         if tuple(self.pixel_range) != BYTE_RANGE or outside:
-            cut = f"; values outside are cut to the ends, in {outside:,} pictures" if outside else ""
+            cut = f"; values outside are cut to the ends, in {_pictures(outside)}" if outside else ""
             yield f"values {in_words(self.pixel_range)} are black to white{cut}; {{pixel_range=LOW,HIGH}} sets others"
         elif self.brightest < DARK:
             white = max(1, self.brightest)
@@ -130,11 +134,11 @@ class DataSummary:
         if self.duplicates:
             first = " and ".join(name.replace("{", "(") for name in self.duplicates[0])
             yield (
-                f"{len(self.duplicates):,} test pictures equal a training picture, such as {first}: the numbers of the test set flatter "
-                "the model; keep each picture in one split only"
+                f"test pictures that equal a training picture: {len(self.duplicates):,}, such as {first}; the numbers of the "
+                "test set flatter the model; keep each picture in one split only"
             )
         if self.untrained:
-            names = ", ".join(f"{name} ({count:,} test pictures)" for name, count in list(self.untrained.items())[:MANY])
+            names = ", ".join(f"{name} ({_pictures(count)} to test on)" for name, count in list(self.untrained.items())[:MANY])
             measured = "; the model cannot know them, so they are measured as pictures of unknown label" if self.conditional else ""
             yield f"labels without a training picture: {names}{measured}"
         if self.conditional and self.test.unlabelled == self.test.pictures and not self.untrained:
@@ -177,6 +181,10 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         int(train.pixels.max()),
         config.labels != "none",
     )
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'s' * (count != 1)}"
 
 
 def _places(reading: Reading) -> str:

@@ -99,9 +99,6 @@ class TorchvisionDataset:
             why = reason(error) if isinstance(error, OSError) else error or type(error).__name__
             raise DataError(f"{self.name}: cannot be read from {', '.join(map(str, archives.values()))} ({why})") from None
 
-    def pixel_range(self, request: Request, listen: ReadListener) -> None:
-        """None: the published files hold bytes."""
-
     def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`."""
         if self.drawing:

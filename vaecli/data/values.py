@@ -1,5 +1,6 @@
 """Pictures of numbers, such as 16 bits or floats: which of their values are black and white, settled once for all of a folder."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ BYTE_RANGE = 0.0, 255.0
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's modes of grey with more than 256 levels."""
 
-WHOLE_WHITES = 1, 255, 1023, 4095, 16383, 65535
-"""White in pictures of whole numbers: the largest value of so many bits."""
+WHOLE_WHITES = 1, 127, 255, 1023, 4095, 16383, 65535
+"""White in pictures of whole numbers: the largest value of 1, 7 (8 with a sign), 8, 10, 12, 14 and 16 bits."""
 
 FLOAT_WHITES = 1, 255, 65535
 """White in pictures of floats."""
@@ -24,7 +25,7 @@ FLOAT_WHITES = 1, 255, 65535
 OVERSHOOT = 1.05
 """Filters exceed white by a few percent, so floats up to this many times white have it."""
 
-_BITS, _WHITE_IS_ZERO, _SAMPLES, _SAMPLE_FORMAT = 258, 262, 277, 339
+_BITS, _WHITE_IS_ZERO, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _SIGNED = 2
 
 
@@ -50,9 +51,7 @@ def is_deep(picture: Image.Image) -> bool:
 
 def is_halved(picture: Image.Image) -> bool:
     """Whether a picture has 16 bits a colour, which Pillow cuts to 8. Asked before its pixels are unpacked."""
-    return not is_deep(picture) and picture.format in ("PNG", "TIFF") and any(
-        ";16" in part for tile in getattr(picture, "tile", ()) for part in _texts(tile[3])
-    )  # fmt: skip
+    return picture.format in ("PNG", "TIFF") and not is_deep(picture) and any(";16" in text for text in _raw_modes(picture))
 
 
 def numbers(picture: Image.Image) -> NDArray[np.float32]:
@@ -92,7 +91,7 @@ def extent(picture: Image.Image) -> Extent:
 def settle(extents: Iterable[Extent]) -> tuple[float, float]:
     """The values that are black and white in pictures of these extents, read as one folder.
 
-    Bytes have 0 and 255. Whole numbers have white at the least of 1, 8, 10, 12, 14 or 16 bits that holds the greatest of them,
+    Bytes have 0 and 255. Whole numbers have white at the least of WHOLE_WHITES that holds the greatest of them,
     floats at 1, 255 or 65535; where that is far above the greatest (four times, of floats twice), or a value is below 0, black is
     the least and white the greatest value.
 
@@ -166,8 +165,11 @@ def check_samples(picture: Image.Image) -> None:
         DataError: it has; the message is a phrase.
     """
     samples = _tag(picture, _SAMPLES, 1)
-    if picture.format == "TIFF" and samples > max(len(picture.getbands()), 1):
-        raise DataError(f"{samples} values a pixel, of which Pillow reads {len(picture.getbands())}")
+    unnamed = [len(match[0]) for text in _raw_modes(picture) if (match := re.match("RGBX+", text))]
+    if picture.format == "TIFF" and samples > max([len(picture.getbands()), *unnamed]):
+        raise DataError(f"found {samples} values a pixel, of which Pillow reads {len(picture.getbands())}; expected grey or RGB")
+    if picture.format == "TIFF" and samples > 1 and _tag(picture, _PLANAR, 1) == 2 and _tag(picture, _BITS, 8) != 8:
+        raise DataError("found colours in planes of their own, which Pillow reads of 8 bits only; save them pixel by pixel")
 
 
 def _tag(picture: Image.Image, number: int, default: int) -> int:
@@ -177,5 +179,7 @@ def _tag(picture: Image.Image, number: int, default: int) -> int:
     return first if isinstance(first, int) else default
 
 
-def _texts(value: object) -> list[str]:
-    return [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, str)]
+def _raw_modes(picture: Image.Image) -> list[str]:
+    """How the pixels lie in the file, as Pillow writes it: ``RGB;16L``. Asked before they are unpacked."""
+    tiles = (tile[3] for tile in getattr(picture, "tile", ()))
+    return [part for value in tiles for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, str)]

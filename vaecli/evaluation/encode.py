@@ -2,6 +2,7 @@
 
 import torch
 
+from vaecli.arguments import Seed, checked
 from vaecli.data.images import Images
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
@@ -10,8 +11,9 @@ from vaecli.seeding import generator
 BATCH = 1000
 
 
+@checked
 @torch.inference_mode()
-def encode(model: VAE, images: Images, seed: int = 0) -> DiagonalNormal:
+def encode(model: VAE, images: Images, seed: Seed = 0) -> DiagonalNormal:
     """The posteriors q(z | x, y) of N images, on the CPU: loc and log sigma of shape (N, latent_dim).
 
     Args:

@@ -3,21 +3,23 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from vaecli.arguments import Count, Within, checked
 from vaecli.data.images import Images
-from vaecli.device import accumulator
+from vaecli.device import accumulator, fast_arithmetic
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
 from vaecli.model import VAE
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
-PROPOSALS = ("posterior", "mixture")
+Proposal = Literal["posterior", "mixture"]
 
 BATCH = 500
 
@@ -53,8 +55,9 @@ class Evaluation:
         return self.reconstruction - self.kl
 
 
+@checked
 @torch.inference_mode()
-def evaluate(model: VAE, images: Images, draws: int = 1, processes: Processes = ALONE) -> Evaluation:
+def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes = ALONE) -> Evaluation:
     """The ELBO of all images, with the same noise and binarisation each time.
 
     Args:
@@ -132,9 +135,11 @@ def jackknife(value: Tensor, without: Tensor, sizes: Tensor) -> Tensor:
     return ((pseudo - centre).square() / (ratio - 1)).mean(0)
 
 
+@checked
+@fast_arithmetic()
 @torch.inference_mode()
 def importance_bound(
-    model: VAE, images: Images, k: int, proposal: str = "posterior", repeat: int = 0,
+    model: VAE, images: Images, k: Count, proposal: Proposal = "posterior", repeat: Annotated[int, Within(0, 1_000_000)] = 0,
     on_images: Callable[[int], None] | None = None, processes: Processes = ALONE,
 ) -> ImportanceBound:  # fmt: skip
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.

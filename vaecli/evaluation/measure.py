@@ -9,10 +9,12 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
+from vaecli.arguments import Count, checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.device import fast_arithmetic
 from vaecli.errors import UsageError
 from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measured
-from vaecli.evaluation.importance import PROPOSALS, evaluate, importance_bound, jackknife
+from vaecli.evaluation.importance import Proposal, evaluate, importance_bound, jackknife
 from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
 from vaecli.model import VAE
 from vaecli.processes import Processes, joined
@@ -21,6 +23,7 @@ DRAWS = 5
 """Draws of the single particle of the ELBO and of L_1; the Monte Carlo error comes from their spread."""
 
 
+@checked
 def check_measurable(model: VAE, *, exact: bool = False, marginal_labels: bool = False) -> None:
     """Refuses a model that cannot be measured so, before any work.
 
@@ -33,16 +36,18 @@ def check_measurable(model: VAE, *, exact: bool = False, marginal_labels: bool =
         check_size(model)
 
 
+@checked
+@fast_arithmetic()
 def measure(
     model: VAE,
     images: Images,
     *,
-    k: Sequence[int] = (50,),
+    k: Sequence[Count] = (50,),
     exact: bool = False,
-    proposal: str = "posterior",
-    repeats: int = 1,
+    proposal: Proposal = "posterior",
+    repeats: Count = 1,
     marginal_labels: bool = False,
-    draws: int = DRAWS,
+    draws: Count = DRAWS,
     on_share: Callable[[float, str], None] | None = None,
 ) -> Measured:
     """The ELBO of a model on images and, if asked for, L_k and log p(x), each with its errors.
@@ -73,13 +78,9 @@ def measure(
         >>> measured.elbo.standard_error < 10
         True
     """
-    if proposal not in PROPOSALS:
-        raise UsageError(f"{{proposal}}: expected one of {', '.join(PROPOSALS)}", proposal=proposal)
-    if repeats < 1 or not all(count >= 1 for count in k):
-        raise UsageError("{k} with {repeats}: expected whole numbers from 1", k=tuple(k), repeats=repeats)
-    if draws < 1:
-        raise UsageError("{draws}: expected a whole number from 1", draws=draws)
     check_measurable(model, exact=exact, marginal_labels=marginal_labels)
+    if marginal_labels and not images.class_names:
+        raise UsageError(f"{{marginal_labels=}}: found images without names of labels, expected those of the model, {model.labels}")
 
     processes = joined(images.pixels.device)
     with processes.ending_together():
@@ -108,7 +109,7 @@ def _check_equal(processes: Processes, model: VAE, images: Images, how: tuple[ob
 
 
 def _measure(
-    model: VAE, images: Images, ks: Sequence[int], exact: bool, proposal: str, repeats: int, draws: int, marginal_labels: bool,
+    model: VAE, images: Images, ks: Sequence[int], exact: bool, proposal: Proposal, repeats: int, draws: int, marginal_labels: bool,
     on_share: Callable[[float, str], None] | None, processes: Processes,
 ) -> Measured:  # fmt: skip
     def report(share: float, part: str) -> None:
@@ -142,7 +143,7 @@ def _measure(
 
 
 def _bound(
-    model: VAE, every: Sequence[Images], k: int, proposal: str, repeats: int, on_share: Callable[[float], None],
+    model: VAE, every: Sequence[Images], k: int, proposal: Proposal, repeats: int, on_share: Callable[[float], None],
     processes: Processes,
 ) -> tuple[Estimate, Tensor]:  # fmt: skip
     """L_k of the images, whose labels are summed out where `every` has them with each label, and the mean L_k by label."""

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.distributions.normal import DiagonalNormal
@@ -25,6 +27,8 @@ MOST = {1: 1_000_000, 2: 2400}
 
 TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
+
+Side = Annotated[int, Within(1, 1_000_000)]
 
 BLOCK = 32
 """Images at a time if an image's numbers must not depend on how many there are."""
@@ -48,9 +52,10 @@ class Quadrature:
     unconverged: Tensor
 
 
+@checked
 @torch.inference_mode()
 def exact_log_prob(
-    model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None, sides: tuple[int, int] | None = None,
+    model: VAE, images: Images, on_share: Callable[[int, float], None] | None = None, sides: tuple[Side, Side] | None = None,
     processes: Processes = ALONE,
 ) -> Quadrature:  # fmt: skip
     """The log of the integral of p(x|z) p(z) over a grid of z, halved until it no longer moves the image.

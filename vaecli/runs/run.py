@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from vaecli.arguments import Place, checked
 from vaecli.config import Config
 from vaecli.data.dataset import Request
+from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
-from vaecli.errors import DataError, printable
+from vaecli.errors import DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
 from vaecli.model import VAE, made
 from vaecli.provenance import Provenance
@@ -54,7 +56,12 @@ class Run:
         """
         return read_log(self.path)
 
-    def images(self, split: str, data_dir: Path | None = None, read: Read = read_split) -> Images:
+    def check_beside(self, name: str, other: object) -> None:
+        """Refuses images that do not fit its model, as `vaecli.VAE.check_beside`."""
+        self.model.check_beside(name, other)
+
+    @checked
+    def images(self, split: str, data_dir: Place | None = None, read: Read = read_split) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on.
 
         They are read from the place that the run read them from.
@@ -65,8 +72,12 @@ class Run:
             read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
 
         Raises:
+            UsageError: there is no such split.
             DataError: they cannot be read, or are not the run's.
         """
+        if split not in SPLITS:
+            raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
+        data_dir = None if data_dir is None else Path(data_dir)
         if self.provenance is None:
             return read(Request.of(self.config, split, data_dir))
         data = self.provenance.data
@@ -83,7 +94,8 @@ class Run:
         return images
 
 
-def load(run: str | Path | None = None, root: Path = RUNS) -> Run:
+@checked
+def load(run: Place | None = None, root: Place = RUNS) -> Run:
     """Loads a run.
 
     Args:
@@ -97,22 +109,25 @@ def load(run: str | Path | None = None, root: Path = RUNS) -> Run:
         >>> vaecli.load("baseline").config.latent_dim
         2
     """
-    file, _ = find_checkpoint(None if run is None else str(run), root)
+    file, _ = find_checkpoint(None if run is None else str(run), Path(root))
     return read_run(file)
 
 
+@checked
 def names_of(runs: Sequence[Run]) -> list[str]:
     """Distinct printable names of runs: their own, or their folders if several share a name."""
     names = [run.name for run in runs]
     return [printable(name if names.count(name) == 1 else str(run.path)) for name, run in zip(names, runs, strict=True)]
 
 
-def read_run(file: Path) -> Run:
+@checked
+def read_run(file: Place) -> Run:
     """Loads the run of a ``model.safetensors``, or of the folder that holds one.
 
     Raises:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
     """
+    file = Path(file)
     file = file / MODEL if file.is_dir() else file
     weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
     model = made(about.config, len(about.class_names))

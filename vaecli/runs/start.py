@@ -13,7 +13,7 @@ from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
 from vaecli.data.summary import DataSummary
-from vaecli.errors import Diverged, UsageError, printable, shown
+from vaecli.errors import Diverged, UsageError, shown
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, has_epochs, read_config
 from vaecli.runs.folder import Folder
@@ -102,10 +102,10 @@ class Start:
 def _name_of(folder: str) -> str:
     """The name of a folder as a part of a run's name: letters and digits of any alphabet; with a digest where something is lost."""
     name = normalize("NFC", folder)
-    words = re.sub(r"[^\w.]+", "-", printable(name)).strip("-.")
-    short = words.encode()[:_NAME_BYTES].decode(errors="ignore")
-    same = short == words and re.sub(r"[ ,;()&+-]+", "-", name).strip("-.") == words
-    return short if same and short else f"{short}{'-' * bool(short)}{sha256(name.encode(errors='surrogatepass')).hexdigest()[:6]}"
+    words = re.sub(r"[^\w.]+", "-", name).strip("-.")
+    short = words.encode(errors="ignore")[:_NAME_BYTES].decode(errors="ignore")
+    lost = short != words or any(not letter.isascii() and not letter.isalnum() for letter in name)
+    return f"{short}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:6]}".strip("-") if lost or not short else short
 
 
 def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: Listener | None = None) -> Start:

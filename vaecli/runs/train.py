@@ -3,18 +3,19 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
+from vaecli.arguments import Place, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
 from vaecli.data.summary import DataSummary, summarise
-from vaecli.device import resolve_device, resolve_precision
-from vaecli.errors import CheckpointError, Diverged, UsageError
+from vaecli.device import fast_arithmetic, resolve_device, resolve_precision
+from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
@@ -35,9 +36,10 @@ from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, san
 from vaecli.training.settle import settle, spoken
 
 
+@checked
 def train(
-    config: Config, folder: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", resume: bool = False,
-    overwrite: bool = False, threads: int | None = None, read: Read | None = None,
+    config: Config, folder: Place, *, data_dir: Place | None = None, device: str = "auto", resume: bool = False,
+    overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -77,6 +79,7 @@ def train(
     return load(folder)
 
 
+@fast_arithmetic()
 def train_in(
     folder: Folder, start: Start, device: str = "auto", listen: Listener | None = None, processes: Processes = ALONE
 ) -> dict[str, float]:
@@ -156,9 +159,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     except Diverged as error:
         if not processes.leads:
             raise
-        with listen.writing():
-            kept = _keep_what_was_good(folder, bool(rows), error)
-        raise error.reworded(Diverged, after=f"; {kept}", epoch=error.epoch) from None
+        raise _marked(error, folder, rows, results, listen) from None
     listen.note(_done(model, len(held_out), split, results[f"{split}_elbo"]))
     _warn(warnings, listen)
     return results
@@ -181,20 +182,24 @@ def _done(model: VAE, images: int, split: str, elbo: float) -> str:
     return f"Training in {model.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}"
 
 
-def _keep_what_was_good(folder: Folder, some: bool, error: Diverged) -> str:
-    """Marks a run that diverged; says what is left of it, which is nothing if it has not saved `some` of its epochs."""
-    if not some:
-        if not has_epochs(folder.path):
-            (folder.path / CONFIG).unlink(missing_ok=True)
-        return "nothing was saved yet"
-    good = load_training(folder.path)
-    save_again(folder, good, good.results | {"diverged_epoch": error.epoch})
-    return f"{folder.path} keeps epoch {good.log[-1]['epoch']}"
-
-
 def _warn(warnings: Warnings, listen: Listener) -> None:
     for name, numbers in warnings.items():
         listen.note(sentence(name, numbers))
+
+
+def _marked(
+    error: Diverged, folder: Folder, rows: list[dict[str, Any]], results: dict[str, float], listen: Listener
+) -> VaecliError:
+    """The error, with what the run in a folder keeps; the run is marked."""
+    path = folder.path
+    if not rows:
+        if not has_epochs(path):
+            for name in CONFIG, PICTURES:
+                (path / name).unlink(missing_ok=True)
+        return error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch)
+    with listen.writing():
+        save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
+    return error.reworded(Diverged, after=f"; {path} keeps epoch {rows[-1]['epoch']}", epoch=error.epoch)
 
 
 def _settled(config: Config, images: int, listen: Listener) -> Config:

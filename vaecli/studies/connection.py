@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
-import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
@@ -118,12 +117,16 @@ class Connection:
 @contextmanager
 def quiet() -> Iterator[None]:
     """A context in which Optuna neither logs nor warns."""
-    optuna.logging.disable_default_handler()
-    optuna.logging.set_verbosity(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("optuna", "alembic"))}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def unreachable(error: BaseException | None) -> bool:

@@ -14,7 +14,7 @@ from vaecli.studies.space import MAX_RUNS, Space, name_of
 from vaecli.training.settle import settle, trained_on
 
 if TYPE_CHECKING:
-    from vaecli.data.load import Source
+    from vaecli.data import Source
 
 TRIALS = 20
 """Runs of a study with a range, where their number is not given."""
@@ -82,7 +82,7 @@ class Plan:
         return self.space.config(next(self.space.corners()), self.space.seeds[0])
 
     def config(self, values: Mapping[str, Any], seed: int, source: "Source") -> Config:
-        """The settings of a run, settled for the study's images."""
+        """The settings of a run, settled for the images of `source`."""
         config = replace(self.space.config(values, seed), pixel_range=source.settled().pixel_range)
         return settle(config, trained_on(config, len(source.images("train"))))
 

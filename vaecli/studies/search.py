@@ -4,8 +4,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from vaecli.arguments import Place, Within, checked
 from vaecli.config import Config
 from vaecli.data.load import Source
 from vaecli.device import resolve_device
@@ -73,9 +74,11 @@ class Outcome:
         return read_run(self.path)
 
 
+@checked
 def search(
-    settings: Mapping[str, Any], out: str | Path = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
-    prune: bool = False, storage: str | None = None, workers: int = 1, data_dir: str | Path | None = None, device: str = "auto",
+    settings: Mapping[str, Any], out: Place = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
+    prune: bool = False, storage: str | None = None, workers: Annotated[int, Within(1, MAX_WORKERS)] = 1,
+    data_dir: Place | None = None, device: str = "auto",
 ) -> Outcome:  # fmt: skip
     """The best of many settings, by images that were held out of training, after a run was trained for every combination.
 

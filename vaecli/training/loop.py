@@ -9,7 +9,6 @@ import torch
 
 from vaecli.config import Config
 from vaecli.data.images import Images
-from vaecli.device import configure_torch
 from vaecli.errors import Diverged
 from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.model import VAE
@@ -87,7 +86,6 @@ def fit(
         Diverged: the loss is NaN, infinite or not `sane`.
         ProcessError: another process ended or cannot be reached.
     """
-    configure_torch()
     config = settle(config, len(images))
     epochs, batch_size, every = config.number("epochs"), config.number("batch_size"), config.number("measure_every")
     device = images.pixels.device
@@ -104,6 +102,7 @@ def fit(
         for buffer in buffers:  # of several types
             processes.from_first([buffer])
 
+    processes.meet()
     follow_first()
     start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
     for epoch in range(finished + 1, epochs + 1):
