@@ -165,6 +165,23 @@ class VAE(nn.Module):
         squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in parts)
         return sum(squares, self._zeros.new_zeros(())) / len(images)
 
+    def output_without_latents(self, images: Images, by_channel: bool = False) -> Tensor:
+        """The decoder's output for pixels with the mean of `images`, and the spread of each channel where a likelihood has a scale.
+
+        Args:
+            images: on the model's device.
+            by_channel: the mean of each channel, not of each of its pixels.
+
+        Returns:
+            Shape (outputs_per_pixel, D), or (outputs_per_pixel, channels).
+        """
+        mean, square = (image.view(self.image_shape.channels, -1) for image in (self.mean_image(images), self.mean_square(images)))
+        of_channel = mean.mean(1, keepdim=True)
+        # of all pixels of a channel: that of one pixel says little where there are few images
+        deviation = (square.mean(1, keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
+        mean = of_channel if by_channel else mean
+        return self.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
+
 
 @checked
 def build(config: Config, images: Images | None = None) -> VAE:
@@ -195,15 +212,7 @@ def build(config: Config, images: Images | None = None) -> VAE:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
     if config.init_bias == "data" and images is not None:
-        mean, square = (
-            image.cpu().view(model.image_shape.channels, -1) for image in (model.mean_image(images), model.mean_square(images))
-        )
-        of_channel = mean.mean(1, keepdim=True)
-        # of all pixels of a channel: that of one pixel says little where there are few images
-        deviation = (square.mean(1, keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
-        if output.bias.numel() < model.pixel_likelihood.outputs_per_pixel * mean.numel():  # one bias for all pixels of a channel
-            mean = of_channel
-        start = model.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
+        start = model.output_without_latents(images, by_channel=output.bias.numel() < model.image_shape.size)
         output.bias.data.copy_(start.flatten())
     return model
 

@@ -41,7 +41,7 @@ def test_a_run_holds_what_it_should(trained):
     with safe_open(trained / MODEL, "pt") as file:
         about = json.loads(file.metadata()["vaecli"])
     assert Config.from_json(about["config"]) == Config(epochs=2) == Config(**read_config(trained / CONFIG)[0])
-    assert set(about) == {"format", "config", "results", "class_names", "provenance", "sha256"}
+    assert set(about) == {"format", "config", "results", "class_names", "provenance", "warnings", "sha256"}
     rows = (trained / LOSS).read_text().splitlines()
     assert rows[0] == "epoch,loss,elbo,reconstruction,kl,test_elbo,seconds,images_per_second"
     assert len(rows) == 3

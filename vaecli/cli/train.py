@@ -67,6 +67,7 @@ def train(
         return
 
     from vaecli.processes import joined
+    from vaecli.runs.run import read_run
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
@@ -86,7 +87,10 @@ def train(
         numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
         files = [folder / name for name in (*FILES, PICTURES) if (folder / name).exists()]
         data = {"data": understood[0].to_json()} if understood else {}
-        console.result_json("train", [(folder.name, folder)], files, **numbers, **data, settings=read_config(folder / CONFIG)[0])
+        console.result_json(
+            "train", [(folder.name, folder)], files, **numbers, **data, warnings=read_run(folder).warnings,
+            settings=read_config(folder / CONFIG)[0],
+        )  # fmt: skip
     else:
         console.result(str(folder))
 

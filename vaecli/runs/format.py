@@ -23,6 +23,7 @@ from torch import Tensor
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
+from vaecli.evaluation.soundness import NAMES, Warnings, known
 from vaecli.model import VAE, skeleton
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
@@ -38,6 +39,9 @@ Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``;
 MAX_HEADER = 1 << 20
 
 Shapes = dict[str, tuple[torch.dtype, torch.Size]]
+
+WARNINGS = "warnings"
+"""The key of a finished run's warnings."""
 
 _KEY = "vaecli"
 _TYPES = {torch.float32: "F32", torch.uint8: "U8", torch.int64: "I64", torch.bool: "BOOL"}
@@ -58,12 +62,14 @@ class About:
         results: of the last finished epoch.
         provenance: the data and the computation; None for a run of a vaecli that did not record them.
         class_names: the names of the images' labels.
+        warnings: of a finished run.
     """
 
     config: Config
     results: dict[str, float]
     provenance: Provenance | None
     class_names: tuple[str, ...]
+    warnings: Warnings
 
 
 def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
@@ -187,7 +193,19 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
         provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
     except VaecliError as error:
         raise CheckpointError(f"{file}: {error}: the file is damaged") from None
-    return About(config, results, provenance, _class_names(file, stated, config))
+    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated))
+
+
+def _warnings(file: Path, stated: dict[str, Any]) -> Warnings:
+    warnings = stated.get(WARNINGS, {})
+    if not isinstance(warnings, dict) or not all(
+        isinstance(numbers, dict)
+        and known(name, numbers)
+        and all(type(value) in (int, float) and abs(value) < _MAX_RESULT for value in numbers.values())
+        for name, numbers in warnings.items()
+    ):
+        raise CheckpointError(f"{file}: its warnings are not ones that vaecli wrote: the file is damaged")
+    return {name: warnings[name] for name in NAMES if name in warnings}
 
 
 def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[str, ...]:

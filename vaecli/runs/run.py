@@ -1,7 +1,7 @@
 """A run: a trained model with its settings, results, log and images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, UsageError, printable
+from vaecli.evaluation.soundness import Warnings
 from vaecli.model import VAE, made
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
@@ -30,6 +31,7 @@ class Run:
         provenance: its data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
+        warnings: what its numbers say against it, by name, each with its numbers; empty for most runs.
     """
 
     model: VAE
@@ -38,6 +40,7 @@ class Run:
     provenance: Provenance | None
     class_names: tuple[str, ...]
     path: Path
+    warnings: Warnings = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -129,4 +132,4 @@ def read_run(file: Place) -> Run:
     weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
     model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)
-    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent)
+    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from vaecli.config import MAX_EPOCHS, Config
 from vaecli.errors import CheckpointError
+from vaecli.evaluation.soundness import Warnings
 from vaecli.files import csv_bytes
 from vaecli.model import VAE, made
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import pack, unpack
+from vaecli.runs.format import WARNINGS, pack, unpack
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
@@ -37,6 +38,7 @@ class Training:
         results: of the last finished epoch.
         provenance: its data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels.
+        warnings: of a finished run (`vaecli.evaluation.soundness`).
     """
 
     model: VAE
@@ -46,6 +48,7 @@ class Training:
     results: dict[str, float]
     provenance: Provenance | None
     class_names: tuple[str, ...]
+    warnings: Warnings = field(default_factory=dict)
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Sets the moments and the step count of an optimizer of the model's parameters."""
@@ -58,7 +61,7 @@ class Training:
 
 def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
-    provenance: Provenance | None, class_names: tuple[str, ...],
+    provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> None:  # fmt: skip
     """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
 
@@ -70,7 +73,7 @@ def save_epoch(
         for kind in _MOMENTS
         for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
-    for name, data in _files(config, weights, moments, rows, results, provenance, class_names).items():
+    for name, data in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
         folder.write(name, data)
 
 
@@ -84,7 +87,10 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
     """
     weights = dict(training.model.state_dict())
     results = training.results if results is None else results
-    files = _files(training.config, weights, training.moments, training.log, results, training.provenance, training.class_names)
+    files = _files(
+        training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
+        training.warnings,
+    )  # fmt: skip
     for name, data in files.items():
         if not holds(folder.path / name, data):
             folder.write(name, data)
@@ -105,10 +111,11 @@ def _provenance(provenance: Provenance | None) -> dict[str, Any]:
 
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
-    results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...],
+    results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
     log = csv_bytes(rows)
     about = {"config": config.to_json(), "results": results, "class_names": list(class_names), **_provenance(provenance)}
+    about |= {WARNINGS: warnings} if warnings else {}
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
     return {
         TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
@@ -136,7 +143,7 @@ def load_training(folder: Path) -> Training:
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = made(about.config, len(about.class_names))
     model.load_state_dict(weights)
-    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names)
+    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings)
 
 
 def _tensors_of(model: VAE) -> dict[str, Tensor]:

@@ -13,14 +13,16 @@ from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
 from vaecli.data.labels import hide_labels
 from vaecli.data.load import expect
-from vaecli.data.summary import summarise
+from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import fast_arithmetic, resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
-from vaecli.model import build
+from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
+from vaecli.model import VAE, build
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
+from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.pictures import difference, picture_list
@@ -99,6 +101,8 @@ def train_in(
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
     if start.finished and start.finished >= chosen.number("epochs"):
         listen.note(f"{path} is finished: {start.finished} epochs are done")
+        if training:
+            _warn(training.warnings, listen)
         return training.results if training else {}
     placed = resolve_device(device)
     recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
@@ -115,12 +119,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         provenance = _provenance(start, source.record, placed, processes)
     chosen = start.config
     provenance = common(processes, provenance)
-    if start.provenance and (different := start.provenance.differences(provenance)):
-        listen.note(
-            f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
-        )
-    if summary := summarise(source.images("train"), source.images("test"), chosen):
-        listen.data(summary)
+    _tell(listen, start, path, provenance, summarise(source.images("train"), source.images("test"), chosen))
     images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
     chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
@@ -141,15 +140,19 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     def on_batch(epoch: int, done: int) -> None:
         listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps)
 
+    warnings: Warnings = {}
     try:
         resolved = replace(chosen, precision=provenance.precision)
         for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
-            row, results_now = _measured(record, evaluate(model, held_out, processes=processes), split)
+            tested = evaluate(model, held_out, processes=processes)
+            row, results_now = _measured(record, tested, split)
             elbo = row[f"{split}_elbo"]
             if not sane(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
+            if record.epoch == chosen.epochs:
+                warnings = warnings_of(facts_of(chosen, model, images, held_out, [*rows, row], tested.active_units))
             with listen.writing():
-                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names)
+                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)
@@ -157,11 +160,31 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         if not processes.leads:
             raise
         raise _marked(error, folder, rows, results, listen) from None
-    elbo = results[f"{split}_elbo"]
-    bits = f" ({bits_per_dim(elbo, held_out.pixels[0].numel()):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
-    count = f"{len(held_out):,} image{'s' if len(held_out) > 1 else ''}"
-    listen.note(f"Training in {chosen.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}")
+    listen.note(_done(model, len(held_out), split, results[f"{split}_elbo"]))
+    _warn(warnings, listen)
     return results
+
+
+def _tell(listen: Listener, start: Start, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
+    """Says what differs from the run that goes on, and what was understood of a person's own pictures."""
+    if start.provenance and (different := start.provenance.differences(provenance)):
+        listen.note(
+            f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
+        )
+    if summary:
+        listen.data(summary)
+
+
+def _done(model: VAE, images: int, split: str, elbo: float) -> str:
+    """The last line of a run that is trained to its end."""
+    bits = f" ({bits_per_dim(elbo, model.image_shape.size):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
+    count = f"{images:,} image{'s' if images > 1 else ''}"
+    return f"Training in {model.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}"
+
+
+def _warn(warnings: Warnings, listen: Listener) -> None:
+    for name, numbers in warnings.items():
+        listen.note(sentence(name, numbers))
 
 
 def _marked(
