@@ -19,7 +19,7 @@ from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
 from vaecli.image_shape import ImageShape
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
 
 LARGEST = 32 * 32
@@ -159,6 +159,7 @@ def inpaint(
     ]
     x = torch.stack(pixels)
     inferred = infer(model, x, images.labels, seen, model.mean_image(train), seed, starts, steps, on_image)
+    check_finite(inferred.posterior.loc, inferred.posterior.log_scale, inferred.bound, inferred.score)
     scores = mean_image_scores(model, train, x, images.labels, ~seen)
     affordable = grid_covers(model) and model.image_shape.size <= LARGEST
     exact = _exact(model, x, images.labels, seen, inferred.posterior) if affordable else None
@@ -196,7 +197,7 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
         noise = generator(posterior.loc.device, "inpaint", seed, index, "fill")
         y = model.condition(labels[index : index + 1])
         q = DiagonalNormal(posterior.loc[index], posterior.log_scale[index])
-        likelihood = model.likelihood(q.rsample((draws,), noise), y)
+        likelihood = model.decode(q.rsample((draws,), noise), y)
         filled.append(likelihood.mean if kind == "mean" else likelihood.sample(generator=noise))
         latents = q.rsample((200,), noise)
         means = [model.likelihood(part, y).mean.sum(0) for part in latents.split(model.image_shape.in_place_of(200))]

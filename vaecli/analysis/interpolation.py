@@ -78,7 +78,7 @@ def between(
     z = (straight if way == "straight" else spherical)(start, end, share).to(device)
     if y is not None:
         y = straight(y[0], y[1], share.to(device)) if label is None else model.condition(torch.full((n,), label, device=device))
-    return Interpolation(x, z, y, model.likelihood(z, y).mean)
+    return Interpolation(x, z, y, model.decode(z, y).mean)
 
 
 def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
+from vaecli.model import check_finite
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
 from vaecli.seeding import generator
@@ -94,8 +95,7 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))
     means = model.likelihood(loc[few], None if y is None else y[few]).mean
-    if not all(bool(part.isfinite().all()) for part in (loc, log_scale, means)):
-        raise VaecliError(f"{name}: its networks give values that are no finite numbers; train it anew, with a lower {{lr=}}")
+    check_finite(loc, log_scale, means)
     axes, shares = _axes(loc)
     values = {
         "run": name,

@@ -23,7 +23,7 @@ from torch import Tensor
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
-from vaecli.model import VAE, skeleton
+from vaecli.model import VAE, empty, skeleton
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
 from vaecli.runs.find import MODEL
@@ -38,6 +38,9 @@ Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``;
 MAX_HEADER = 1 << 20
 
 Shapes = dict[str, tuple[torch.dtype, torch.Size]]
+
+MOST_WEIGHT = 65_504
+"""No trained weight is larger: those of networks that work are below 100. Half precision, which the explorer's page has, ends."""
 
 _KEY = "vaecli"
 _TYPES = {torch.float32: "F32", torch.uint8: "U8"}
@@ -117,6 +120,23 @@ def unpack(
         if not tensor.isfinite().all():
             raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
     return tensors, about
+
+
+def filled(file: Path, about: About, weights: dict[str, Tensor]) -> VAE:
+    """The model of a file, on the CPU.
+
+    Raises:
+        CheckpointError: its weights are finite, but no training gives such.
+    """
+    model = empty(about.config, len(about.class_names))
+    model.load_state_dict(weights)
+    for name, weight in model.named_parameters():
+        if (most := float(weight.detach().abs().max())) > MOST_WEIGHT:
+            raise CheckpointError(
+                f"{file}: tensor {name!r} holds {most:g}, expected weights of at most {MOST_WEIGHT:,}; train the run again, "
+                "such as with a smaller {lr=}"
+            )
+    return model
 
 
 def _model(file: Path, about: About) -> VAE:

@@ -10,10 +10,10 @@ from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, UsageError, printable
-from vaecli.model import VAE, empty
+from vaecli.model import VAE
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
-from vaecli.runs.format import unpack
+from vaecli.runs.format import filled, unpack
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,5 @@ def read_run(file: Place) -> Run:
     file = Path(file)
     file = file / MODEL if file.is_dir() else file
     weights, about = unpack(file, lambda weights: weights, lambda config: {})
-    model = empty(about.config, len(about.class_names))
-    model.load_state_dict(weights)
+    model = filled(file, about, weights)
     return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent)

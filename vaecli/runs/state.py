@@ -12,12 +12,12 @@ from torch import Tensor
 from vaecli.config import Config
 from vaecli.errors import CheckpointError
 from vaecli.files import csv_bytes
-from vaecli.model import VAE, empty
+from vaecli.model import VAE
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import pack, unpack
+from vaecli.runs.format import filled, pack, unpack
 from vaecli.training.optimizer import Adam
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -133,6 +133,5 @@ def load_training(folder: Path) -> Training:
     if len(log) != (stated := about.results.get("epoch")):
         raise CheckpointError(f"{file}: its log has {len(log)} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
-    model = empty(about.config, len(about.class_names))
-    model.load_state_dict(weights)
+    model = filled(file, about, weights)
     return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names)
