@@ -104,6 +104,16 @@ class VAE(nn.Module):
         likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
         return likelihood
 
+    def encode(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+        """As `posterior`, of which numbers and pictures are made.
+
+        Raises:
+            VaecliError: the encoder gives values that are no finite numbers.
+        """
+        q = self.posterior(x, y)
+        check_finite(q.loc, q.log_scale)
+        return q
+
     def decode(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
         """As `likelihood`, of which pictures are made.
 

@@ -197,7 +197,7 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
         noise = generator(posterior.loc.device, "inpaint", seed, index, "fill")
         y = model.condition(labels[index : index + 1])
         q = DiagonalNormal(posterior.loc[index], posterior.log_scale[index])
-        likelihood = model.decode(q.rsample((draws,), noise), y)
+        likelihood = model.likelihood(q.rsample((draws,), noise), y)
         filled.append(likelihood.mean if kind == "mean" else likelihood.sample(generator=noise))
         latents = q.rsample((200,), noise)
         means = [model.likelihood(part, y).mean.sum(0) for part in latents.split(model.image_shape.in_place_of(200))]

@@ -98,5 +98,5 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     noise = generator(images.pixels.device, "reconstruct", seed)
     x = model.observe(images.pixels, noise)
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
-    likelihood = model.decode(model.posterior(x, y).rsample(generator=noise), y)
+    likelihood = model.decode(model.encode(x, y).rsample(generator=noise), y)
     return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))

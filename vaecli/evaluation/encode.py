@@ -5,7 +5,7 @@ import torch
 from vaecli.arguments import Seed, checked
 from vaecli.data.images import Images
 from vaecli.distributions.normal import DiagonalNormal
-from vaecli.model import VAE, check_finite
+from vaecli.model import VAE
 from vaecli.seeding import generator
 
 BATCH = 1000
@@ -35,7 +35,6 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> DiagonalNormal:
     batch_size = model.image_shape.in_place_of(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        q = model.posterior(model.observe(batch.pixels, noise), model.condition(batch.labels))
-        check_finite(q.loc, q.log_scale)
+        q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))
         parts.append(torch.stack((q.loc, q.log_scale)).cpu())
     return DiagonalNormal(*torch.cat(parts, 1))

@@ -170,8 +170,7 @@ def importance_bound(
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
-        q, p = model.posterior(x, y), model.prior
-        check_finite(q.loc, q.log_scale)
+        q, p = model.encode(x, y), model.prior
         block_is_mine = tabled and next(turns)
         table = LikelihoodTable(model, x, block, q) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):

@@ -17,7 +17,6 @@ from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
-from vaecli.model import check_finite
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
 from vaecli.seeding import generator
@@ -91,11 +90,10 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         )
     y = model.condition(images.labels)
     size = model.image_shape.in_place_of(1000)
-    parts = [model.posterior(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
+    parts = [model.encode(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))
-    means = model.likelihood(loc[few], None if y is None else y[few]).mean
-    check_finite(loc, log_scale, means)
+    model.decode(loc[few], None if y is None else y[few])  # refuses values that are no finite numbers
     axes, shares = _axes(loc)
     values = {
         "run": name,
