@@ -8,6 +8,7 @@ from itertools import islice, product
 from typing import Any
 
 from vaecli import registry
+from vaecli.arguments import check
 from vaecli.config import SETTINGS, Config, default_of
 from vaecli.errors import UsageError, shown
 from vaecli.settings import kind_of
@@ -29,6 +30,9 @@ WITHOUT_LISTS = ("dataset", "image_size", "colour", "binarize", "likelihood", "l
 class Range:
     """The numbers from `low` to `high`, both included, of which `vaecli.search` samples some.
 
+    Raises:
+        UsageError: one of them is no finite number.
+
     Example:
         >>> vaecli.Range(1e-4, 1e-2).log, vaecli.Range(2, 8).log
         (True, False)
@@ -36,6 +40,10 @@ class Range:
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        check("low", self.low, float)
+        check("high", self.high, float)
 
     @property
     def log(self) -> bool:
@@ -78,7 +86,7 @@ class Space:
                 ranges[name] = _checked_range(name, value)
                 continue
             several = isinstance(value, list | tuple) and kind_of(_BY_NAME[name]) is not tuple
-            values = tuple(dict.fromkeys(value)) if several else (value,)
+            values = tuple(one for at, one in enumerate(value) if one not in value[:at]) if several else (value,)
             if len(values) == 1:
                 fixed[name] = values[0]
             else:
