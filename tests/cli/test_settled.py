@@ -118,7 +118,7 @@ def test_limit_and_validation_count(train):
     assert "10 training images: batches of 10, 30 epochs of 1 step" in outcome.err
 
 
-@pytest.mark.parametrize("word", ["0", "car", "1.5", "-1", ""])
+@pytest.mark.parametrize("word", ["0", "car", "1.5", "-1"])
 def test_other_words_are_refused(train, word):
     line = one_line(train("--epochs", word, "-q"), 2)
     assert "--epochs" in line and "whole number" in line and "auto" in line
