@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.runs.find import RUNS, checked_name
 from vaecli.studies.space import MAX_RUNS, Space, name_of
+
+if TYPE_CHECKING:
+    from vaecli.data.load import Source
 
 TRIALS = 20
 """Runs of a study with a range, where their number is not given."""
@@ -63,7 +66,12 @@ class Plan:
             checked_name(name)
         space = Space.of(settings)
         particles_of(by)
-        data = {} if data_dir is None else {"data": _digest(space, Path(data_dir))}
+        data: dict[str, str] = {}
+        if data_dir is not None:
+            source = _source(space, Path(data_dir))
+            data = {"data": source.record.train}
+            if settings.get("validation") is None:
+                space = space.holding_out(len(source.images("train")))
         identity = space.to_json() | {"by": by} | data
         if prune and max(space.config(values, space.seeds[0]).epochs for values in space.corners()) == 1:
             raise UsageError("{prune=} with {epochs=1}: a run is stopped after an epoch only; expected more epochs")
@@ -120,7 +128,7 @@ def _groups(space: Space, trials: int | None) -> int:
     return wanted // seeds
 
 
-def _digest(space: Space, data_dir: Path) -> str:
+def _source(space: Space, data_dir: Path) -> "Source":
     from vaecli.data.load import Source  # noqa: PLC0415 - only images of one's own have to be read
 
-    return Source(space.config(next(space.corners()), space.seeds[0]), data_dir).record.train
+    return Source(space.config(next(space.corners()), space.seeds[0]), data_dir)
