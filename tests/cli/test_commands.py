@@ -144,3 +144,26 @@ def test_libraries_that_find_no_memory_to_load_are_one_line(run_copy, tmp_path, 
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
     assert done.stderr.startswith("vaecli: not enough memory")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["reconstruct", "small", "--digit", "0"],
+        ["inpaint", "small", "--digit", "0", "--starts", "1", "--steps", "2", "--draws", "1"],
+        ["encode", "small"],
+        ["latent-plot", "small"],
+        ["explore", "small"],
+        ["compare", "small", "--k", "0", "--n"],
+        ["compare", "small", "--k", "0", "--table-only", "--limit"],
+    ],
+    ids=" ".join,
+)
+def test_fewer_images_than_were_asked_for_are_mentioned(vaecli, run_copy, words):
+    """The small run has 200 test images."""
+    option = words[-1] if words[0] == "compare" else "--n"
+    words = words[:-1] if words[0] == "compare" else words
+    said = re.compile(r"there are only \d+ images|\d+ images, all that the test split has")
+    assert said.search(vaecli(*words, option, "201").err)
+    assert not said.search(vaecli(*words, option, "2").err)
+    assert not said.search(vaecli(*words).err)  # nobody asked for so many

@@ -12,7 +12,7 @@ from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_pictures, compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, without_effect
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
@@ -89,7 +89,11 @@ def compare(
         draw()
     rows = []
     for run, name in zip(opened, names, strict=True):
-        images = run.images(split, data_dir, read)[:limit].to(place)
+        every = run.images(split, data_dir, read)
+        images = every[:limit].to(place)
+        if run is opened[0]:
+            note_fewer(context, len(every), "limit")
+            note_fewer(context, len(every))
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Any
 
@@ -14,7 +14,10 @@ from vaecli.errors import UsageError, shown
 from vaecli.settings import kind_of
 
 VALIDATION = 10_000
-"""Training images held out where the settings do not say."""
+"""Training images held out where the settings do not say, but of few images no more than their SHARE."""
+
+SHARE = 6
+"""One in so many."""
 
 DECADE = 10
 """A setting whose highest value is this many times its lowest is searched and drawn logarithmically."""
@@ -104,6 +107,10 @@ class Space:
         for seed in seeds:
             Config(seed=seed)
         return space
+
+    def holding_out(self, images: int) -> "Space":
+        """The same with as many training images held out as suits their number."""
+        return replace(self, fixed={**self.fixed, "validation": min(VALIDATION, max(1, images // SHARE))})
 
     @property
     def varied(self) -> tuple[str, ...]:
