@@ -88,12 +88,11 @@ def compare(
     if not table_only and here.size == 1:
         draw()
     rows = []
-    for run, name in zip(opened, names, strict=True):
-        every = run.images(split, data_dir, read)
+    split_of = [run.images(split, data_dir, read) for run in opened]
+    note_fewer(context, len(split_of[0]), "limit")
+    note_fewer(context, len(split_of[0]))
+    for run, name, every in zip(opened, names, split_of, strict=True):
         images = every[:limit].to(place)
-        if run is opened[0]:
-            note_fewer(context, len(every), "limit")
-            note_fewer(context, len(every))
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,

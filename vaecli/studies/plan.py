@@ -72,10 +72,11 @@ class Plan:
         particles_of(by)
         data: dict[str, str] = {}
         if data_dir is not None:
-            source = _source(space, Path(data_dir))
+            source = _source(space, Path(data_dir), settings.get("validation"))
             data = {"data": source.record.train}
             if settings.get("validation") is None:
-                space = space.holding_out(len(source.images("train")))
+                images = source.images("train")
+                space = space.holding_out(len(images), images.reading.unused if images.reading else 0)
         identity = space.to_json() | {"by": by} | data
         if prune and all(space.config(values, space.seeds[0]).epochs == 1 for values in space.corners()):
             raise UsageError("{prune=} with {epochs=1}: a run is stopped after an epoch only; expected more epochs")
@@ -137,7 +138,7 @@ def _groups(space: Space, trials: int | None) -> int:
     return wanted // seeds
 
 
-def _source(space: Space, data_dir: Path) -> "Source":
+def _source(space: Space, data_dir: Path, held_out: int | None) -> "Source":
     from vaecli.data.load import Source  # noqa: PLC0415 - only images of one's own have to be read
 
-    return Source(space.config(next(space.corners()), space.seeds[0]), data_dir)
+    return Source(replace(space.config(next(space.corners()), space.seeds[0]), validation=held_out), data_dir)

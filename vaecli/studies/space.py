@@ -108,9 +108,9 @@ class Space:
             Config(seed=seed)
         return space
 
-    def holding_out(self, images: int) -> "Space":
-        """The same with as many training images held out as suits their number."""
-        return replace(self, fixed={**self.fixed, "validation": min(VALIDATION, max(1, images // SHARE))})
+    def holding_out(self, images: int, kept: int = 0) -> "Space":
+        """The same with as many training images held out as suits their number, or those that a folder keeps for validation."""
+        return replace(self, fixed={**self.fixed, "validation": min(VALIDATION, kept or max(1, images // SHARE))})
 
     @property
     def varied(self) -> tuple[str, ...]:
