@@ -85,15 +85,13 @@ def compare(
         originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
         files.extend(compare_pictures.draw(opened, names, originals, n, samples, seed, out))
 
+    note_fewer(context, len(opened[0].images(split, data_dir, read)), "limit")
+    note_fewer(context, len(opened[0].images(split, data_dir, read)))
     if not table_only and here.size == 1:
         draw()
     rows = []
     for run, name in zip(opened, names, strict=True):
-        every = run.images(split, data_dir, read)
-        images = every[:limit].to(place)
-        if run is opened[0]:
-            note_fewer(context, len(every), "limit")
-            note_fewer(context, len(every))
+        images = run.images(split, data_dir, read)[:limit].to(place)
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
