@@ -85,14 +85,13 @@ def compare(
         originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
         files.extend(compare_pictures.draw(opened, names, originals, n, samples, seed, out))
 
+    note_fewer(context, len(opened[0].images(split, data_dir, read)), "limit")
+    note_fewer(context, len(opened[0].images(split, data_dir, read)))
     if not table_only and here.size == 1:
         draw()
     rows = []
-    split_of = [run.images(split, data_dir, read) for run in opened]
-    note_fewer(context, len(split_of[0]), "limit")
-    note_fewer(context, len(split_of[0]))
-    for run, name, every in zip(opened, names, split_of, strict=True):
-        images = every[:limit].to(place)
+    for run, name in zip(opened, names, strict=True):
+        images = run.images(split, data_dir, read)[:limit].to(place)
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
