@@ -115,3 +115,15 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
 )  # fmt: skip
 def test_no_cell_is_a_formula(text, cell):
     assert list(csv.reader([csv_bytes([{"a": text, "b": 1}]).decode().splitlines()[1]])) == [[cell, "1"]]
+
+
+def test_writing_changes_no_setting_of_the_process(tmp_path, monkeypatch):
+    """Another thread that makes a file meanwhile keeps to the mask."""
+
+    def never(*arguments):
+        raise AssertionError("a setting of the whole process was changed")
+
+    for name in ("umask", "chdir"):
+        monkeypatch.setattr(os, name, never)
+    write_file(tmp_path / "file", b"old")
+    write_file(tmp_path / "file", b"new")

@@ -44,7 +44,7 @@ class Within:
 
 
 class Filled:
-    """A path that is not empty."""
+    """A path or a list that is not empty."""
 
 
 Count = Annotated[int, Within(1, 1_000_000)]
@@ -158,7 +158,7 @@ def _follows(value: Any, rule: object) -> bool:
     if isinstance(rule, Within):
         return bool(rule.low <= value <= rule.high)
     if rule is Filled:
-        return bool(str(value) if isinstance(value, PurePath) else value) and "\0" not in str(value)
+        return len(value) > 0 if isinstance(value, list | tuple) else value != "" and "\0" not in str(value)
     return True
 
 
@@ -167,7 +167,7 @@ _NAMES = {
     "float": "a number",
     "str": "a word",
     "bool": "True or False",
-    "Path": "a path",
+    "Path": "a pathlib.Path",
     "Tensor": "a tensor",
     "Callable": "a function",
     "VAE": "a VAE, such as run.model",
@@ -183,7 +183,8 @@ def _words(annotation: Any) -> str:
     origin, parts = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated:
         bounds = "".join(f" from {rule.low:,} to {rule.high:,}" for rule in parts[1:] if isinstance(rule, Within))
-        words = "a path" if Filled in parts[1:] else f"{_words(parts[0])}{bounds}"
+        words = "a path" if annotation == Place else f"{_words(parts[0])}{bounds}"
+        words += " that is not empty" if Filled in parts[1:] and annotation != Place else ""
     elif origin in (Union, UnionType):
         words = " or ".join(_words(part) for part in parts if part is not NoneType)
     elif origin is Literal:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from errno import ENOMEM
 from pathlib import PurePath
 from unicodedata import category
 
@@ -21,11 +22,23 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+_NO_MEMORY = (
+    "allocate memory", "not enough memory", "out of memory", "alloc_failed", "bad_alloc", "failed to map segment",
+    "start new thread", "thread creation failed", "create thread",
+)  # fmt: skip
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the processor's or a GPU's; torch has an error class for some cases only."""
-    signs = ("allocate memory", "not enough memory", "out of memory", "alloc_failed")
+    """Whether memory ran out, the processor's or a GPU's, or the threads and processes that the system allows.
+
+    Libraries say so in many ways: while they are loaded, too.
+    """
+    if isinstance(error, BlockingIOError) and not hasattr(error, "characters_written"):  # of a process, not of a stream
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError | ImportError) and any(sign in str(error).lower() for sign in signs)
+        isinstance(error, RuntimeError | ImportError | OSError) and any(sign in str(error).lower() for sign in _NO_MEMORY)
     )
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any
 
 from vaecli.errors import VaecliError, printable, reason
@@ -48,8 +49,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            if hasattr(os, "fchmod"):
-                os.fchmod(handle, _mode(path))
+            if hasattr(os, "fchmod") and (mode := _mode(path)) is not None:
+                os.fchmod(handle, mode)
             os.fsync(handle)
             if fcntl:
                 beside.replace(path)  # while it is locked: other processes remove unlocked parts
@@ -67,22 +68,24 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 def _open_part(path: Path) -> tuple[Path, int]:
     """A new file beside `path` and its open handle, locked if the file system has locks."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_part_prefix(path), suffix=PART)
+        name = path.parent / f"{_part_prefix(path)}{token_hex(4)}{PART}"
+        handle = os.open(name, flags, 0o666 if (mode := _mode(path)) is None else mode)  # the system takes the umask off
         if fcntl:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if not os.fstat(handle).st_nlink:  # removed by another process before it was locked
                 os.close(handle)
                 continue
-        return Path(name), handle
+        return name, handle
 
 
 def _remove_leftovers(path: Path) -> None:
     """Removes the parts of `path` that no process has locked: their writers are dead."""
     if not fcntl:
         return
-    pattern = re.compile(re.escape(_part_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(PART))  # as tempfile names them
+    pattern = re.compile(re.escape(_part_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(PART))  # `_` in those of tempfile, before
     with suppress(OSError):
         for part in [file for file in path.parent.iterdir() if pattern.fullmatch(file.name)]:
             _remove_unlocked(part)
@@ -102,12 +105,12 @@ def _part_prefix(path: Path) -> str:
     return f".{path.name[:40]}-"
 
 
-def _mode(path: Path) -> int:
-    """The permissions of the file at `path`; those of a new file if there is none."""
+def _mode(path: Path) -> int | None:
+    """The permissions of the file at `path`; None if there is none."""
     with suppress(OSError):
         if stat.S_ISREG(mode := path.stat().st_mode):
             return mode & 0o777
-    return 0o666 & ~_umask()
+    return None
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -150,12 +153,6 @@ def make_folder(path: Path) -> None:
     except (OSError, RecursionError) as error:
         why = reason(error) if isinstance(error, OSError) else "it has too many folders within each other"
         raise VaecliError(f"{path}: cannot be made a folder to write in ({why}); choose another with {{out=DIR}}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

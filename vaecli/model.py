@@ -13,12 +13,28 @@ from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.labels import one_hot
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
-from vaecli.errors import UsageError
+from vaecli.errors import UsageError, VaecliError
 from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.networks.initialise import glorot
 from vaecli.seeding import Noise, generator, seed_of
 
 MAX_LOG_SCALE = 20.0
+
+MOST = 1e15
+"""What networks and bounds on log p(x) give is below this in size, or the model is of no use: their sums and squares overflow."""
+
+
+def check_finite(*values: Tensor) -> None:
+    """Refuses what a model gave where it holds NaN, infinity, or numbers from `MOST`, such as of weights that are finite but huge.
+
+    Raises:
+        VaecliError: it does.
+    """
+    if not all(bool((value.detach().abs() < MOST).all()) for value in values):
+        raise VaecliError(
+            "the networks of the model give values that are no numbers or too large to compute with; expected a trained model: "
+            "train it anew, such as with a smaller {lr=}"
+        )
 
 
 class VAE(nn.Module):
@@ -88,6 +104,26 @@ class VAE(nn.Module):
         likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
         return likelihood
 
+    def encode(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+        """As `posterior`, of which numbers and pictures are made.
+
+        Raises:
+            VaecliError: the encoder gives values that are no finite numbers.
+        """
+        q = self.posterior(x, y)
+        check_finite(q.loc, q.log_scale)
+        return q
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
+        """As `likelihood`, of which pictures are made.
+
+        Raises:
+            VaecliError: the decoder gives values that are no finite numbers.
+        """
+        likelihood = self.likelihood(z, y)
+        check_finite(likelihood.output)
+        return likelihood
+
     def condition(self, labels: Tensor) -> Tensor | None:
         """The y of labels of shape (B,): one-hot, zeros where unknown, shape (B, `labels`); None for a model without labels."""
         if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.ndim != 1:
@@ -146,6 +182,7 @@ class VAE(nn.Module):
             raise wrong("y", y, "expected None: the model was trained without labels")
         self._check("y", y, self.labels)
 
+    @checked
     @torch.inference_mode()
     def mean_image(self, images: Images) -> Tensor:
         """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
@@ -196,13 +233,15 @@ def build(config: Config, images: Images | None = None) -> VAE:
         images: to train on; if not given, those of the data set are expected, with its labels.
 
     Raises:
-        UsageError: the settings ask for labels, and the images have none.
+        UsageError: the settings ask for labels, and the images have none; or there are no images, or of another shape.
     """
     if images is not None and config.labels != "none" and not images.class_names:
         raise UsageError(
             "{labels}: the images have none; expected sub-folders, one a label, or {labels=none}", labels=config.labels
         )
     model = made(config, None if images is None else len(images.class_names))
+    if images is not None:
+        model.check_beside("images", images)
     if config.init == "glorot":
         noise = generator("cpu", "weights", config.seed)
         glorot(model.encoder, noise)

@@ -160,7 +160,7 @@ def test_memory_that_is_not_there(alone):
     outcome = alone("train", "--hidden", "16384,16384", "--epochs", "1", memory=1_000_000_000)
     assert outcome.code == 1
     lines = [line for line in outcome.err.splitlines() if line.startswith("vaecli: ")]
-    assert lines == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"]
+    assert lines == ["vaecli: not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --limit"]
     assert "Traceback" not in outcome.err
 
 

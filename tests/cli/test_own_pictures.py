@@ -244,3 +244,18 @@ def test_a_search_finds_its_runs_again(vaecli):
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert first.out.splitlines()[-1] == second.out.splitlines()[-1]
     assert len(list(Path("checkpoints").glob("pictures-*"))) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 5])
+def test_a_search_holds_out_what_the_folder_keeps_for_it_or_a_sixth(vaecli, tmp_path, kept):
+    own = tmp_path / "own"
+    for split in "train", "test":
+        shutil.copytree(PICTURES, own / split)
+    if kept:
+        shutil.copytree(PICTURES / "flags", own / "val/flags")
+        for picture in sorted((own / "val/flags").iterdir())[kept:]:
+            picture.unlink()
+    words = ["--dataset", "folder", "--data-dir", own, "--image-size", "8", "--arch", "mlp", "--hidden", "4", "--epochs", "1"]
+    outcome = vaecli("search", *words, "--latent-dim", "1,2", "--name", "s")
+    assert outcome.code == 0, outcome.err
+    assert f"on the last {kept or 4} training images" in outcome.err

@@ -127,7 +127,8 @@ def failure():
 def test_without_a_network_the_error_is_one_short_line(tmp_path):
     assert failure() == (
         "fashion-mnist: found no whole copy on this machine, and cannot download one (connection refused); "
-        "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with data_dir"
+        "install Debian's package dataset-fashion-mnist, or put its IDX files into fashion-mnist/ of a folder "
+        "that VAECLI_DATA_DIR names"
     )
     assert cached(tmp_path) == set()
 

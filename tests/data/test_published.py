@@ -74,7 +74,7 @@ def test_without_a_network_one_line_names_the_files_and_their_place(vaecli, tmp_
     assert line == (
         f"vaecli: {dataset}: found no whole copy on this machine, and cannot download one (connection refused); "
         f"put {', '.join(file.name for file in files)} from {address} into {tmp_path}/cache/vaecli/{dataset}, "
-        "or name a folder that has them with --data-dir DIR"
+        f"or into {dataset}/ of a folder that VAECLI_DATA_DIR names"
     )
     assert cached(tmp_path, dataset) == set()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vaecli import registry
+from vaecli.arguments import checked
 from vaecli.config import Config
 from vaecli.model import skeleton
 from vaecli.networks.summary import Layer, layers
@@ -50,6 +51,7 @@ class Architecture:
         return [*rows, ("all", "", "", "", "", f"{self.parameters:,}", by_label)]
 
 
+@checked
 def architecture(config: Config, folder: Path | None = None) -> Architecture:
     """The layers of a model with these settings; takes no memory for their weights.
 

@@ -154,10 +154,10 @@ def show_run(
     images = images[:n]
     noise = generator(device, "compare", seed)
     x, y = model.observe(images.pixels, noise), model.condition(images.labels)
-    reconstructed = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
+    reconstructed = model.decode(model.encode(x, y).rsample(generator=noise), y)
     count = samples or n
     z = model.prior.rsample((count,), generator(device, "compare samples", seed))
-    sampled = model.likelihood(z, model.condition(torch.arange(count, device=device) % max(1, model.labels)))
+    sampled = model.decode(z, model.condition(torch.arange(count, device=device) % max(1, model.labels)))
     return Shown(run, name, x, _decoded(reconstructed, noise), _decoded(sampled, noise))
 
 

@@ -19,7 +19,7 @@ from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
 from vaecli.image_shape import ImageShape
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
 
 LARGEST = 32 * 32
@@ -159,6 +159,7 @@ def inpaint(
     ]
     x = torch.stack(pixels)
     inferred = infer(model, x, images.labels, seen, model.mean_image(train), seed, starts, steps, on_image)
+    check_finite(inferred.posterior.loc, inferred.posterior.log_scale, inferred.bound, inferred.score)
     scores = mean_image_scores(model, train, x, images.labels, ~seen)
     affordable = grid_covers(model) and model.image_shape.size <= LARGEST
     exact = _exact(model, x, images.labels, seen, inferred.posterior) if affordable else None

@@ -11,7 +11,7 @@ from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.grid import log_likelihoods
 from vaecli.evaluation.quadrature import BLOCK
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
 from vaecli.training.optimizer import Adam
 
@@ -97,6 +97,7 @@ def infer(
         y = model.condition(labels[index : index + 1])
         with torch.no_grad():
             encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).loc
+        check_finite(encoded)
         begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
         q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
         inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, seen, q, noise, samples), torch.tensor(taken)))

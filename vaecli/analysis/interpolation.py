@@ -73,12 +73,12 @@ def between(
     device = a.pixels.device
     x = model.observe(torch.cat((a.pixels, b.pixels)), generator(device, "between", seed))
     y = model.condition(torch.cat((a.labels, b.labels)))
-    start, end = model.posterior(x, y).loc.cpu()
+    start, end = model.encode(x, y).loc.cpu()
     share = torch.linspace(0, 1, n)
     z = (straight if way == "straight" else spherical)(start, end, share).to(device)
     if y is not None:
         y = straight(y[0], y[1], share.to(device)) if label is None else model.condition(torch.full((n,), label, device=device))
-    return Interpolation(x, z, y, model.likelihood(z, y).mean)
+    return Interpolation(x, z, y, model.decode(z, y).mean)
 
 
 def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

@@ -165,7 +165,7 @@ def manifold(run: Run, label: int | str | None = None, side: Annotated[int, With
     z = prior_quantiles(side).to(device)
     y = model.condition(torch.full((len(z),), number, device=device))
     name = "" if label is None or not model.conditional else run.class_names[number]
-    return Manifold(z, model.likelihood(z, y).mean, side, model.image_shape, name)
+    return Manifold(z, model.decode(z, y).mean, side, model.image_shape, name)
 
 
 def principal_components(points: Tensor, count: int) -> tuple[Tensor, Tensor]:

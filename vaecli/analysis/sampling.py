@@ -74,7 +74,7 @@ def sample(model: VAE, n: Count = 10, *, labels: Sequence[int] = (), seed: Seed 
     # the images of a column share their z, so that only the label changes
     z = model.prior.rsample((n,), noise).repeat(max(1, len(chosen)), 1)
     y = model.condition(torch.tensor(chosen, device=device).repeat_interleave(n)) if chosen else None
-    likelihood = model.likelihood(z, y)
+    likelihood = model.decode(z, y)
     return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise))
 
 
@@ -98,5 +98,5 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     noise = generator(images.pixels.device, "reconstruct", seed)
     x = model.observe(images.pixels, noise)
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
-    likelihood = model.likelihood(model.posterior(x, y).rsample(generator=noise), y)
+    likelihood = model.decode(model.encode(x, y).rsample(generator=noise), y)
     return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))

@@ -2,24 +2,26 @@
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from vaecli import __version__, torchrun
 from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, reconstruct, report, sample, search, train
+from vaecli.cli.commands import Command, Group, options_of
 from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
 from vaecli.cli.signals import Interruption
-from vaecli.command_line import as_option
+from vaecli.command_line import as_option, flag
 from vaecli.errors import UsageError, VaecliError, is_out_of_memory, reason
 
 app = typer.Typer(
     name="vaecli",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,6 +33,14 @@ _OF_MANY_PROCESSES = ("train", "compare")
 
 _OF_ONE_PROCESS = ("report", "search")
 """Commands that do not run under torchrun."""
+
+_INVOKED = "vaecli"
+
+_OTHER_THREADS = 4
+"""Threads beside those that compute: autograd's, the one that looks at other processes, and the like."""
+
+_SMALLER, _FEWER = ("hidden", "k", "batch_size", "workers"), ("n", "limit")
+"""Settings of which a lower value takes less memory; the second ones are numbers of images."""
 
 _PATIENCE = 10
 """Seconds that a process which failed leaves the first one of its host to say why, before torchrun ends that too."""
@@ -48,8 +58,10 @@ def _app(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Train, look into and compare variational autoencoders."""
+    context.obj[_INVOKED] = context.invoked_subcommand
     torchrun.check_launcher()
     torchrun.end_with_launcher()
+    _check_threads()
     place = torchrun.place()
     if place.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
         raise UsageError(
@@ -60,16 +72,16 @@ def _app(
         raise typer.Exit()  # the first process does it
 
 
-app.command(**train.HELP)(train.train)
-app.command(**search.HELP)(search.search)
-app.command(**sample.HELP)(sample.sample)
-app.command(**reconstruct.HELP)(reconstruct.reconstruct)
-app.command(**encode.HELP)(encode.encode)
-app.command("latent-plot", **latent_plot.HELP)(latent_plot.latent_plot)
-app.command(**explore.HELP)(explore.explore)
-app.command(**inpaint.HELP)(inpaint.inpaint)
-app.command(**compare.HELP)(compare.compare)
-app.command(**report.HELP)(report.report)
+app.command(cls=Command, **train.HELP)(train.train)
+app.command(cls=Command, **search.HELP)(search.search)
+app.command(cls=Command, **sample.HELP)(sample.sample)
+app.command(cls=Command, **reconstruct.HELP)(reconstruct.reconstruct)
+app.command(cls=Command, **encode.HELP)(encode.encode)
+app.command("latent-plot", cls=Command, **latent_plot.HELP)(latent_plot.latent_plot)
+app.command(cls=Command, **explore.HELP)(explore.explore)
+app.command(cls=Command, **inpaint.HELP)(inpaint.inpaint)
+app.command(cls=Command, **compare.HELP)(compare.compare)
+app.command(cls=Command, **report.HELP)(report.report)
 
 
 INTERRUPTED, CLOSED = 130, 141
@@ -119,16 +131,17 @@ def _refuse_empty(words: Sequence[str]) -> None:
 
 def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
+    known: dict[str, str | None] = {}
     try:
         _refuse_empty(words)
-        code = app(args=words, prog_name="vaecli", standalone_mode=False)
+        code = app(args=words, prog_name="vaecli", standalone_mode=False, obj=known)
         if sys.stdout is not None:  # None where a shell closed it
             sys.stdout.flush()
         if code == INTERRUPTED:
             console.error("interrupted")
         return code if isinstance(code, int) else 0
     except (VaecliError, typer.TyperException) as error:
-        message = error.text(partial(as_option, typed=words)) if isinstance(error, VaecliError) else _one_line(error)
+        message = error.text(spelling(known.get(_INVOKED), words)) if isinstance(error, VaecliError) else _one_line(error)
         if message:
             interruption.end()  # torchrun ends a process of a command that failed in another
             console.error(message)
@@ -139,7 +152,7 @@ def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
         console.close_output(sys.stdout)  # rich and typer turn BrokenPipeError into SystemExit
         return CLOSED
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        refusal = _system_error(error)
+        refusal = _system_error(error, known.get(_INVOKED))
         if refusal is None:
             raise
         console.error(refusal)
@@ -158,10 +171,68 @@ def _one_line(error: typer.TyperException) -> str:
     return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
 
 
-def _system_error(error: Exception) -> str | None:
+def spelling(command: str | None, typed: Collection[str] = ()) -> Callable[[str, str], str]:
+    """How messages of a command write a setting: as its option, or as that of another command where it has none.
+
+    Args:
+        command: its name.
+        typed: the words of the command line, whose names go first.
+    """
+    of_commands = _options()
+    own = of_commands.get(command or "", set())
+
+    def spell(name: str, value: str) -> str:
+        others = (other for other, options in of_commands.items() if flag(name) in options)
+        other = None if command is None or flag(name) in own else next(others, None)
+        return as_option(name, value, typed) + (f" of vaecli {other}" if other else "")
+
+    return spell
+
+
+def _options() -> dict[str, set[str]]:
+    """The options of each command."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, Group)
+    return {name: options_of(command.params) for name, command in group.commands.items()}
+
+
+def _either(words: Iterable[str]) -> str:
+    """Words with commas and an `or` between them."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _check_threads() -> None:
+    """Sees whether the system lets this process start the threads that it computes with; OpenMP ends the process where not.
+
+    Raises:
+        VaecliError: it does not.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(given) if given.isdecimal() else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    enough = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(count + _OTHER_THREADS):
+            started.append(threading.Thread(target=enough.wait, daemon=True))
+            started[-1].start()
+    except RuntimeError:
+        raise VaecliError(
+            f"not enough memory, or too few processes allowed, for {count} threads; type OMP_NUM_THREADS=1 before the line, or "
+            "raise the limit (ulimit -u and ulimit -v, or the container's)"
+        ) from None
+    finally:
+        enough.set()
+
+
+def _system_error(error: Exception, command: str | None) -> str | None:
     """The message for an error of the system, memory that ran out or a package that is missing; None for any other, a bug."""
     if is_out_of_memory(error):
-        return "not enough memory; try a smaller --hidden, --k or --batch-size, or fewer images with --n or --limit"
+        own = _options().get(command or "", set())
+        less = _either(flag(name) for name in _SMALLER if flag(name) in own)
+        fewer = _either(flag(name) for name in _FEWER if flag(name) in own)
+        advice = [f"try a smaller {less}"] * bool(less) + [f"{'' if less else 'try '}fewer images with {fewer}"] * bool(fewer)
+        return f"not enough memory; {', or '.join(advice) or 'end other programs'}"
     if isinstance(error, ModuleNotFoundError):
         return _missing_package((error.name or "").partition(".")[0])
     if not isinstance(error, OSError):

@@ -12,7 +12,7 @@ from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_pictures, compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, without_effect
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
@@ -88,8 +88,11 @@ def compare(
     if not table_only and here.size == 1:
         draw()
     rows = []
-    for run, name in zip(opened, names, strict=True):
-        images = run.images(split, data_dir, read)[:limit].to(place)
+    split_of = [run.images(split, data_dir, read) for run in opened]
+    note_fewer(context, len(split_of[0]), "limit")
+    note_fewer(context, len(split_of[0]))
+    for run, name, every in zip(opened, names, split_of, strict=True):
+        images = every[:limit].to(place)
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,

@@ -58,12 +58,12 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
         errors = row["standard_error"]
         cells = [
             str(row["epochs"]),
-            _with_error(-row["elbo"], errors.get("elbo")),
+            with_error(-row["elbo"], errors.get("elbo")),
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
-            *(_with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
+            *(with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
         ]
-        cells += [_with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
+        cells += [with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
         cells += [_bits(row.get("bits_per_dim"))] if discrete else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
         text = [",".join(map(str, value)) if isinstance(value, list) else str(value) for value in settings]
@@ -71,7 +71,8 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
     return runs
 
 
-def _with_error(value: float, error: float | None) -> str:
+def with_error(value: float, error: float | None) -> str:
+    """A number with its standard error, where that is known."""
     return f"{value:.2f}" if error is None else f"{value:.2f} ±{error:.2f}"
 
 
@@ -100,6 +101,8 @@ def remarks(row: dict[str, Any]) -> list[str]:
     sentences = []
     if row.get("diverged_epoch"):
         sentences.append(f"diverged in epoch {row['diverged_epoch']}, measured as it was before")
+    if row["images"] == 1:
+        sentences.append("measured on one image, of which no standard error is known")
     errors = {"ELBO" if name == "elbo" else name: error for name, error in _by_name(row["monte_carlo_error"]).items()}
     sentences.append("Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
     if "convergence" in row:

@@ -7,7 +7,7 @@ import typer
 
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
-from vaecli.cli.options import AsJson, Device, Pictures, Quiet, RunName, Seed, Split, count_of_pictures, without_effect
+from vaecli.cli.options import AsJson, Device, Pictures, Quiet, RunName, Seed, Split, count_of_pictures, note_fewer, without_effect
 from vaecli.cli.output_paths import check_latents_out, latents_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
@@ -61,6 +61,7 @@ def encode(
         images = images[:count]
         if not own:
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
+    note_fewer(context, len(images))
     path = latents_path(out, opened.path)
     latents = latents_of(opened.model.to(place), images.to(place), labels_known=not no_label, seed=seed)
     write_file(path, latents.file(path.suffix.lower()))

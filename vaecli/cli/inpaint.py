@@ -20,6 +20,7 @@ from vaecli.cli.options import (
     Seed,
     Split,
     count_of_pictures,
+    note_fewer,
     without_effect,
 )
 from vaecli.cli.output_paths import picture_path
@@ -86,6 +87,7 @@ def inpaint(
     images = choose_images(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=read, listen=listener()
     ).to(place)
+    note_fewer(context, len(images))
     seen = white_pixels(mask, opened.config.image_shape) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
     model, train = opened.model.to(place), opened.images("train", data_dir, read)

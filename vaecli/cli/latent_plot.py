@@ -9,7 +9,7 @@ import typer
 from vaecli.analysis.defaults import CLOUD_IMAGES, VARIANCE_IMAGES
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Seed, Split, comma_list, without_effect
+from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Seed, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
@@ -83,6 +83,7 @@ def latent_plot(
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
     read = reader()
     images = [run.images(split, data_dir, read)[:count].to(place) for run in opened]
+    note_fewer(context, min(map(len, images)))
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}
     if variance:

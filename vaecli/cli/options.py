@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
+from vaecli.cli import console
 from vaecli.cli.declare import COMPUTING, DATA, OUTPUT, flag_option, optional
 from vaecli.cli.output_paths import check_picture_out
 from vaecli.errors import UsageError
@@ -81,6 +82,20 @@ def without_effect(context: typer.Context, when: str, *names: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             raise UsageError(f"{options[name]} {when}: it has no effect there; leave it out")
+
+
+def note_fewer(context: typer.Context, found: int, name: str = "n") -> None:
+    """Says that there are fewer images than a person asked for; nothing where they took the default.
+
+    Args:
+        context: the command's.
+        found: how many images there are.
+        name: of the parameter that says how many.
+    """
+    source, wanted = context.get_parameter_source(name), context.params.get(name)
+    if source is not None and source.name != "DEFAULT" and wanted is not None and found < wanted:
+        option = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
+        console.note(f"{option} {wanted}: there {'is' if found == 1 else 'are'} only {found:,} image{'s' * (found != 1)}")
 
 
 def count_of_pictures(context: typer.Context, n: int | None, pictures: list[Path]) -> int | None:

@@ -18,6 +18,7 @@ from vaecli.cli.options import (
     Seed,
     Split,
     count_of_pictures,
+    note_fewer,
     without_effect,
 )
 from vaecli.cli.output_paths import picture_path
@@ -64,6 +65,7 @@ def reconstruct(
     images = choose_images(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=reader(), listen=listener()
     ).to(place)
+    note_fewer(context, len(images))
     path = picture_path(out, opened.path, "reconstruct.png")
     decoded = encode_and_decode(opened.model.to(place), images, labels_known=not no_label, seed=seed)
     save_panels(

@@ -92,7 +92,8 @@ def _carried_out(plan: Plan, workers: int) -> "Outcome":
     from vaecli.studies.worker import Listener
 
     names = ", ".join(name.replace("_", " ") for name in plan.space.varied)
-    console.note(f"Searching {names}: {plan.total:,} trials, by {bound_of(plan)}; kept in {plan.folder}")
+    held_out = f"the last {plan.any_config.validation or 0:,} training images"
+    console.note(f"Searching {names}: {plan.total:,} trials, by {bound_of(plan)} on {held_out}; kept in {plan.folder}")
     console.note(heading(plan))
     done = 0
     with Interruption() as interruption, console.bar("trials", plan.total) as bar:

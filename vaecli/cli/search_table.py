@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from vaecli.cli.compare_table import with_error
 from vaecli.errors import shown
 from vaecli.studies.trials import DONE, FAILED, PRUNED
 
@@ -65,8 +66,10 @@ def tested(outcome: Outcome) -> str:
         there = f"its run is on {outcome.best.host}, in {outcome.best.path}"
         return f"{name}: {there}; type the line there to measure it on the test images"
     bounds = {bound.replace("elbo", "ELBO"): value for bound, value in outcome.test["bounds"].items()}
-    said = ", ".join(f"-{bound} {-value['mean']:.2f} ±{value['standard_error'] or 0:.2f}" for bound, value in bounds.items())
-    return f"{name} on {outcome.test['images']:,} test images, measured once: {said} nats"
+    said = ", ".join(f"-{bound} {with_error(-value['mean'], value['standard_error'])}" for bound, value in bounds.items())
+    images = outcome.test["images"]
+    count = f"{images:,} test images" if images > 1 else "one test image, of which no error is known"
+    return f"{name} on {count}, measured once: {said} nats"
 
 
 def _names(plan: Plan) -> list[str]:
@@ -80,8 +83,7 @@ def _value_of(trial: Trial, name: str) -> Any:
 def _mean(row: Row) -> str:
     if row.value is None:
         return row.trials[0].state
-    error = row.standard_error
-    return f"{-row.value:.2f}" + ("" if error is None else f" ±{error:.2f}")
+    return with_error(-row.value, row.standard_error)
 
 
 def _number(value: float | None) -> str:

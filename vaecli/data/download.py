@@ -1,8 +1,9 @@
-"""Files from the network, with a short time limit, and where they are kept."""
+"""Files from the network, within limits of time and size, and where they are kept."""
 
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ PATIENCE = 3.0
 STALLED = 20.0
 """Seconds between two pieces of an answer that has begun."""
 
+SLOWEST = 10_000
+"""Bytes per second below which an answer is given up, once it has had LENIENT seconds."""
+
+LENIENT = 60.0
+
+MOST = 4 << 30
+"""Bytes of a file whose size is not known."""
 
 _BLOCK = 1 << 20
 
@@ -42,17 +50,16 @@ def cache(dataset: str) -> Path:
 
 
 def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
-    """The first `limit` bytes of a file on the network, whose server begins its answer within `patience` seconds.
+    """A file on the network of at most `limit` bytes, whose server begins its answer within `patience` seconds.
 
     Raises:
-        DataError: it cannot be had; the message is the reason alone.
+        DataError: it cannot be had, or is longer; the message is the reason alone.
     """
-    with _worded(), _answer(url, patience) as answer:
-        data: bytes = answer.read(limit)
-        return data
+    with _opened(url, patience) as answer:
+        return b"".join(_blocks(answer, limit))
 
 
-def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], None] = lambda size: None) -> None:
+def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], None] = lambda size: None, limit: int = MOST) -> None:
     """Puts a file of the network at `path`, if it has the published checksum; else nothing changes.
 
     Args:
@@ -60,6 +67,7 @@ def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], No
         url: its address.
         md5: its checksum, in hexadecimal.
         begun: called with its size in bytes, if the server says that, when the answer begins.
+        limit: bytes that it may have.
 
     Raises:
         DataError: it cannot be had, or is another file; the message is the reason alone.
@@ -67,21 +75,37 @@ def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], No
     """
     digest = hashlib.md5(usedforsecurity=False)
     with whole_file(path) as file:
-        with _worded():
-            answer = _answer(url, PATIENCE)
-        with answer:
+        with _opened(url, PATIENCE) as answer:
             begun(answer.length)
-            while block := _next_block(answer):
+            for block in _blocks(answer, limit):
                 digest.update(block)
                 file.write(block)
         if digest.hexdigest() != md5:
             raise DataError(f"what {url} sent has MD5 {digest.hexdigest()}, not the published {md5}")
 
 
-def _next_block(answer: Any) -> bytes:
-    with _worded():
-        block: bytes = answer.read(_BLOCK)
-        return block
+def _blocks(answer: Any, limit: int) -> Iterator[bytes]:
+    """The contents of an answer, as they come.
+
+    Raises:
+        DataError: there are more than `limit` bytes, or they come too slowly, or not at all.
+    """
+    begun, size = time.monotonic(), 0
+    if answer.length is not None and answer.length > limit:
+        raise DataError(f"the server announces {answer.length:,} bytes, expected at most {limit:,}")
+    while True:
+        with _worded():
+            block = _within(STALLED, lambda: answer.read1(_BLOCK))  # what is there: a whole block may take any time to come
+        if not block:
+            break
+        size += len(block)
+        if size > limit:
+            raise DataError(f"the server sends more than {limit:,} bytes")
+        if (spent := time.monotonic() - begun) > LENIENT and size < SLOWEST * spent:
+            raise DataError(f"the server sent {size:,} bytes in {spent:.0f} s, too slow")
+        yield block
+    if answer.length:
+        raise DataError(f"the server ended {answer.length:,} bytes too early")
 
 
 @contextmanager
@@ -96,23 +120,38 @@ def _worded() -> Iterator[None]:
         raise DataError(_reason(error)) from None
 
 
-def _answer(url: str, patience: float) -> Any:
-    """The open answer; from a thread, since looking up a name has no time limit."""
+@contextmanager
+def _opened(url: str, patience: float) -> Iterator[Any]:
+    """The answer, open."""
+    with _worded():
+        answer = _within(patience, lambda: urlopen(Request(url, headers={"User-Agent": "vaecli"}), timeout=STALLED))
+    try:
+        yield answer
+    finally:
+        threading.Thread(target=answer.close, daemon=True).start()  # it waits for a thread that still reads
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What a call gives; from a thread, since looking up a name has no time limit, and a server may send a line letter by letter.
+
+    Raises:
+        DataError: it takes longer.
+    """
     answer: Future[Any] = Future()
 
     def ask() -> None:
         try:
-            answer.set_result(urlopen(Request(url, headers={"User-Agent": "vaecli"}), timeout=STALLED))
+            answer.set_result(call())
         except Exception as error:
             answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        return answer.result(patience)
+        return answer.result(seconds)
     except TimeoutError:
         if answer.done():
             raise
-        raise DataError(f"no answer within {patience:g} s") from None
+        raise DataError(f"no answer within {seconds:g} s") from None
 
 
 def _reason(error: Exception) -> str:

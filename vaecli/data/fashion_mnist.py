@@ -52,7 +52,8 @@ def _downloaded(folder: Path, split: str) -> Images:
     except (VaecliError, OSError) as error:
         raise DataError(
             f"fashion-mnist: found no whole copy on this machine, and cannot download one ({error}); "
-            "install Debian's package dataset-fashion-mnist, or name a folder of its IDX files with {data_dir=}"
+            "install Debian's package dataset-fashion-mnist, or put its IDX files into fashion-mnist/ of a folder that "
+            "VAECLI_DATA_DIR names"
         ) from None
     return read_folder(folder, split, FASHION_MNIST.names)
 

@@ -18,8 +18,11 @@ from urllib.parse import urlsplit
 
 from vaecli.data import download
 from vaecli.data.dataset import ReadListener
-from vaecli.errors import DataError, VaecliError, reason
+from vaecli.errors import DataError, VaecliError, is_out_of_memory, reason
 from vaecli.reading import open_file
+
+_MEGABYTES = {"KMNIST": 32, "EMNIST": 640, "Omniglot": 32, "CIFAR10": 200, "SVHN": 220}
+"""Sizes that no file of these classes has, a little above the greatest; of others it is `download.MOST`."""
 
 Archives = Mapping[str, Path]
 """Files whose checksums are the published ones, by the path at which torchvision keeps them."""
@@ -33,11 +36,13 @@ class Published:
         path: where torchvision keeps it, below its root.
         urls: where it can be downloaded, the same file at each address.
         md5: its checksum, in hexadecimal.
+        limit: bytes that it has at most.
     """
 
     path: str
     urls: tuple[str, ...]
     md5: str
+    limit: int = download.MOST
 
     @property
     def name(self) -> str:
@@ -114,7 +119,7 @@ def _cached(dataset: str, files: Iterable[Published], folder: Path, listen: Read
             except (VaecliError, OSError) as error:
                 raise DataError(
                     f"{dataset}: found no whole copy on this machine, and cannot download one ({error}); "
-                    f"put {_wanted(files)} into {folder}, or name a folder that has them with {{data_dir=DIR}}"
+                    f"put {_wanted(files)} into {folder}, or into {dataset}/ of a folder that VAECLI_DATA_DIR names"
                 ) from None
     return found
 
@@ -128,7 +133,7 @@ def _fetch(dataset: str, file: Published, path: Path, listen: ReadListener) -> N
             listen.note(f"{dataset}: downloading {file.name}{megabytes} from {urlsplit(url).hostname} into {path.parent}")
 
         try:
-            return download.download_to(path, url, file.md5, note)
+            return download.download_to(path, url, file.md5, note, file.limit)
         except DataError:
             if url == file.urls[-1]:
                 raise
@@ -161,6 +166,8 @@ def torchvision_class(kind: str) -> Any:
             warnings.simplefilter("ignore")
             datasets = import_module("torchvision.datasets")
     except (ImportError, RuntimeError) as error:  # RuntimeError: an operator of another version of PyTorch
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"torchvision cannot be imported ({error}); install the one that goes with your PyTorch") from None
     return getattr(datasets, kind)
 
@@ -172,7 +179,8 @@ def files_of(kind: str) -> tuple[Published, ...]:
         DataError: it lists no checksums.
     """
     made = torchvision_class(kind)
-    files = tuple(Published(*listed) for listed in _listed(made, kind))
+    limit = _MEGABYTES[kind] * 10**6 if kind in _MEGABYTES else download.MOST
+    files = tuple(Published(*listed, limit) for listed in _listed(made, kind))
     if not files:
         raise DataError(f"torchvision's {kind} gives no checksums of its files, which vaecli needs")
     return files

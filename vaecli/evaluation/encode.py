@@ -21,6 +21,9 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> DiagonalNormal:
         images: with their labels, which a conditional model sees.
         seed: of pixels that are binarised at random.
 
+    Raises:
+        VaecliError: an argument is wrong, or the encoder gives values that are no finite numbers.
+
     Example:
         >>> q = vaecli.encode(vaecli.load("baseline").model, vaecli.load_images("mnist", "test", limit=5))
         >>> q.loc.shape, q.stddev.shape
@@ -32,6 +35,6 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> DiagonalNormal:
     batch_size = model.image_shape.in_place_of(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        q = model.posterior(model.observe(batch.pixels, noise), model.condition(batch.labels))
+        q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))
         parts.append(torch.stack((q.loc, q.log_scale)).cpu())
     return DiagonalNormal(*torch.cat(parts, 1))

@@ -15,7 +15,7 @@ from vaecli.data.images import Images
 from vaecli.device import accumulator, fast_arithmetic
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
@@ -170,7 +170,7 @@ def importance_bound(
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
-        q, p = model.posterior(x, y), model.prior
+        q, p = model.encode(x, y), model.prior
         block_is_mine = tabled and next(turns)
         table = LikelihoodTable(model, x, block, q) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
@@ -199,6 +199,7 @@ def importance_bound(
             if on_images:
                 on_images(start + int(rows[-1]) + 1)
     value, *without = processes.sum(torch.cat(parts, 1))  # of 0 from all but one
+    check_finite(value)
     return ImportanceBound(value, torch.stack(without), sizes)
 
 

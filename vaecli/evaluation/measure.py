@@ -16,7 +16,7 @@ from vaecli.errors import UsageError
 from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measured
 from vaecli.evaluation.importance import Proposal, evaluate, importance_bound, jackknife
 from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.processes import Processes, joined
 
 DRAWS = 5
@@ -117,6 +117,7 @@ def _measure(
             on_share(share, part)
 
     value = evaluate(model, images, draws, processes)
+    check_finite(value.reconstruction, value.kl)
     bounds, bound_accuracy = {}, {}
     every = _with_each_label(images) if marginal_labels else [images]
     for k in ks:
@@ -175,6 +176,7 @@ def _exact(
         for labelled in every
     ]
     by_label = torch.stack([part.log_prob for part in parts])
+    check_finite(by_label)
     shares = by_label.softmax(0)
     # a label with a smaller share moves the image by less than quadrature's tolerance, even if its whole share is wrong
     unconverged = (torch.stack([part.unconverged for part in parts]) & (shares > TOLERANCE)).any(0)

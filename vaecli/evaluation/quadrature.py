@@ -15,7 +15,7 @@ from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
 from vaecli.evaluation.grid import Grid, log_likelihoods, reaches_of
-from vaecli.model import VAE
+from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
@@ -105,6 +105,7 @@ def exact_log_prob_of_parts(
     model.eval()
     encoded = [model.posterior(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
     whole = DiagonalNormal(torch.cat([q.loc for q in encoded]), torch.cat([q.log_scale for q in encoded]))
+    check_finite(whole.loc, whole.log_scale)
     return _resolve(model, x, labels, [posterior, whole], seen, None, sides)
 
 

@@ -25,6 +25,8 @@ TOLERANCE = 4e-3
 ENCODER_TOLERANCE = 8e-3
 """The error of a posterior's mean and log standard deviation that few bits a weight may cause."""
 
+MOST_WEIGHT = torch.finfo(torch.float16).max
+
 _RARE, _LARGEST = 1e-4, 2
 """The share of outputs whose error may exceed its tolerance, and how many times the tolerance no error exceeds."""
 
@@ -128,6 +130,11 @@ def _layers(network: nn.Module) -> list[Any]:
     if known != sum(parameter.numel() for parameter in network.parameters()):
         raise VaecliError(
             "the page computes dense layers and convolutions; found a network with others, expected {arch=mlp} or {arch=conv}"
+        )
+    most = max(float(parameter.detach().abs().max()) for parameter in network.parameters())
+    if not most <= MOST_WEIGHT:
+        raise VaecliError(
+            f"found a weight of {most:g}, expected at most {MOST_WEIGHT:g}, which half precision holds: train the model anew"
         )
     return layers
 

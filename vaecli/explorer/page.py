@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
@@ -13,7 +13,9 @@ from markupsafe import Markup
 from PIL import Image, ImageColor
 
 from vaecli import __version__
+from vaecli.arguments import Filled, checked
 from vaecli.data.images import Images
+from vaecli.errors import UsageError
 from vaecli.explorer.payload import payload, png
 from vaecli.runs.run import Run
 
@@ -60,7 +62,8 @@ class Component:
     data: Markup
 
 
-def explore(runs: Sequence[Run], images: Sequence[Images]) -> str:
+@checked
+def explore(runs: Annotated[Sequence[Run], Filled], images: Sequence[Images]) -> str:
     """An HTML page in which a person moves through the latent spaces of runs; it loads nothing else, and needs no network.
 
     Args:
@@ -68,12 +71,16 @@ def explore(runs: Sequence[Run], images: Sequence[Images]) -> str:
         images: of each run, those to show, such as the first 2,000 test images.
 
     Raises:
-        VaecliError: the page cannot compute a decoder's layers, or a likelihood.
+        VaecliError: an argument is wrong, or the page cannot compute a decoder's layers, or a likelihood.
 
     Example:
         >>> run = vaecli.load("baseline")
         >>> html = vaecli.explore([run], [vaecli.load_images("mnist", "test", limit=2000)])
     """
+    if len(images) != len(runs):
+        raise UsageError(f"{{images=}}: found images for {len(images):,} runs, expected them for {len(runs):,}")
+    for run, part in zip(runs, images, strict=True):
+        run.check_beside("images", part)
     data, files = payload(runs, images), assets()
     parts = component(data)
     names = ", ".join(space["run"] for space in data["spaces"])

@@ -90,12 +90,10 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         )
     y = model.condition(images.labels)
     size = model.image_shape.in_place_of(1000)
-    parts = [model.posterior(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
+    parts = [model.encode(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))
-    means = model.likelihood(loc[few], None if y is None else y[few]).mean
-    if not all(bool(part.isfinite().all()) for part in (loc, log_scale, means)):
-        raise VaecliError(f"{name}: its networks give values that are no finite numbers; train it anew, with a lower {{lr=}}")
+    model.decode(loc[few], None if y is None else y[few])  # refuses values that are no finite numbers
     axes, shares = _axes(loc)
     values = {
         "run": name,

@@ -25,6 +25,8 @@ def levels(weight: Tensor, bits: int, inputs: Tensor | None = None) -> tuple[Ten
     if inputs is None or inputs.shape[1] > MOST_INPUTS:
         return (rows / scale).round().clamp(-most, most).int().view(weight.shape), scale.float().flatten()
     spread = _spread(inputs.double())
+    if spread is None:
+        return levels(weight, bits)
     rest, rounded = rows.clone(), torch.empty(rows.shape, dtype=torch.int32)
     for column, shares in enumerate(spread):
         level = (rest[:, column : column + 1] / scale).round().clamp(-most, most)
@@ -42,9 +44,12 @@ def packed(values: Tensor, bits: int) -> Tensor:
     return (stream << torch.arange(8)).sum(1).to(torch.uint8)
 
 
-def _spread(inputs: Tensor) -> Tensor:
-    """The upper Cholesky factor of the inverse of the inputs' second moments, shape (inputs, inputs)."""
+def _spread(inputs: Tensor) -> Tensor | None:
+    """The upper Cholesky factor of the inverse of the inputs' second moments, shape (inputs, inputs); None if float64 has none."""
     moments = inputs.T @ inputs / len(inputs)
     moments += (_DAMPING * float(moments.diagonal().mean()) + 1e-12) * torch.eye(len(moments), dtype=moments.dtype)
-    factor: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True)
+    try:
+        factor: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True)
+    except RuntimeError:  # torch's LinAlgError, of inputs whose sizes differ by more than float64 resolves
+        return None
     return factor

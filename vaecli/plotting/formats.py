@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vaecli.arguments import checked
+from vaecli.errors import UsageError
 from vaecli.files import write_file
 
 if TYPE_CHECKING:
@@ -17,6 +19,17 @@ SUFFIXES = (".png", ".pdf", ".svg")
 
 _WITHOUT_DATE: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _PIXELS_AN_INCH = 96
+
+
+@checked
+def check_suffix(path: Path) -> None:
+    """Refuses a file in whose format no picture is written.
+
+    Raises:
+        UsageError: its suffix is none of SUFFIXES.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{{path}}: expected a file that ends in {', '.join(SUFFIXES)}", path=path)
 
 
 def save_figure(path: Path, figure: Figure, dpi: float) -> None:
@@ -32,6 +45,7 @@ def save_figure(path: Path, figure: Figure, dpi: float) -> None:
     """
     from matplotlib import rc_context
 
+    check_suffix(path)
     kind = path.suffix.lower().removeprefix(".")
     file = io.BytesIO()
     with rc_context({"svg.hashsalt": "vaecli"}), warnings.catch_warnings():
@@ -46,6 +60,7 @@ def save_image(path: Path, image: Image) -> None:
     Raises:
         VaecliError: the file cannot be written.
     """
+    check_suffix(path)
     if path.suffix.lower() == ".png":
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True)

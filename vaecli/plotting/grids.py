@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from vaecli.arguments import Count, Filled, check, checked, wrong
 from vaecli.errors import printable
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.formats import save_image
@@ -30,6 +32,9 @@ class Panel:
         images: values in [0, 1], shape (N, D).
         columns: images in a row.
         shape: of each image, of D values.
+
+    Raises:
+        UsageError: a field is of another type, or the images are of another shape or none.
     """
 
     caption: str
@@ -37,8 +42,17 @@ class Panel:
     columns: int
     shape: ImageShape
 
+    def __post_init__(self) -> None:
+        check("caption", self.caption, str)
+        check("columns", self.columns, Count)
+        check("shape", self.shape, ImageShape)
+        size, images = self.shape.size, self.images
+        if not isinstance(images, Tensor) or images.ndim != 2 or images.shape[1] != size or not len(images):
+            raise wrong("images", images, f"expected a tensor of values from 0 to 1, shape (N, {size}), with N from 1")
 
-def save_panels(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
+
+@checked
+def save_panels(path: Path, rows: Annotated[Sequence[Annotated[Sequence[Panel], Filled]], Filled]) -> None:
     """Writes panels as one picture, each row of them from left to right, the rows below each other.
 
     Pixels are enlarged without smoothing, so that each can be seen. The path's suffix is the format: .png, .pdf or .svg.

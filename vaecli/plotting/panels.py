@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
@@ -11,6 +12,7 @@ from vaecli.analysis.comparison import Decoded, Shown
 from vaecli.analysis.inpainting import Inpainting
 from vaecli.analysis.interpolation import Interpolation
 from vaecli.analysis.latents import Manifold
+from vaecli.arguments import Filled, checked
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.grids import Panel, save_panels, short, side_by_side
 
@@ -27,7 +29,8 @@ _FEW = 10
 """Samples that are shown as pairs of mean and draw at the most; more are shown in two square grids."""
 
 
-def save_reconstructions(path: Path, runs: Sequence[Shown]) -> None:
+@checked
+def save_reconstructions(path: Path, runs: Annotated[Sequence[Shown], Filled]) -> None:
     """Images, and beside them their reconstructions by each run: means and draws.
 
     More than five images go on to the right, then below. The images are shown again before a run of another data set, binarisation
@@ -52,7 +55,8 @@ def _block(runs: Sequence[Shown], part: slice) -> list[Panel]:
     return panels
 
 
-def save_samples(path: Path, runs: Sequence[Shown]) -> None:
+@checked
+def save_samples(path: Path, runs: Annotated[Sequence[Shown], Filled]) -> None:
     """Samples from the prior of each run: means and draws, side by side for ten samples or fewer, else in two square grids.
 
     Raises:
@@ -67,7 +71,8 @@ def save_samples(path: Path, runs: Sequence[Shown]) -> None:
     save_panels(path, [[_pairs(text, shown.samples, shown.run.config.image_shape) for text, shown in shown_with_captions]])
 
 
-def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
+@checked
+def save_manifolds(path: Path, runs: Annotated[Sequence[tuple[str, Manifold]], Filled]) -> None:
     """The decoder over the plane, for runs with their names.
 
     Raises:
@@ -81,6 +86,7 @@ def save_manifolds(path: Path, runs: Sequence[tuple[str, Manifold]]) -> None:
     save_panels(path, [panels])
 
 
+@checked
 def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], way: str, shape: ImageShape) -> None:
     """An image, the means on the way from it to another, and that one; a long way goes on below.
 
@@ -104,6 +110,7 @@ def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], wa
     save_panels(path, [[first, middle, last]])
 
 
+@checked
 def save_inpainting(path: Path, filled: Inpainting) -> None:
     """Images with a part missing: each row an original, what is seen of it, some fills, and the mean of many.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from matplotlib.artist import Artist
@@ -15,6 +15,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from vaecli.analysis.comparison import Curve
 from vaecli.analysis.latents import Cloud, Variances
+from vaecli.arguments import Filled, checked
 from vaecli.data.images import UNKNOWN
 from vaecli.errors import printable
 from vaecli.plotting.formats import save_figure
@@ -30,8 +31,9 @@ MANY_EPOCHS = 100
 """More have no marks, and their axis is logarithmic."""
 
 
+@checked
 def save_clouds(
-    path: Path, runs: Sequence[tuple[str, Cloud]], split: str = "test", view: tuple[float, float] | None = None
+    path: Path, runs: Annotated[Sequence[tuple[str, Cloud]], Filled], split: str = "test", view: tuple[float, float] | None = None
 ) -> None:
     """Clouds side by side, each point in its label's colour, with axes and legends.
 
@@ -128,7 +130,8 @@ def axis_captions(cloud: Cloud) -> Sequence[str]:
     return [f"principal component {d} ({share:.0%} of the variance)" for d, share in enumerate(cloud.shares, 1)]
 
 
-def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
+@checked
+def save_variances(path: Path, runs: Annotated[Sequence[tuple[str, Variances]], Filled]) -> None:
     """The posterior variance along each latent dimension, below each other for several runs.
 
     Args:
@@ -161,7 +164,8 @@ def save_variances(path: Path, runs: Sequence[tuple[str, Variances]]) -> None:
     save_figure(path, figure, _DPI)
 
 
-def save_curves(path: Path, runs: Sequence[Curve]) -> None:
+@checked
+def save_curves(path: Path, runs: Annotated[Sequence[Curve], Filled]) -> None:
     """Loss and -ELBO of the test or validation images of runs over their epochs; of more than `MANY_EPOCHS` on a logarithmic axis.
 
     Args:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogFormatter, ScalarFormatter
 
+from vaecli.arguments import checked
 from vaecli.errors import shown
 from vaecli.plotting.formats import save_figure
 from vaecli.studies.search import Outcome
@@ -21,6 +22,7 @@ _RUN, _MEAN, _BEST, _PRUNED = "#56B4E9", "#0072B2", "#D55E00", "#999999"
 """Of Okabe & Ito's palette, which people who are colour-blind tell apart; shapes differ too."""
 
 
+@checked
 def save_search(path: Path, outcome: Outcome) -> None:
     """Writes a picture of the bound on the validation images, negated, against every setting that varied; lower is better.
 

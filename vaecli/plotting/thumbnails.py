@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from vaecli.analysis.latents import Cloud
+from vaecli.arguments import Filled, checked
 from vaecli.data.images import Images
+from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.formats import save_figure
 from vaecli.plotting.grids import short
@@ -30,7 +33,8 @@ _APART = 2
 _FRAME: Colour = (0.75, 0.75, 0.75, 1.0)
 
 
-def save_thumbnails(path: Path, runs: Sequence[tuple[str, Cloud, Images]], split: str = "test") -> None:
+@checked
+def save_thumbnails(path: Path, runs: Annotated[Sequence[tuple[str, Cloud, Images]], Filled], split: str = "test") -> None:
     """Pictures where their latents lie in the plane, framed in their label's colour, for runs side by side.
 
     Those that would cover one that is there already are left out.
@@ -41,8 +45,14 @@ def save_thumbnails(path: Path, runs: Sequence[tuple[str, Cloud, Images]], split
         split: the name of the images in the titles.
 
     Raises:
-        VaecliError: the file cannot be written.
+        VaecliError: the file cannot be written, or an argument is wrong.
     """
+    for name, cloud, images in runs:
+        if len(cloud.columns) != 2 or len(cloud.points) != len(images):
+            raise UsageError(
+                f"{{runs=}}: found {len(cloud.points):,} points of {len(cloud.columns)} coordinates and {len(images):,} images for "
+                f"{name}, expected two coordinates for each image"
+            )
     right = max(_legend_width(cloud) for _, cloud, _ in runs)
     width, height = (_LEFT + SIDE + right) * len(runs), _BELOW + SIDE + _ABOVE
     figure = Figure(figsize=(width / _DPI, height / _DPI))

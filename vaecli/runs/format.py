@@ -24,7 +24,7 @@ from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
 from vaecli.evaluation.soundness import NAMES, Warnings, known
-from vaecli.model import VAE, skeleton
+from vaecli.model import VAE, made, skeleton
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
 from vaecli.runs.find import MODEL
@@ -42,6 +42,9 @@ Shapes = dict[str, tuple[torch.dtype, torch.Size]]
 
 WARNINGS = "warnings"
 """The key of a finished run's warnings."""
+
+MOST_WEIGHT = 65_504
+"""No trained weight is larger: those of networks that work are below 100. Half precision, which the explorer's page has, ends."""
 
 _KEY = "vaecli"
 _TYPES = {torch.float32: "F32", torch.uint8: "U8", torch.int64: "I64", torch.bool: "BOOL"}
@@ -123,6 +126,23 @@ def unpack(
         if not tensor.isfinite().all():
             raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
     return tensors, about
+
+
+def filled(file: Path, about: About, weights: dict[str, Tensor]) -> VAE:
+    """The model of a file, on the CPU.
+
+    Raises:
+        CheckpointError: its weights are finite, but no training gives such.
+    """
+    model = made(about.config, len(about.class_names))
+    model.load_state_dict(weights)
+    for name, weight in model.named_parameters():
+        if (most := float(weight.detach().abs().max())) > MOST_WEIGHT:
+            raise CheckpointError(
+                f"{file}: tensor {name!r} holds {most:g}, expected weights of at most {MOST_WEIGHT:,}; train the run again, "
+                "such as with a smaller {lr=}"
+            )
+    return model
 
 
 def _model(file: Path, about: About) -> VAE:

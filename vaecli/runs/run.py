@@ -13,10 +13,10 @@ from vaecli.data.images import Images
 from vaecli.data.load import Read, expect, read_split
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
-from vaecli.model import VAE, made
+from vaecli.model import VAE
 from vaecli.provenance import Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
-from vaecli.runs.format import unpack
+from vaecli.runs.format import filled, unpack
 from vaecli.runs.pictures import difference
 
 
@@ -130,6 +130,5 @@ def read_run(file: Place) -> Run:
     file = Path(file)
     file = file / MODEL if file.is_dir() else file
     weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
-    model = made(about.config, len(about.class_names))
-    model.load_state_dict(weights)
+    model = filled(file, about, weights)
     return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings)

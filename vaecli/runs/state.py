@@ -13,12 +13,12 @@ from vaecli.config import MAX_EPOCHS, Config
 from vaecli.errors import CheckpointError
 from vaecli.evaluation.soundness import Warnings
 from vaecli.files import csv_bytes
-from vaecli.model import VAE, made
+from vaecli.model import VAE
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import WARNINGS, pack, unpack
+from vaecli.runs.format import WARNINGS, filled, pack, unpack
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
@@ -141,8 +141,7 @@ def load_training(folder: Path) -> Training:
     if int(log[-1]["epoch"]) != (stated := about.results.get("epoch")):
         raise CheckpointError(f"{file}: its log has {log[-1]['epoch']} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
-    model = made(about.config, len(about.class_names))
-    model.load_state_dict(weights)
+    model = filled(file, about, weights)
     return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings)
 
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from vaecli.errors import VaecliError, printable, reason
+from vaecli.errors import VaecliError, is_out_of_memory, printable, reason
 from vaecli.studies.address import DRIVER, Address
 
 T = TypeVar("T")
@@ -87,10 +87,10 @@ class Connection:
         return bool(self._trouble) and time.monotonic() - self._trouble < seconds
 
     def persist(self, call: Callable[[], T]) -> T:
-        """What `call` gives, which is called again while the storage does not answer.
+        """What `call` gives, which is called again while the storage does not answer, and does nothing but read and write there.
 
         Raises:
-            VaecliError: it has not answered for PATIENCE seconds, or it refuses.
+            VaecliError: it has not answered for PATIENCE seconds, it refuses, or what is in it cannot be read.
         """
         until = time.monotonic() + PATIENCE
         while True:
@@ -98,7 +98,7 @@ class Connection:
                 return call()
             except Exception as error:
                 if not unreachable(error):
-                    if not any(isinstance(one, OperationalError | ProgrammingError | InternalError) for one in _with_causes(error)):
+                    if is_out_of_memory(error):
                         raise
                     raise _explained(error, self.address) from None
                 if time.monotonic() > until:

@@ -16,6 +16,9 @@ from vaecli.training.settle import settle, trained_on
 if TYPE_CHECKING:
     from vaecli.data import Source
 
+if TYPE_CHECKING:
+    from vaecli.data.load import Source
+
 TRIALS = 20
 """Runs of a study with a range, where their number is not given."""
 
@@ -67,7 +70,13 @@ class Plan:
             checked_name(name)
         space = Space.of(settings)
         particles_of(by)
-        data = {} if data_dir is None else {"data": _digest(space, Path(data_dir))}
+        data: dict[str, str] = {}
+        if data_dir is not None:
+            source = _source(space, Path(data_dir), settings.get("validation"))
+            data = {"data": source.record.train}
+            if settings.get("validation") is None:
+                images = source.images("train")
+                space = space.holding_out(len(images), images.reading.unused if images.reading else 0)
         identity = space.to_json() | {"by": by} | data
         if prune and all(space.config(values, space.seeds[0]).epochs == 1 for values in space.corners()):
             raise UsageError("{prune=} with {epochs=1}: a run is stopped after an epoch only; expected more epochs")
@@ -129,7 +138,7 @@ def _groups(space: Space, trials: int | None) -> int:
     return wanted // seeds
 
 
-def _digest(space: Space, data_dir: Path) -> str:
+def _source(space: Space, data_dir: Path, held_out: int | None) -> "Source":
     from vaecli.data.load import Source  # noqa: PLC0415 - only images of one's own have to be read
 
-    return Source(space.config(next(space.corners()), space.seeds[0]), data_dir).record.train
+    return Source(replace(space.config(next(space.corners()), space.seeds[0]), validation=held_out), data_dir)

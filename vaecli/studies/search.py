@@ -1,7 +1,9 @@
 """A search from its first trial to its winner."""
 
+import math
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +19,7 @@ from vaecli.runs.reuse import config_in, finished, is_finished, same_images
 from vaecli.runs.run import Run, read_run
 from vaecli.studies.plan import Plan, particles_of
 from vaecli.studies.processes import work_together
+from vaecli.studies.signs import SIGN, ended_workers
 from vaecli.studies.study import Study
 from vaecli.studies.trials import DONE, Row, Trial, ranked
 from vaecli.studies.worker import Listener, Worker
@@ -118,7 +121,7 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> O
         raise UsageError(f"{{workers}}: expected a whole number from 1 to {MAX_WORKERS}", workers=workers)
     listen = listen or Listener()
     resolve_device(plan.device)
-    with Study(plan, listen.note) as study:
+    with _leaving_nothing(plan), Study(plan, listen.note) as study:
         if workers == 1:
             Worker(study, listen).work()
         else:
@@ -135,6 +138,32 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> O
                 f"with {{name={plan.name}-2}}"
             )
         return Outcome(plan, rows, best, _tested(study, best, there, listen), study.connection.address.url)
+
+
+@contextmanager
+def _leaving_nothing(plan: Plan) -> Iterator[None]:
+    """Removes the folder of a study that could not begin: it was not there before, and no trial of it is over or another's."""
+    before = plan.folder.exists()
+    try:
+        yield
+    except VaecliError:
+        if not before and plan.folder.exists():
+            with suppress(VaecliError, OSError):
+                _remove_unbegun(plan)
+        raise
+
+
+def _remove_unbegun(plan: Plan) -> None:
+    if plan.storage is None and (plan.folder / "study.db").exists():
+        with Study(plan) as study:
+            others = set(plan.folder.glob(f"{SIGN}*")) - ended_workers(plan.folder).keys()
+            if others or any(trial.over for trial in study.trials()):
+                return
+    for path in plan.folder.iterdir():
+        if path.name.startswith(("study.db", SIGN)):
+            path.unlink()
+    plan.folder.rmdir()
+    plan.out.rmdir()
 
 
 def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
@@ -173,4 +202,33 @@ def _tested(study: Study, best: Trial, there: bool, listen: Listener) -> dict[st
         numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
         return {"images": measured.images, "bounds": numbers}
 
-    return study.once(f"test {best.number}", numbers_of_test if there else None)
+    found = study.once(f"test {best.number}", numbers_of_test if there else None)
+    if found is not None and not _is_of_test(found):
+        raise VaecliError(
+            "{name}: the winner's bounds on the test images in the storage are damaged; choose another search with {name=NAME}",
+            name=plan.name,
+        )
+    return found
+
+
+def _is_of_test(found: Any) -> bool:
+    """Whether these are the numbers of `_tested`."""
+
+    def is_number(value: Any) -> bool:
+        return type(value) in (int, float) and math.isfinite(value)
+
+    return (
+        isinstance(found, dict)
+        and found.keys() == {"images", "bounds"}
+        and type(found["images"]) is int
+        and found["images"] > 0
+        and isinstance(found["bounds"], dict)
+        and bool(found["bounds"])
+        and all(
+            isinstance(bound, dict)
+            and bound.keys() == {"mean", "standard_error"}
+            and is_number(bound["mean"])
+            and (bound["standard_error"] is None or is_number(bound["standard_error"]))
+            for bound in found["bounds"].values()
+        )
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-_SIGN = ".worker-"
+SIGN = ".worker-"
 """What the names of the files begin with that workers lock as long as they live."""
 
 _LAST_BEAT = 2
@@ -18,7 +18,7 @@ _LAST_BEAT = 2
 @contextmanager
 def alive(folder: Path, worker: str) -> Iterator[None]:
     """A context in which a file of `folder` is locked, by which others on this file system see that the worker lives."""
-    path = folder / f"{_SIGN}{worker}"
+    path = folder / f"{SIGN}{worker}"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with suppress(OSError):  # a file system without locks: there is the heartbeat
@@ -31,7 +31,7 @@ def alive(folder: Path, worker: str) -> Iterator[None]:
 
 def ended_workers(folder: Path) -> dict[Path, str]:
     """The workers that ended without removing their file: by the file, the worker."""
-    return {path: path.name.removeprefix(_SIGN) for path in folder.glob(f"{_SIGN}*") if _is_unlocked(path)}
+    return {path: path.name.removeprefix(SIGN) for path in folder.glob(f"{SIGN}*") if _is_unlocked(path)}
 
 
 @contextmanager

@@ -3,17 +3,21 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Any
 
 from vaecli import registry
+from vaecli.arguments import check
 from vaecli.config import SETTINGS, Config, default_of
 from vaecli.errors import UsageError, shown
 from vaecli.settings import kind_of
 
 VALIDATION = 10_000
-"""Training images held out where the settings do not say."""
+"""Training images held out where the settings do not say, but of few images no more than their SHARE."""
+
+SHARE = 6
+"""One in so many."""
 
 DECADE = 10
 """A setting whose highest value is this many times its lowest is searched and drawn logarithmically."""
@@ -29,6 +33,9 @@ WITHOUT_LISTS = ("dataset", "image_size", "colour", "binarize", "likelihood", "l
 class Range:
     """The numbers from `low` to `high`, both included, of which `vaecli.search` samples some.
 
+    Raises:
+        UsageError: one of them is no finite number.
+
     Example:
         >>> vaecli.Range(1e-4, 1e-2).log, vaecli.Range(2, 8).log
         (True, False)
@@ -36,6 +43,10 @@ class Range:
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        check("low", self.low, float)
+        check("high", self.high, float)
 
     @property
     def log(self) -> bool:
@@ -78,7 +89,7 @@ class Space:
                 ranges[name] = _checked_range(name, value)
                 continue
             several = isinstance(value, list | tuple) and kind_of(_BY_NAME[name]) is not tuple
-            values = tuple(dict.fromkeys(value)) if several else (value,)
+            values = tuple(one for at, one in enumerate(value) if one not in value[:at]) if several else (value,)
             if len(values) == 1:
                 fixed[name] = values[0]
             else:
@@ -96,6 +107,10 @@ class Space:
         for seed in seeds:
             Config(seed=seed)
         return space
+
+    def holding_out(self, images: int, kept: int = 0) -> "Space":
+        """The same with as many training images held out as suits their number, or those that a folder keeps for validation."""
+        return replace(self, fixed={**self.fixed, "validation": min(VALIDATION, kept or max(1, images // SHARE))})
 
     @property
     def varied(self) -> tuple[str, ...]:

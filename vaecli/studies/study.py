@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from vaecli.errors import UsageError
@@ -60,6 +61,7 @@ class Study:
         if address.file is not None:
             make_folder(plan.folder)
         self.connection = Connection(address, plan.heartbeat, plan.grace, note)
+        self._is_new = False
         try:
             self._optuna = self.connection.persist(self._opened)
             make_folder(plan.folder)  # not before a server was found
@@ -71,13 +73,22 @@ class Study:
     def _opened(self) -> optuna.Study:
         with self.connection.lock(self.plan.name, "trials"), quiet():
             pruner = optuna.pruners.MedianPruner() if self.plan.prune else optuna.pruners.NopPruner()
-            study = optuna.create_study(
-                storage=self.connection.rdb, study_name=self.plan.name, direction="maximize", pruner=pruner, load_if_exists=True
-            )
+            how: dict[str, Any] = {"storage": self.connection.rdb, "study_name": self.plan.name}
+            try:
+                study = optuna.create_study(**how, direction="maximize", pruner=pruner)
+                self._is_new = True
+            except optuna.exceptions.DuplicatedStudyError:
+                study = optuna.load_study(**how, pruner=pruner)
             kept = study.user_attrs.get(_IDENTITY)
-            if kept is None:
-                study.set_user_attr(_IDENTITY, self.plan.identity)
-        if kept is not None and kept != self.plan.identity:
+            if kept is None and self._is_new:
+                kept = self.plan.identity
+                study.set_user_attr(_IDENTITY, kept)
+        if not isinstance(kept, dict) or study.directions != [StudyDirection.MAXIMIZE]:
+            raise UsageError(
+                "{name}: the storage has a study of that name which is not of vaecli; choose another with {name=NAME}",
+                name=self.plan.name,
+            )
+        if kept != self.plan.identity:
             raise UsageError(
                 f"{{name}}: the storage has a study of that name with other settings ({difference(kept, self.plan.identity)}); "
                 "choose another with {name=NAME}", name=self.plan.name,
@@ -86,10 +97,15 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All that workers took, by number."""
-        return self.connection.persist(self._read)
+
+        def read() -> list[Trial]:
+            with self.connection.lock(self.plan.name, "trials"), quiet():  # a trial is read in several pieces
+                return self._read()
+
+        return self.connection.persist(read)
 
     def _read(self) -> list[Trial]:
-        return [read_trial(trial) for trial in self._optuna.get_trials(deepcopy=False) if ABOUT in trial.user_attrs]
+        return [read_trial(trial, self.plan) for trial in self._optuna.get_trials(deepcopy=False) if ABOUT in trial.user_attrs]
 
     def take(self) -> Taken | None:
         """The next trial, which nobody else has or had; None where there is none now."""
@@ -127,7 +143,7 @@ class Study:
         if not self.plan.space.ranges:
             return self.plan.combinations[group]
         for trial in self._optuna.get_trials(deepcopy=False):
-            if trial.user_attrs.get(ABOUT, {}).get("group") == group:
+            if ABOUT in trial.user_attrs and read_trial(trial, self.plan).group == group:
                 return trial.params
         return None
 
@@ -137,7 +153,7 @@ class Study:
             optuna.storages.fail_stale_trials(self._optuna)
         ended = signs.ended_workers(self.plan.folder)
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-            worker = trial.user_attrs.get(ABOUT, {}).get("worker")
+            worker = read_trial(trial, self.plan).worker if ABOUT in trial.user_attrs else None
             if worker in (None, self.worker, *ended.values()):
                 with suppress(RuntimeError):  # it ended meanwhile
                     self.connection.rdb.set_trial_user_attr(trial._trial_id, WHY, DIED if worker in ended.values() else BROKEN_OFF)
@@ -179,7 +195,7 @@ class Study:
         """Keeps how the trial ended: DONE with its value, PRUNED, or FAILED with its error."""
 
         def write() -> None:
-            with quiet():
+            with self.connection.lock(self.plan.name, "trials"), quiet():
                 with suppress(RuntimeError):
                     taken.trial.set_user_attr(ENDED, ended or {})
                     if error is not None:
@@ -196,16 +212,24 @@ class Study:
 
     def once(self, key: str, measure: Callable[[], dict[str, Any]] | None) -> dict[str, Any] | None:
         """What `measure` gives, which is called by one process only, and kept; None where there is neither."""
+        failed: list[Exception] = []
 
         def kept() -> dict[str, Any] | None:
             with self.connection.lock(self.plan.name, "once"), quiet():
                 numbers: dict[str, Any] | None = self._optuna.user_attrs.get(key)
                 if numbers is None and measure is not None:
-                    numbers = measure()
+                    try:
+                        numbers = measure()
+                    except Exception as error:  # not of the storage
+                        failed.append(error)
+                        return None
                     self._optuna.set_user_attr(key, numbers)
             return numbers
 
-        return self.connection.persist(kept)
+        found = self.connection.persist(kept)
+        if failed:
+            raise failed[0]
+        return found
 
     def __enter__(self) -> Self:
         return self
