@@ -62,7 +62,9 @@ def test_train_writes_one_run_and_says_how_many_processes(tmp_path, small_mnist)
     outcome = ran(tmp_path, "--nproc-per-node", 2, *line, "--epochs", "2", "--k", "700", "--limit", "41")
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout == "checkpoints/r\n"
-    assert [line.split()[0] for line in outcome.stderr.splitlines()] == ["Begin", "Epoch", "Epoch", "Training"]
+    words = [line.split()[0] for line in outcome.stderr.splitlines()]
+    assert words == ["Begin", "Epoch", "Epoch", "Training", "Worse", *words[5:]]  # warnings, each once
+    assert len(outcome.stderr.splitlines()) == len(set(outcome.stderr.splitlines()))
     run = tmp_path / "checkpoints" / "r"
     assert sorted(file.name for file in run.iterdir()) == sorted(FILES)
     assert read_run(run).provenance.processes == json.loads((run / CONFIG).read_text())["provenance"]["processes"] == 2

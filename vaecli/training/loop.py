@@ -126,6 +126,7 @@ def fit(
         follow_first()
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, images_met / seconds)
+        processes.meet()  # the first one may be writing the epoch
         start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
 
 
