@@ -11,6 +11,7 @@ from vaecli.analysis.masks import half
 from vaecli.data import Images, load_images
 from vaecli.evaluation.importance import Evaluation
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts
+from vaecli.image_shape import ImageShape
 from vaecli.report.classifier import Classifier
 from vaecli.report.evidence import Evidence
 from vaecli.report.figures import FIGURES, dimensions, fashion, inpainting, iwae, labels
@@ -60,7 +61,7 @@ def evidence(first, second, seeds=3):
                 shared.once((name, one.path), lambda value=value: value)
     shared.once(("classifier", "mnist"), Picky)
     pixels = torch.full((N, 4), 250, dtype=torch.uint8)
-    test = Images(pixels, torch.zeros(N, dtype=torch.long), tuple("0123456789"))
+    test = Images(pixels, torch.zeros(N, dtype=torch.long), tuple("0123456789"), ImageShape(1, 2, 2))
     return Evidence(shown, {}, test, lambda: test, False, shared)
 
 
