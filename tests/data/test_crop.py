@@ -131,6 +131,14 @@ def test_one_shade_that_is_transparent(tmp_path):
         assert (page[:, :, 8:] == 0x80).all()
 
 
+@pytest.mark.parametrize(("depth", "clear", "line"), [(4, 3, b"\x35" * 8), (2, 2, b"\x99" * 4)])
+def test_a_transparent_shade_of_few_bits(tmp_path, depth, clear, line):
+    (tmp_path / "clear.png").write_bytes(png(depth, 0, line, chunk(b"tRNS", struct.pack(">H", clear))))
+    page = read(tmp_path / "clear.png")
+    assert (page[:, :, ::2] == 255).all()
+    assert (page[:, :, 1::2] == 85).all()
+
+
 def test_sixteen_bits_a_colour(tmp_path):
     (tmp_path / "deep.png").write_bytes(png(16, 2, b"\xff\xff\x80\x00\x00\x00" * 16))
     assert read(tmp_path / "deep.png")[:, 3, 3].tolist() == [255, 128, 0]

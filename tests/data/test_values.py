@@ -66,6 +66,14 @@ def test_negative_values_are_not_cut_off(tmp_path, kind):
     assert np.array_equal(read(written(tmp_path, values)), as_bytes(values, -120, 100))
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "int32", "float32"])
+def test_packed_values_in_either_order_of_bytes(tmp_path, kind, byteorder):
+    values = numbers(kind, 255)
+    path = written(tmp_path, values, compression="zlib", byteorder=byteorder)
+    assert np.abs(read(path).astype(int) - as_bytes(values, 0, 255)).max() <= 1
+
+
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
 def test_white_is_zero_where_the_file_says_so(tmp_path, kind):
     values = numbers(kind, 1 if kind == "float32" else np.iinfo(kind).max)
@@ -123,6 +131,12 @@ def test_cut_short_is_said_of_files_that_are(tmp_path, data, words):
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(DataError, match=f"{words}.*; expected a PNG, JPEG or the like"):
         read(tmp_path / "a.png")
+
+
+def test_colours_of_floats_are_not_called_damaged(tmp_path):
+    (tmp_path / "a.pfm").write_bytes(b"PF\n16 16\n-1.0\n" + bytes(16 * 16 * 12))
+    with pytest.raises(DataError, match="a three-colour PFM file, which vaecli does not read"):
+        read(tmp_path / "a.pfm")
 
 
 def folder_of(folder, *pictures):

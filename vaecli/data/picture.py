@@ -16,7 +16,7 @@ from pi_heif import HeifImageFile
 from PIL import Image, ImageOps, TiffImagePlugin
 from torch import Tensor
 
-from vaecli.data.values import check_samples, extent, has_white_zero, is_deep, numbers, settle, to_bytes
+from vaecli.data.values import check_samples, extent, has_white_zero, is_deep, mend_numbers, numbers, settle, to_bytes
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import ImageShape
 from vaecli.reading import open_file
@@ -211,7 +211,9 @@ def _opened(data: bytes) -> Image.Image:
     if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
         picture: Image.Image = HeifImageFile(io.BytesIO(data))
         return picture
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    mend_numbers(picture)
+    return picture
 
 
 def _why(error: Exception, head: bytes, path: Path) -> str:
@@ -224,10 +226,10 @@ def _why(error: Exception, head: bytes, path: Path) -> str:
     if (
         name is None
         and head[:1] == b"P"
-        and head[1:2] in b"123456f"
+        and head[1:2] in b"123456fF"
         and path.suffix.lower() in (".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
     ):
-        name = "PPM"
+        name = "three-colour PFM" if head[1:2] == b"F" else "PPM"
     if not head:
         return "the file is empty"
     if name is None:

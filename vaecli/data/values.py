@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from vaecli.errors import DataError
 
@@ -27,6 +27,12 @@ OVERSHOOT = 1.05
 
 _BITS, _WHITE_IS_ZERO, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _SIGNED = 2
+
+_NOT_NATIVE = re.compile(r"(;16|;32)B?(S|F)$")
+"""The end of a name that Pillow has for numbers with a sign, or floats, in a stated order of bytes."""
+
+_SPREAD = {"L;2": 85, "L;4": 17}
+"""How many shades of 8 bits one of fewer takes, by Pillow's name of how they lie in the file."""
 
 
 class Extent(NamedTuple):
@@ -52,6 +58,24 @@ def is_deep(picture: Image.Image) -> bool:
 def is_halved(picture: Image.Image) -> bool:
     """Whether a picture has 16 bits a colour, which Pillow cuts to 8. Asked before its pixels are unpacked."""
     return picture.format in ("PNG", "TIFF") and not is_deep(picture) and any(";16" in text for text in _raw_modes(picture))
+
+
+def mend_numbers(picture: ImageFile.ImageFile) -> None:
+    """Mends what Pillow gets wrong of numbers in a file, before its pixels are unpacked.
+
+    libtiff gives a packed TIFF file's values in the order of bytes of this machine, which Pillow knows of few kinds; a grey PNG
+    of 2 or 4 bits is spread over 8, and its transparent shade is not.
+    """
+    if picture.format == "TIFF":
+        picture.tile = [
+            tile._replace(args=tuple(_NOT_NATIVE.sub(r"\1N\2", arg) if isinstance(arg, str) else arg for arg in tile.args))
+            if tile.codec_name == "libtiff" and isinstance(tile.args, tuple)
+            else tile
+            for tile in picture.tile
+        ]
+    clear, packed = picture.info.get("transparency"), set(_raw_modes(picture))
+    if picture.format == "PNG" and isinstance(clear, int) and packed & _SPREAD.keys():
+        picture.info["transparency"] = clear * _SPREAD[next(iter(packed & _SPREAD.keys()))]
 
 
 def numbers(picture: Image.Image) -> NDArray[np.float32]:
