@@ -2,7 +2,9 @@
 
 import shutil
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from tests.data.test_folder import SMALL, save
@@ -43,9 +45,9 @@ def test_splits_labels_and_what_became_of_the_pictures(tmp_path):
         "folder": str(tmp_path),
         "splits": {
             "train": {"place": "Train/", "pictures": 3, "labels": {"cat": 1, "dog": 2}, "unlabelled": 0, "left_out": 1, "cut": 3,
-                      "scaled": 3, "pages": 0, "outside": 0},
+                      "scaled": 3, "pages": 0, "outside": 0, "flat": 0},
             "test": {"place": "TESTING/", "pictures": 1, "labels": {"cat": 1, "dog": 0}, "unlabelled": 0, "left_out": 0, "cut": 0,
-                     "scaled": 0, "pages": 0, "outside": 0},
+                     "scaled": 0, "pages": 0, "outside": 0, "flat": 0},
         },
         "validation": 0,
         "unused": 1,
@@ -125,3 +127,13 @@ def test_no_more_pictures_are_read_than_are_needed(tmp_path, monkeypatch, limit,
     kept = everything.names[: 300 - (validation or 0)][:limit] + everything.names[300 - (validation or 0) :][: validation or 0]
     assert images.names == kept
     assert len(opened) <= len(kept) + 2 * 33
+
+
+def test_pictures_of_few_shades_are_named_beside_the_range(tmp_path):
+    values = np.random.default_rng(0).random((5, 8, 8)).astype("float32")
+    values[0] *= 255
+    for number, picture in enumerate(values):
+        tifffile.imwrite(tmp_path / f"{number}.tif", picture)
+    lines = lines_of(tmp_path)
+    assert lines[1] == "values from 0 to 255 are black to white; --pixel-range LOW,HIGH sets others"
+    assert lines[2].startswith("pictures whose many values become fewer than 32 of 256 shades: 4, such as ")

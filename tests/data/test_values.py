@@ -11,7 +11,7 @@ from vaecli.data import load_images
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.folder import FOLDER
 from vaecli.data.values import Extent, settle
-from vaecli.errors import DataError
+from vaecli.errors import DataError, UsageError
 from vaecli.image_shape import ImageShape
 
 SIDE = 16
@@ -228,7 +228,7 @@ def test_pages_of_a_stack_are_counted(tmp_path):
 def test_a_picture_that_a_runs_range_leaves_nearly_black_is_remarked(tmp_path):
     path = written(tmp_path, numbers("float32", 1))
     remarks = FOLDER.picture(path, GREY, (0, 4095)).remarks
-    assert remarks == ("values from 0 to 4,095 are black to white", "its own values, from 0 to 1, are nearly one shade of these")
+    assert remarks == ("values from 0 to 4,095 are black to white", "its own values, from 0 to 1, become 1 of 256 shades")
 
 
 def test_avif_is_read(tmp_path):
@@ -237,3 +237,31 @@ def test_avif_is_read(tmp_path):
     (tmp_path / "a.avif").write_bytes(file.getvalue())
     colour = FOLDER.picture(tmp_path / "a.avif", ImageShape(3, SIDE, SIDE), None).pixels.view(3, -1).float().mean(1)
     assert (colour - colour.new_tensor([200, 30, 30])).abs().max() < 8
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*[numbers("float32", 1)] * 4, numbers("float32", 255)],
+        [*[numbers("uint16", 4000)] * 4, np.where(np.eye(SIDE) > 0, 65535, numbers("uint16", 4000)).astype("uint16")],
+        [np.where(np.eye(SIDE) > 0, -9999, numbers("float32", 1)).astype("float32")] * 5,
+    ],
+    ids=["one to 255", "a hot pixel", "no data"],
+)
+def test_pictures_that_the_range_leaves_few_shades_are_counted(tmp_path, values):
+    _, found = folder_of(tmp_path, *values)
+    assert sum(len(one.reading.flat) for one in found) >= 4
+
+
+def test_few_shades_are_not_counted_where_there_were_few(tmp_path):
+    _, found = folder_of(tmp_path, *[numbers("uint16", 1)] * 2, numbers("uint16", 4095))
+    assert not any(one.reading.flat for one in found)
+
+
+def test_a_range_that_pictures_of_bytes_have_no_use_for_is_refused(tmp_path):
+    for number in range(5):
+        Image.fromarray(numbers("uint8", 255)).save(tmp_path / f"{number}.png")
+    with pytest.raises(UsageError, match="pixel_range=0,500: found pictures of 8 bits only, expected values from 0 to 255"):
+        load_images("folder", "train", tmp_path, image_size=SIDE, pixel_range=(0, 500))
+    tifffile.imwrite(tmp_path / "5.tif", numbers("uint16", 500))
+    assert len(load_images("folder", "train", tmp_path, image_size=SIDE, pixel_range=(0, 500)))

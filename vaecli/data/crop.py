@@ -28,8 +28,10 @@ from vaecli.image_shape import ImageShape
 MOST_PAGES = 1000
 """Pages of a file that are counted."""
 
-_SHADES = 50
-"""A picture whose values take less of the range than this part of it is nearly of one shade."""
+FEW_SHADES = 32
+"""A picture whose values become fewer shades than this, and had several times as many, is not shown well by its range."""
+
+_SAMPLED = 1 << 16
 
 
 class Cropped(NamedTuple):
@@ -43,7 +45,7 @@ class Cropped(NamedTuple):
         pages: how many more pages or frames the file has, MOST_PAGES at the most.
         outside: how many of its values are outside the range from black to white, or no numbers.
         range: the values that are black and white; of a picture that is read as it stands, those of bytes.
-        flat: its least and greatest value, if they are nearly one shade in that range.
+        flat: its least and greatest value, and the shades that they become, if they are FEW_SHADES in that range.
     """
 
     pixels: bytes
@@ -53,7 +55,7 @@ class Cropped(NamedTuple):
     pages: int = 0
     outside: int = 0
     range: tuple[float, float] = BYTE_RANGE
-    flat: tuple[float, float] | None = None
+    flat: tuple[float, float, int] | None = None
 
     @property
     def tensor(self) -> Tensor:
@@ -67,7 +69,7 @@ class Cropped(NamedTuple):
             *([f"{width} x {height} pixels, of which the middle is taken"] if self.cut else []),
             *([f"{counted_pages(self.pages)} after the first left out"] if self.pages else []),
             *([f"values {in_words(self.range)} are black to white"] if self.range != BYTE_RANGE else []),
-            *([f"its own values, {in_words(self.flat)}, are nearly one shade of these"] if self.flat else []),
+            *([f"its own values, {in_words(self.flat[:2])}, become {self.flat[2]} of 256 shades"] if self.flat else []),
             *([f"values outside the range, cut to its ends: {self.outside:,}"] if self.outside else []),
         )
 
@@ -102,11 +104,10 @@ def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float]
             result = crop(ImageOps.exif_transpose(picture), shape)
         else:
             values = _values(picture)
-            low, high = _finite_ends(values)
             result = crop(ImageOps.exif_transpose(_in_bytes(picture, values, chosen)), shape)._replace(
                 outside=_outside(values, chosen),
                 range=chosen,
-                flat=(low, high) if high > low and high - low < (chosen[1] - chosen[0]) / _SHADES else None,
+                flat=_flattened(values, chosen),
             )
         return result._replace(pages=_more_pages(picture))
 
@@ -144,10 +145,14 @@ def _in_bytes(picture: Image.Image, values: NDArray[np.float32], pixel_range: tu
     return result
 
 
-def _finite_ends(values: NDArray[np.float32]) -> tuple[float, float]:
-    """The least and the greatest of the values that are finite numbers; 0 and 0 if none is."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+def _flattened(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> tuple[float, float, int] | None:
+    """The least and greatest value, and the shades that they become, where a range leaves few shades of many values; else None."""
+    some = values.ravel()[:: max(1, values.size // _SAMPLED)]
+    some = some[np.isfinite(some)]
+    shades = int(np.count_nonzero(np.bincount(to_bytes(some, pixel_range))))
+    if shades >= FEW_SHADES or len(np.unique(some)) <= 4 * shades:
+        return None
+    return float(np.nanmin(some)), float(np.nanmax(some)), shades
 
 
 def _outside(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaecli.config import Config
+from vaecli.data.crop import FEW_SHADES
 from vaecli.data.images import UNKNOWN, Images, Reading
 from vaecli.data.values import BYTE_RANGE, in_words
 from vaecli.errors import VaecliError, in_python
@@ -32,6 +33,7 @@ class SplitSummary:
         scaled: pictures that were made smaller or larger.
         pages: further pages of files, which were left out.
         outside: pictures with values outside `pixel_range`.
+        flat: names of pictures of whose many values it leaves few shades.
     """
 
     pictures: int
@@ -42,13 +44,14 @@ class SplitSummary:
     scaled: int
     pages: int
     outside: int
+    flat: tuple[str, ...]
 
     @staticmethod
     def of(images: Images, reading: Reading) -> "SplitSummary":
         """What there is to say about images of these files."""
         counts = Counter(images.labels.tolist())
         labels = {name: counts[number] for number, name in enumerate(images.class_names)}
-        what = {name: getattr(reading, name) for name in ("left_out", "cut", "scaled", "pages", "outside")}
+        what = {name: getattr(reading, name) for name in ("left_out", "cut", "scaled", "pages", "outside", "flat")}
         return SplitSummary(len(images), labels, counts[UNKNOWN], **what)
 
 
@@ -85,7 +88,9 @@ class DataSummary:
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
         values = asdict(self)
-        splits = {name: {"place": place} | values[name] for name, place in self.places.items()}
+        splits = {
+            name: {"place": place} | values[name] | {"flat": len(values[name]["flat"])} for name, place in self.places.items()
+        }
         names = ("validation", "unused", "pixel_range", "untrained")
         return {"folder": self.folder, "splits": splits, "duplicates": len(self.duplicates)} | {
             name: values[name] for name in names
@@ -124,13 +129,16 @@ class DataSummary:
         ]  # fmt: skip
         if changes:
             yield f"of {_pictures(self.train.pictures + self.test.pictures)}, {', '.join(changes)}"
-        outside = self.train.outside + self.test.outside
-        if tuple(self.pixel_range) != BYTE_RANGE or outside:
+        outside, flat = self.train.outside + self.test.outside, self.train.flat + self.test.flat
+        if tuple(self.pixel_range) != BYTE_RANGE or outside or flat:
             cut = f"; values outside are cut to the ends, in {_pictures(outside)}" if outside else ""
             yield f"values {in_words(self.pixel_range)} are black to white{cut}; {{pixel_range=LOW,HIGH}} sets others"
         elif self.brightest < DARK:
             white = max(1, self.brightest)
             yield f"no value of any picture is above {self.brightest} of 255; if that is white, give {{pixel_range=0,{white}}}"
+        if flat:
+            name = flat[0].replace("{", "(")
+            yield f"pictures whose many values become fewer than {FEW_SHADES} of 256 shades: {len(flat):,}, such as {name}"
         if self.duplicates:
             first = " and ".join(name.replace("{", "(") for name in self.duplicates[0])
             yield (

@@ -116,8 +116,8 @@ def settle(extents: Iterable[Extent]) -> tuple[float, float]:
     """The values that are black and white in pictures of these extents, read as one folder.
 
     Bytes have 0 and 255. Whole numbers have white at the least of WHOLE_WHITES that holds the greatest of them,
-    floats at 1, 255 or 65535; where that is far above the greatest (four times, of floats twice), or a value is below 0, black is
-    the least and white the greatest value.
+    floats at 1, 255 or 65535; where that is far above the greatest (four times, of floats twice), the greatest is white. Where a
+    value is below 0, black is the least and white the greatest value.
 
     Raises:
         DataError: no range suits them all; the message says why, and names no file.
