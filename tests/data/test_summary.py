@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from tests.data.test_folder import SMALL, save
+from tests.helpers import one_line
 from vaecli.command_line import as_option
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener, Request
@@ -53,6 +54,7 @@ def test_splits_labels_and_what_became_of_the_pictures(tmp_path):
         "unused": 1,
         "pixel_range": (0, 255),
         "duplicates": 0,
+        "held_out_duplicates": 0,
         "untrained": {},
     }  # fmt: skip
 
@@ -70,7 +72,23 @@ def test_more_to_hold_out_than_the_folder_keeps_for_it(vaecli, tmp_path):
     save(tmp_path, "train/1.png", "train/2.png", "test/3.png", "val/4.png")
     outcome = vaecli("train", "--dataset", "folder", "--data-dir", tmp_path, "--validation", "3", "-q")
     assert outcome.code == 2
-    assert f"found 1 pictures in {tmp_path}/val, expected as many or more; hold them all out with --validation 1" in outcome.err
+    assert f"found 1 picture in {tmp_path}/val, expected as many or more; hold them all out with --validation 1" in outcome.err
+
+
+def test_more_to_hold_out_than_there_is_says_nothing_of_a_split(vaecli, tmp_path):
+    save(tmp_path, "1.png", "2.png", "3.png")
+    line = one_line(vaecli("train", "--dataset", "folder", "--data-dir", tmp_path, "--validation", "3"), 2)
+    assert "--validation 3: found 2 training images" in line
+
+
+def test_pictures_held_out_that_equal_a_training_picture_are_said(tmp_path):
+    save(tmp_path, "train/1.png", "train/2.png", "test/3.png")
+    (tmp_path / "val").mkdir()
+    shutil.copy(tmp_path / "train/1.png", tmp_path / "val/4.png")
+    assert lines_of(tmp_path, validation=1)[1] == (
+        "pictures held out that equal a training picture: 1, such as train/1.png and val/4.png; the numbers of the held-out "
+        "pictures flatter the model; keep each picture in one split only"
+    )
 
 
 def test_equal_pictures_in_both_splits_are_said(tmp_path):

@@ -91,6 +91,42 @@ def test_splits_within_the_labels_and_within_an_unpacked_archive(tmp_path, paths
     assert "train" not in found.class_names
 
 
+@pytest.mark.parametrize("inside", ["train/cat/1.png test/cat/2.png", "Train/1.png val/2.png"])
+def test_splits_deep_within_an_unpacked_archive(tmp_path, inside):
+    found = tree(tmp_path, *(f"archive/version 1/data/{path}" for path in inside.split()))
+    assert len(found.of("train")) == len(found.of("test")) == 1
+    assert found.folder == tmp_path / "archive/version 1/data"
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train2017", "val2017"), ("seg_train", "seg_test"), ("01_train", "02_test"), ("digits-training", "digits-testing"),
+        ("set train", "set test"), ("trainA", "testA"),
+    ],
+)  # fmt: skip
+def test_names_of_splits_within_names_that_agree_otherwise(tmp_path, train, test):
+    found = tree(tmp_path, f"{train}/cat/1.png", f"{test}/cat/2.png")
+    assert (found.of("train"), found.of("test")) == ((f"{train}/cat/1.png",), (f"{test}/cat/2.png",))
+    assert found.class_names == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("paths", "suspects"),
+    [
+        ("seg_train/1.png, seg_test/2.png, seg_pred/3.png", ("seg_test", "seg_train")),
+        ("trainA/1.png, testA/2.png, trainB/3.png, testB/4.png", ("testA", "testB", "trainA", "trainB")),
+        ("a_train/1.png, b_test/2.png", ("a_train", "b_test")),
+        ("bullet train/1.png, plane/2.png", ()),
+        ("test tube/1.png, test card/2.png", ()),
+    ],
+)
+def test_other_names_that_hold_those_of_splits_are_labels(tmp_path, paths, suspects):
+    found = tree(tmp_path, *paths.split(", "))
+    assert not found.has_test
+    assert found.named_like_splits() == suspects
+
+
 def test_only_a_folder_for_training_is_the_training_set_and_its_sub_folders_are_labels(tmp_path):
     found = tree(tmp_path, "train/cat/1.png", "train/dog/2.png")
     assert (found.class_names, found.has_test) == (("cat", "dog"), False)

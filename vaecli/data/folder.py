@@ -245,8 +245,9 @@ class _Taker:
         if splits.validation:
             read = self.first(splits.validation, count)
             if len(read.kept) < count:
+                place = splits.tree.folder / splits.folders(VALIDATION)[0]
                 raise UsageError(
-                    f"{{validation}}: found {len(read.kept):,} pictures in {splits.tree.folder / splits.folders(VALIDATION)[0]}, "
+                    f"{{validation}}: found {len(read.kept):,} picture{'s' * (len(read.kept) != 1)} in {place}, "
                     f"expected as many or more; hold them all out with {{validation={len(read.kept)}}}", validation=count,
                 )  # fmt: skip
             return read

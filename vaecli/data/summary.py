@@ -1,7 +1,7 @@
 """What a run understood of a folder of pictures: its splits, labels and values, and what was left out. Said before training."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -68,6 +68,7 @@ class DataSummary:
         unused: pictures that the folder keeps for validation, of which no use is made.
         pixel_range: the values that are black and white.
         duplicates: pairs of the names of a training picture and of an equal test picture, one for each such test picture.
+        held_out_duplicates: likewise of pictures that are held out for validation.
         untrained: labels that no training picture has, with the number of test pictures.
         brightest: the greatest byte of all training pictures.
         conditional: whether the model sees labels.
@@ -81,6 +82,7 @@ class DataSummary:
     unused: int
     pixel_range: tuple[float, float]
     duplicates: tuple[tuple[str, str], ...]
+    held_out_duplicates: tuple[tuple[str, str], ...]
     untrained: dict[str, int]
     brightest: int
     conditional: bool
@@ -92,9 +94,8 @@ class DataSummary:
             name: {"place": place} | values[name] | {"flat": len(values[name]["flat"])} for name, place in self.places.items()
         }
         names = ("validation", "unused", "pixel_range", "untrained")
-        return {"folder": self.folder, "splits": splits, "duplicates": len(self.duplicates)} | {
-            name: values[name] for name in names
-        }
+        equal = {"duplicates": len(self.duplicates), "held_out_duplicates": len(self.held_out_duplicates)}
+        return {"folder": self.folder, "splits": splits} | equal | {name: values[name] for name in names}
 
     def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
@@ -139,12 +140,16 @@ class DataSummary:
         if flat:
             name = flat[0].replace("{", "(")
             yield f"pictures whose many values become fewer than {FEW_SHADES} of 256 shades: {len(flat):,}, such as {name}"
-        if self.duplicates:
-            first = " and ".join(name.replace("{", "(") for name in self.duplicates[0])
-            yield (
-                f"test pictures that equal a training picture: {len(self.duplicates):,}, such as {first}; the numbers of the "
-                "test set flatter the model; keep each picture in one split only"
-            )
+        for measured, numbers, pairs in (
+            ("test pictures", "the test set", self.duplicates),
+            ("pictures held out", "the held-out pictures", self.held_out_duplicates),
+        ):
+            if pairs:
+                first = " and ".join(name.replace("{", "(") for name in pairs[0])
+                yield (
+                    f"{measured} that equal a training picture: {len(pairs):,}, such as {first}; the numbers of {numbers} "
+                    "flatter the model; keep each picture in one split only"
+                )
         if self.untrained:
             names = ", ".join(f"{name} ({_pictures(count)} to test on)" for name, count in list(self.untrained.items())[:MANY])
             measured = "; the model cannot know them, so they are measured as pictures of unknown label" if self.conditional else ""
@@ -172,10 +177,8 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
     first, second = train.reading, test.reading
     if first is None or second is None:
         return None
-    equal = {_digest(row): name for row, name in zip(train.pixels, train.names, strict=True)}
-    duplicates = [
-        (equal[digest], name) for row, name in zip(test.pixels, test.names, strict=True) if (digest := _digest(row)) in equal
-    ]
+    held_out = train[max(0, len(train) - (config.validation or 0)) :]
+    known = _named_by_digest(train[: len(train) - len(held_out)])
     return DataSummary(
         str(first.place),
         {"train": _places(first), "test": _places(second)},
@@ -184,7 +187,8 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         config.validation or 0,
         first.unused,
         first.pixel_range,
-        tuple(duplicates),
+        _equal(test, _named_by_digest(held_out) | known),
+        _equal(held_out, known),
         dict(second.untrained),
         int(train.pixels.max()),
         config.labels != "none",
@@ -197,6 +201,16 @@ def _pictures(count: int) -> str:
 
 def _places(reading: Reading) -> str:
     return " and ".join(f"{folder}/" for folder in reading.folders)
+
+
+def _named_by_digest(images: Images) -> dict[bytes, str]:
+    return {_digest(row): name for row, name in zip(images.pixels, images.names, strict=True)}
+
+
+def _equal(images: Images, known: Mapping[bytes, str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of the names of a known image and of one of these that is equal."""
+    digests = map(_digest, images.pixels)
+    return tuple((known[digest], name) for digest, name in zip(digests, images.names, strict=True) if digest in known)
 
 
 def _digest(row: Any) -> bytes:

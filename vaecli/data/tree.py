@@ -38,6 +38,9 @@ TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _SPLIT = re.compile(r"(?:(train|training)|(test|testing)|(val|valid|validation))(?:[ _-]?(?:set|split|data|images))?")
 
+_WITHIN = re.compile(rf"(?<![^\W\d_]){_SPLIT.pattern}(?![^\W\d_]{{2}})")
+"""The name of a split as a word within another name: ``train2017``, ``seg_train``, ``trainA``."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -87,6 +90,8 @@ class Tree:
         """
         named = {name: split for name in self.folders if (split := _split_of(name))}
         found = set(named.values())
+        if TRAIN not in found and (affixed := self._affixed()):
+            return Layout(affixed)
         if TRAIN in found and (len(found) > 1 or (self.folders == named.keys() and not any("/" not in it for it in self.pictures))):
             layout = Layout(named)
             for split in found:
@@ -101,6 +106,19 @@ class Tree:
         found = set(named.values())
         every = all(len(parts := picture.split("/")) > 2 and parts[1] in named for picture in self.pictures)
         return Layout(named, 1) if every and TRAIN in found and len(found) > 1 else None
+
+    def _affixed(self) -> dict[str, str]:
+        """The splits of sub-folders whose names hold that of a split and otherwise agree, as ``train2017`` and ``val2017`` do.
+
+        Empty if these do not hold every picture. A number in front may differ: ``01_train`` and ``02_test``.
+        """
+        splits, rests = dict[str, str](), set[str]()
+        for name in {picture.partition("/")[0] if "/" in picture else "" for picture in self.pictures}:
+            if not (match := _WITHIN.search(name.casefold())):
+                return {}
+            splits[name] = _split_named(match)
+            rests.add(re.sub(r"^\d+|[\W_]", "", match.string[: match.start()] + match.string[match.end() :]))
+        return splits if len(rests) == 1 and len(splits) == len(set(splits.values())) > 1 and TRAIN in splits.values() else {}
 
     @property
     def has_test(self) -> bool:
@@ -158,7 +176,10 @@ class Tree:
 
     def named_like_splits(self) -> tuple[str, ...]:
         """The sub-folders, at any depth, that are called like a split though they are none."""
-        return tuple(sorted({folder for picture in self.pictures for folder in picture.split("/")[:-1] if _split_of(folder)}))
+        folders = {folder for picture in self.pictures for folder in picture.split("/")[:-1]}
+        words = {folder: _split_named(match) for folder in folders if (match := _WITHIN.search(folder.casefold()))}
+        several = TRAIN in words.values() and len(set(words.values())) > 1  # a label may be a bullet train
+        return tuple(sorted(words if several else filter(_split_of, words)))
 
     def _named_split(self, picture: str) -> str | None:
         """The split that a sub-folder names for a picture."""
@@ -170,7 +191,11 @@ class Tree:
 def _split_of(name: str) -> str | None:
     """The split that a sub-folder of this name holds; None for any other name."""
     match = _SPLIT.fullmatch(name.strip().casefold())
-    return None if match is None else (TRAIN, TEST, VALIDATION)[(match.lastindex or 1) - 1]
+    return _split_named(match) if match else None
+
+
+def _split_named(match: re.Match[str]) -> str:
+    return (TRAIN, TEST, VALIDATION)[(match.lastindex or 1) - 1]
 
 
 def find_pictures(folder: Path | None) -> Tree:
@@ -213,14 +238,16 @@ def find_pictures(folder: Path | None) -> Tree:
 
 
 def _inner(tree: Tree) -> Tree | None:
-    """The tree of the only sub-folder with pictures, if it holds the splits, as an unpacked archive's does; None otherwise."""
-    first, *others = {picture.split("/")[0] for picture in tree.pictures} or {""}
-    if others or first not in tree.folders:
-        return None
-    pictures = tuple(picture.removeprefix(f"{first}/") for picture in tree.pictures)
-    folders = frozenset(picture.split("/")[0] for picture in pictures if "/" in picture)
-    inner = replace(tree, folder=tree.folder / first, pictures=pictures, folders=folders)
-    return inner if inner.has_test and inner.layout is not None and not inner.layout.depth else None
+    """The tree of the only sub-folder with pictures, or of that one's, if it holds the splits, as an archive's does; or None."""
+    while True:
+        first, *others = {picture.partition("/")[0] for picture in tree.pictures} or {""}
+        if others or first not in tree.folders:
+            return None
+        pictures = tuple(picture.removeprefix(f"{first}/") for picture in tree.pictures)
+        folders = frozenset(picture.partition("/")[0] for picture in pictures if "/" in picture)
+        tree = replace(tree, folder=tree.folder / first, pictures=pictures, folders=folders)
+        if tree.has_test and tree.layout is not None and not tree.layout.depth:
+            return tree
 
 
 class Parts(NamedTuple):

@@ -119,8 +119,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         provenance = _provenance(start, source.record, placed, processes)
     chosen = start.config
     provenance = common(processes, provenance)
+    images, held_out = _training_images(source, chosen), _held_out(source, chosen)
     _tell(listen, start, path, provenance, summarise(source.images("train"), source.images("test"), chosen))
-    images, held_out = _training_images(source, chosen).to(placed), _held_out(source, chosen).to(placed)
+    images, held_out = images.to(placed), held_out.to(placed)
     chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
     model = (training.model if training else build(chosen, images)).to(placed)
