@@ -259,3 +259,17 @@ def test_a_search_holds_out_what_the_folder_keeps_for_it_or_a_sixth(vaecli, tmp_
     outcome = vaecli("search", *words, "--latent-dim", "1,2", "--name", "s")
     assert outcome.code == 0, outcome.err
     assert f"on the last {kept or 4} training images" in outcome.err
+
+
+def test_the_list_of_a_run_that_is_replaced_is_its_own(vaecli, tmp_path):
+    for name in ("old", "new"):
+        shutil.copytree(PICTURES / "flags", tmp_path / name)
+    first, second, *_ = sorted((PICTURES / "food-drink").iterdir())
+    shutil.copy(first, tmp_path / "new/-x.png")
+    words = ["--dataset", "folder", "--image-size", "8", "--arch", "mlp", "--hidden", "4", "--epochs", "1", "--name", "one", "-q"]
+    for name in ("old", "new"):
+        run = vaecli("train", "--data-dir", tmp_path / name, *words, *(["--overwrite"] if name == "new" else [])).path
+    (row,) = (line for line in (run / "pictures.csv").read_text().splitlines() if "-x.png" in line)
+    shutil.copy(second, tmp_path / "new/-x.png")
+    line = one_line(vaecli("reconstruct", run, "--split", row.split(",")[0]), 1)
+    assert line.endswith("pictures, 1 with other pixels ('-x.png); give the folder of the run's images with --data-dir DIR")

@@ -44,6 +44,7 @@ class Cropped(NamedTuple):
         scaled: whether the rest was made smaller or larger.
         pages: how many more pages or frames the file has, MOST_PAGES at the most.
         outside: how many of its values are outside the range from black to white, or no numbers.
+        ranged: whether it was given the range that was wanted; a picture of bytes does without one of other numbers.
         range: the values that are black and white; of a picture that is read as it stands, those of bytes.
         flat: its least and greatest value, and the shades that they become, if they are FEW_SHADES in that range.
     """
@@ -54,6 +55,7 @@ class Cropped(NamedTuple):
     scaled: bool
     pages: int = 0
     outside: int = 0
+    ranged: bool = True
     range: tuple[float, float] = BYTE_RANGE
     flat: tuple[float, float, int] | None = None
 
@@ -95,13 +97,14 @@ def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float]
     """
     # a JPEG's decoder can halve a picture as it unpacks it; the rest of the way is at least another halving, with a good filter
     with checked_picture(path, (2 * shape.width, 2 * shape.height)) as picture:
+        halved = is_halved(picture)
         chosen = pixel_range or settle([extent(picture)])
-        if is_halved(picture) and chosen not in (BYTE_RANGE, (0, 65535)):
+        if halved and chosen not in (BYTE_RANGE, (0, 65535)):
             raise DataError(
                 f"found colours of 16 bits, of which 8 are read, expected values {in_words(chosen)}; convert it to 8 bits a colour"
             )
         if not is_deep(picture) and (chosen == BYTE_RANGE or not is_for_bytes(chosen)):
-            result = crop(ImageOps.exif_transpose(picture), shape)
+            result = crop(ImageOps.exif_transpose(picture), shape)._replace(ranged=halved or chosen == BYTE_RANGE)
         else:
             values = _values(picture)
             result = crop(ImageOps.exif_transpose(_in_bytes(picture, values, chosen)), shape)._replace(

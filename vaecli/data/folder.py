@@ -16,7 +16,7 @@ from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
 from vaecli.data.picture import KINDS, Prepared, checked_picture, machine_memory, without_warnings
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, find_pictures, part, path_hash, spelt
-from vaecli.data.values import BYTE_RANGE, Extent, extent, is_deep, is_for_bytes, is_halved, settle
+from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
 from vaecli.threads import processors
@@ -69,8 +69,6 @@ class PictureFolder:
             held = take.last(splits, request) if request.validation and request.split == TRAIN else _NOTHING
             names = [name for name in splits.ordered(request.split) if name not in held.tried]
             read = take.first(names, request.limit) + held
-            if request.pixel_range and request.split == TRAIN:
-                _check_use(splits, read, request.pixel_range)
         if not read.kept:
             raise DataError(f"{tree.folder}: {_nothing(splits.folders(request.split), read.failures)}")
         for text in read.failures[:MOST_NOTES]:
@@ -166,14 +164,6 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _is_deep(path: Path) -> bool:
-    try:
-        with checked_picture(path, (8, 8)) as picture:
-            return is_deep(picture) or is_halved(picture)
-    except DataError:
-        return False
-
-
 class _Read(NamedTuple):
     """Pictures that were read: pixels, shape (N, D), paths and properties; the paths that were tried; why some cannot be read."""
 
@@ -200,6 +190,7 @@ class _Read(NamedTuple):
             sum(one.pages for one in self.cropped),
             sum(one.outside > 0 for one in self.cropped),
             pixel_range,
+            sum(one.ranged for one in self.cropped),
             tuple(spelt(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
         )
 
@@ -260,21 +251,6 @@ class _Taker:
             return read_cropped(path, self.shape, self.pixel_range)
         except DataError as error:
             return error
-
-
-def _check_use(splits: _Splits, read: _Read, pixel_range: tuple[float, float]) -> None:
-    """Refuses values of black and white that no picture has a use for: only deeper pictures than those of bytes have 300.
-
-    Raises:
-        UsageError: there are pictures of bytes only.
-    """
-    if pixel_range == BYTE_RANGE or is_for_bytes(pixel_range) or any(one.range != BYTE_RANGE for one in read.cropped):
-        return
-    folder = splits.tree.folder
-    if not any(_is_deep(folder / name) for name in (*splits.train, *splits.test, *splits.validation)):
-        raise UsageError(
-            f"{folder}: {{pixel_range}}: found pictures of 8 bits only, expected values from 0 to 255", pixel_range=pixel_range
-        )
 
 
 def _range_of(splits: _Splits, request: Request) -> tuple[float, float]:

@@ -34,6 +34,7 @@ class Reading:
         pages: further pages and frames of files, which were left out.
         outside: pictures with values outside the range from black to white.
         pixel_range: the values that are black and white.
+        ranged: pictures for which these count: all but those of bytes beside others.
         flat: names of the pictures that these leave few shades of many values.
         unused: pictures that the folder keeps for validation, of which no use is made.
         untrained: of a test set, labels that no training picture has, with their numbers of pictures.
@@ -47,6 +48,7 @@ class Reading:
     pages: int = 0
     outside: int = 0
     pixel_range: tuple[float, float] = (0, 255)
+    ranged: int = 0
     flat: tuple[str, ...] = ()
     unused: int = 0
     untrained: tuple[tuple[str, int], ...] = ()

@@ -1,6 +1,6 @@
 """Data sets by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from vaecli.arguments import Limit, Place, checked
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
-from vaecli.data.images import Images
+from vaecli.data.images import Images, Reading
 from vaecli.errors import DataError, UsageError
 from vaecli.provenance import DataRecord
 
@@ -45,6 +45,8 @@ def load_images(
     config = Config(dataset=dataset, image_size=image_size, colour=colour, pixel_range=pixel_range)
     request = Request.of(config, split, None if data_dir is None else Path(data_dir))
     images = read_split(replace(request, limit=limit))
+    if pixel_range:
+        _expect_use([images.reading])
     return images if limit is None else images[:limit]
 
 
@@ -124,9 +126,14 @@ class Source:
 
         Raises:
             DataError: the pictures cannot be read, or no range suits them.
+            UsageError: the settings have a range that none of them uses.
         """
         reading = self.images("train").reading
-        return replace(self.config, pixel_range=reading.pixel_range) if reading else self.config
+        if not reading:
+            return self.config
+        if self.config.pixel_range:
+            _expect_use(self.images(split).reading for split in SPLITS)
+        return replace(self.config, pixel_range=reading.pixel_range)
 
     @property
     def own(self) -> bool:
@@ -137,6 +144,21 @@ class Source:
         if not digests:  # those sets accept published files only
             return registry.find("dataset", self.dataset).own_labels
         return any(self.images(split).digest != digests.get(split) for split in SPLITS)
+
+
+def _expect_use(readings: Iterable[Reading | None]) -> None:
+    """Refuses values of black and white that no picture uses: those of bytes alone have none above 255.
+
+    Raises:
+        UsageError: it is so.
+    """
+    found = [reading for reading in readings if reading]
+    if found and not any(reading.ranged for reading in found):
+        first = found[0]
+        raise UsageError(
+            f"{first.place}: {{pixel_range}}: found pictures of 8 bits only, expected values from 0 to 255",
+            pixel_range=first.pixel_range,
+        )
 
 
 def expect(images: Images, split: str, digest: str, place: str, run: str, difference: Callable[[], str] = str) -> None:

@@ -123,8 +123,8 @@ class DataSummary:
         changes = [
             f"{text}: {count:,}"
             for name, text in (
-                ("left_out", "left out, as they cannot be read"), ("scaled", "scaled"), ("cut", "cut to their middle"),
-                ("pages", "pages after the first of a file, left out"),
+                ("scaled", "scaled"), ("cut", "cut to their middle"), ("pages", "pages after the first of a file, left out"),
+                ("left_out", "files beside them that cannot be read, left out"),
             )
             if (count := getattr(self.train, name) + getattr(self.test, name))
         ]  # fmt: skip

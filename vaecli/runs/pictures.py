@@ -34,11 +34,10 @@ def difference(folder: Path, split: str, images: Images) -> str:
     Empty where that is not known: the run has no list, or one that cannot be read.
     """
     try:
-        rows = csv.DictReader(io.StringIO(read_file(folder / PICTURES, MAX_BYTES).decode(errors="strict"), newline=""))
-        before = {row["name"]: (row["label"], row["digest"]) for row in rows if row["split"] == split}
+        before = _listed(read_file(folder / PICTURES, MAX_BYTES), split)
     except (OSError, ValueError, KeyError, csv.Error):
         return ""
-    now = _described(images)
+    now = _listed(picture_list({split: images}), split)  # as the list spells names
     changes = {
         "missing": [name for name in before if name not in now],
         "new": [name for name in now if name not in before],
@@ -51,6 +50,12 @@ def difference(folder: Path, split: str, images: Images) -> str:
         if names
     ]
     return f"of its {len(before):,} {split} pictures, {', '.join(texts)}" if texts and before else ""
+
+
+def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
+    """The label and the digest of each image of a split, by its file's name, as a list has them."""
+    rows = csv.DictReader(io.StringIO(data.decode(errors="strict"), newline=""))
+    return {row["name"]: (row["label"], row["digest"]) for row in rows if row["split"] == split}
 
 
 def _described(images: Images) -> dict[str, tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Training and resuming a run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -153,6 +154,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             if record.epoch == chosen.epochs:
                 warnings = warnings_of(facts_of(chosen, model, images, held_out, [*rows, row], tested.active_units))
             with listen.writing():
+                _save_pictures(folder, source, rows)
                 save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
                 rows.append(row)
                 results = results_now
@@ -230,8 +232,13 @@ def _held_out(source: Source, config: Config) -> Images:
     return source.images("test") if config.validation is None else source.images("train")[-config.validation :]
 
 
-def _save_pictures(folder: Folder, source: Source) -> None:
-    """Writes the list of a person's own pictures; of other images there is none."""
+def _save_pictures(folder: Folder, source: Source, rows: Sequence[Any] = ()) -> None:
+    """Writes the list of a person's own pictures; of other images there is none.
+
+    A run with rows has its list; one that is replaced keeps its own until the first row of the other.
+    """
+    if rows:
+        return
     splits = {split: source.images(split) for split in SPLITS}
     if splits["train"].reading:
         folder.write(PICTURES, picture_list(splits))
