@@ -123,7 +123,8 @@ class DataSummary:
             if (count := getattr(self.train, name) + getattr(self.test, name))
         ]  # fmt: skip
         if changes:
-            yield f"of {_pictures(self.train.pictures + self.test.pictures)}, {', '.join(changes)}"
+            files = sum(split.pictures + split.left_out for split in (self.train, self.test))
+            yield f"of {_pictures(files)}, {', '.join(changes)}"
         outside = self.train.outside + self.test.outside
         if tuple(self.pixel_range) != BYTE_RANGE or outside:
             cut = f"; values outside are cut to the ends, in {_pictures(outside)}" if outside else ""
