@@ -39,7 +39,7 @@ def test_splits_labels_and_what_became_of_the_pictures(tmp_path):
         "3 pictures to train on from Train/, 1 to test on from TESTING/",
         "labels, training + test pictures: cat 1 + 1, dog 2 + 0",
         "1 picture kept for validation, of which no use is made; --validation 1 measures on them, not on the test set",
-        "of 4 pictures, scaled: 3, cut to their middle: 3, files beside them that cannot be read, left out: 1",
+        "of 5 pictures, left out, as they cannot be read: 1, scaled: 3, cut to their middle: 3",
     ]
     assert lines_of(tmp_path) == lines
     assert summary_of(tmp_path).to_json() == {

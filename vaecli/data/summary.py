@@ -123,13 +123,14 @@ class DataSummary:
         changes = [
             f"{text}: {count:,}"
             for name, text in (
-                ("scaled", "scaled"), ("cut", "cut to their middle"), ("pages", "pages after the first of a file, left out"),
-                ("left_out", "files beside them that cannot be read, left out"),
+                ("left_out", "left out, as they cannot be read"), ("scaled", "scaled"), ("cut", "cut to their middle"),
+                ("pages", "pages after the first of a file, left out"),
             )
             if (count := getattr(self.train, name) + getattr(self.test, name))
         ]  # fmt: skip
         if changes:
-            yield f"of {_pictures(self.train.pictures + self.test.pictures)}, {', '.join(changes)}"
+            files = sum(split.pictures + split.left_out for split in (self.train, self.test))
+            yield f"of {_pictures(files)}, {', '.join(changes)}"
         outside, flat = self.train.outside + self.test.outside, self.train.flat + self.test.flat
         if tuple(self.pixel_range) != BYTE_RANGE or outside or flat:
             cut = f"; values outside are cut to the ends, in {_pictures(outside)}" if outside else ""

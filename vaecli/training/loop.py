@@ -161,11 +161,9 @@ def diverged(what: str, value: float, epoch: int, config: Config, *, started: bo
     """
     if started:
         return Diverged(
-            f"{what} became {value:g}, expected a number that can still fall; "
+            f"{what} became {value:g}: training diverged; "
             f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
             epoch, lr=config.lr,
         )  # fmt: skip
     other = "{init_bias=data}" if config.init_bias == "random" else f"{{init={'glorot' if config.init == 'torch' else 'torch'}}}"
-    return Diverged(
-        f"{what} is {value:g} before any step, expected a number that can fall; try another start, such as {other}", epoch
-    )
+    return Diverged(f"{what} is {value:g} before any step, too large to train from; try another start, such as {other}", epoch)
