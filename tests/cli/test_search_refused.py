@@ -22,6 +22,8 @@ from tests.helpers import one_line, refused
         (["--objective", "elbo:iwae"], 2, "--objective elbo:iwae: found a range, expected a name"),
         (["--objective", "elbo,iwea"], 2, "did you mean iwae"),
         (["--hidden", "100:500"], 2, "--hidden 100:500: expected one value"),
+        (["--pixel-range", "5"], 2, "--pixel-range 5: expected two numbers with a comma between them"),
+        (["--pixel-range", "0,1.5", "--latent-dim", "2,3"], 2, "--pixel-range 0,1.5 with --dataset mnist"),
         (["--likelihood", "bernoulli,beta"], 2, "cannot be compared"),
         (["--nonsense", "1,2"], 2, "No such option: --nonsense"),
         ([], 2, "expected a list or a range, such as --latent-dim 2,3,5"),
