@@ -10,6 +10,7 @@ images, say so by a method of one of them (`Fitting`).
 import inspect
 import math
 import numbers
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -159,7 +160,9 @@ _CHECKS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Literal: lambda value, parts: isinstance(value, str) and value in parts,
     Any: lambda value, parts: True,
     int: lambda value, parts: isinstance(value, numbers.Integral) and not isinstance(value, bool),
-    float: lambda value, parts: isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value),
+    float: lambda value, parts: (
+        isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    ),
     tuple: _is_tuple,
     Sequence: lambda value, parts: isinstance(value, list | tuple) and all(_is(item, parts[0]) for item in value),
     Mapping: lambda value, parts: isinstance(value, Mapping) and all(_is(key, parts[0]) for key in value),

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import Field
+from math import isfinite
 from typing import Annotated, Any, get_args
 
 import typer
@@ -49,9 +50,11 @@ def _parser(name: str, kind: type, auto: bool, pair: bool) -> Callable[[str], An
         try:
             if ":" in text:
                 low, high = map(kind, text.split(":"))
+                if not (isfinite(low) and isfinite(high)):
+                    raise ValueError
                 return Range(low, high)
             return _one_or_many([part if auto and part == AUTO else kind(part) for part in text.split(",")])
-        except ValueError:
+        except (ValueError, OverflowError):
             ranges = "" if name == "seed" or name in WITHOUT_LISTS else f", or a range, such as {flag(name)} {span}"
             raise UsageError(f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}{ranges}") from None
 
