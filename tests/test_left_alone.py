@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 STATE = """
 import locale, logging, os, random, signal, sys, threading, warnings
-import matplotlib, numpy, optuna, sqlalchemy, torch
+import alembic.command, matplotlib, numpy, optuna, sqlalchemy, torch
 import vaecli
 
 def state():

@@ -129,7 +129,7 @@ CALLS = {
          "trials": [0, -1, 1.5, "3", True, 5], "prune": [*BOOLS, True], "storage": ["x", 5, "", True, "mysql://x/y"],
          "workers": [0, -1, 1.5, "2", None, True, 1000], "data_dir": [*PATHS, "nowhere"], "device": DEVICES},
     ),
-    "Range": (vaecli.Range, {"low": 1, "high": 2}, {"low": ["1", None, NAN, math.inf, [1]], "high": ["2", None, NAN, True, [2]]}),
+    "Range": (vaecli.Range, {"low": 1, "high": 2}, {"low": ["1", None, NAN, math.inf, -math.inf, 10**400, [1]], "high": ["2", None, NAN, True, [2]]}),
     "Images": (
         Images,
         {"pixels": BLACK, "labels": NUMBERS, "class_names": NAMES},
@@ -239,7 +239,17 @@ def test_the_message_names_the_argument_as_python_has_it():
     words = {
         "model": (lambda: vaecli.sample(RUN), "model: found a Run, expected a VAE, such as run.model"),
         "run": (lambda: manifold(MODEL), "run: found a VAE, expected a Run, such as vaecli.load gives"),
-        "n": (lambda: vaecli.sample(MODEL, "3"), "n=3: expected a whole number from 1 to "),
+        "n": (lambda: vaecli.sample(MODEL, "3"), "n=3: found a str, expected a whole number from 1 to "),
+        "n of a fraction": (lambda: vaecli.sample(MODEL, 3.0), "n=3: found a float, expected a whole number from 1 to "),
+        "latent_dim": (lambda: vaecli.Config(latent_dim="3"), "latent_dim=3: found a str, expected a whole number from 1 to "),
+        "lr": (lambda: vaecli.Config(lr=torch.tensor(1e-3)), "lr: found a tensor of torch.float32, shape (), expected a number "),
+        "class_names": (lambda: Images(BLACK, NUMBERS, list(NAMES)), "class_names: found a list, expected a tuple, each a word"),
+        "pixel_range": (
+            lambda: vaecli.load_images("folder", "test", pixel_range=[0, 255]),
+            "pixel_range: found a list, expected a tuple of 2: a number, a number",
+        ),
+        "runs": (lambda: vaecli.explore(RUN, [DIGITS]), "runs: found a Run, expected a list that is not empty, each a Run, "),
+        "settings": (lambda: vaecli.search(vaecli.Config()), "settings: found a Config, expected a dict"),
         "images": (lambda: vaecli.encode(MODEL, SMALL), "images: found images of 8 x 8, expected 28 x 28, those of the model"),
         "a": (lambda: vaecli.between(MODEL, DIGITS, DIGITS), "a: found 4 images, expected one"),
         "pixels": (
@@ -275,6 +285,9 @@ def test_the_right_call_is_right(name, tmp_path, monkeypatch):
 
 def test_numbers_of_numpy_are_numbers():
     assert len(vaecli.sample(MODEL, np.int64(3), seed=np.uint8(1)).mean) == 3
+    config = vaecli.Config(latent_dim=np.int64(3), lr=np.float32(0.5), hidden=[np.int32(4)])
+    assert config == vaecli.Config(latent_dim=3, lr=0.5, hidden=(4,))
+    assert (type(config.latent_dim), type(config.lr), type(config.hidden[0])) == (int, float, int)
 
 
 def test_images_are_checked_once(monkeypatch):

@@ -10,6 +10,7 @@ images, say so by a method of one of them (`Fitting`).
 import inspect
 import math
 import numbers
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -96,13 +97,17 @@ def check(name: str, value: object, annotation: Any) -> None:
         UsageError: it is not; the message has its name.
     """
     if not _is(value, annotation):
-        raise wrong(name, value, f"expected {_words(annotation)}")
+        words = _words(annotation)
+        if isinstance(value, list) and words.startswith("a tuple"):
+            raise UsageError(f"{{{name}=}}: found a list, expected {words}")
+        raise wrong(name, value, f"expected {words}")
 
 
 def wrong(name: str, value: object, expected: str) -> UsageError:
     """The error of an argument: the value as it is typed, or what kind of object it is, and what was expected."""
     if _is_short(value) or (isinstance(value, list | tuple) and value and all(map(_is_short, value))):
-        return UsageError(f"{{{name}}}: {expected}", **{name: value})
+        found = f"found {kind(value)}, " if _looks_right(value) else ""
+        return UsageError(f"{{{name}}}: {found}{expected}", **{name: value})
     return UsageError(f"{{{name}=}}: found {kind(value)}, {expected}")
 
 
@@ -116,6 +121,16 @@ def kind(value: object) -> str:
 
 def _is_short(value: object) -> bool:
     return (value is None or isinstance(value, bool | int | float | str | PurePath)) and value != ""
+
+
+def _looks_right(value: object) -> bool:
+    """Whether a value looks as a number would, but is a word, or a fraction that is whole: ``"3"`` and ``3.0`` for 3."""
+    if isinstance(value, float):
+        return value.is_integer()
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _with_article(name: str) -> str:
@@ -145,7 +160,9 @@ _CHECKS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Literal: lambda value, parts: isinstance(value, str) and value in parts,
     Any: lambda value, parts: True,
     int: lambda value, parts: isinstance(value, numbers.Integral) and not isinstance(value, bool),
-    float: lambda value, parts: isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value),
+    float: lambda value, parts: (
+        isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    ),
     tuple: _is_tuple,
     Sequence: lambda value, parts: isinstance(value, list | tuple) and all(_is(item, parts[0]) for item in value),
     Mapping: lambda value, parts: isinstance(value, Mapping) and all(_is(key, parts[0]) for key in value),
@@ -170,6 +187,7 @@ _NAMES = {
     "Path": "a pathlib.Path",
     "Tensor": "a tensor",
     "Callable": "a function",
+    "Mapping": "a dict",
     "VAE": "a VAE, such as run.model",
     "Run": "a Run, such as vaecli.load gives",
     "Images": "Images, such as vaecli.load_images gives",
@@ -184,14 +202,18 @@ def _words(annotation: Any) -> str:
     if origin is Annotated:
         bounds = "".join(f" from {rule.low:,} to {rule.high:,}" for rule in parts[1:] if isinstance(rule, Within))
         words = "a path" if annotation == Place else f"{_words(parts[0])}{bounds}"
-        words += " that is not empty" if Filled in parts[1:] and annotation != Place else ""
+        if Filled in parts[1:] and annotation != Place:
+            words = words.replace("a list", "a list that is not empty", 1)
     elif origin in (Union, UnionType):
         words = " or ".join(_words(part) for part in parts if part is not NoneType)
     elif origin is Literal:
         words = " or ".join(parts) if len(parts) <= 2 else f"one of {', '.join(parts)}"
     elif origin in (tuple, Sequence):
-        items = ", ".join(_words(part) for part in parts if part is not ...)
-        words = f"a {'tuple' if origin is tuple else 'list'}, {'each' if len(parts) == 1 or ... in parts else 'of'} {items}"
+        items = [_words(part) for part in parts if part is not ...]
+        if origin is tuple and ... not in parts:
+            words = f"a tuple of {len(items)}: {', '.join(items)}"
+        else:
+            words = f"a {'tuple' if origin is tuple else 'list'}, each {items[0]}"
     else:
         words = _NAMES.get(name := getattr(origin, "__name__", str(origin)), _with_article(name))
     return words

@@ -1,10 +1,12 @@
 """A setting of a run: its field in `Config` with help text and bounds, and the check of its values."""
 
 import dataclasses
+import numbers
 from dataclasses import Field
 from typing import Any, get_args, get_origin
 
 from vaecli import registry
+from vaecli.arguments import wrong
 from vaecli.errors import UsageError
 
 AUTO = "auto"
@@ -87,9 +89,9 @@ def checked(field: "Field[Any]", value: Any) -> Any:
 
 def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float, word: str = "") -> int | float:
     kind = "whole number" if whole else "number"
-    right_type = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    right_type = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
     if not right_type or not low <= value <= high:
-        raise UsageError(f"{{{name}}}: expected a {kind} from {low:,} to {high:,}{word}", **{name: given})
+        raise wrong(name, given, f"expected a {kind} from {low:,} to {high:,}{word}")
     return int(value) if whole else float(value)
 
 

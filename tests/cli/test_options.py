@@ -95,6 +95,8 @@ def test_of_every_pair_of_options_those_without_effect_are_refused(vaecli, comma
     [
         (["latent-plot", "--manifold", "--csv"], "--csv with --manifold: it has no effect there; leave it out"),
         (["latent-plot", "--digit", "3"], "--digit without --manifold"),
+        (["latent-plot", "--label", "3"], "--label without --manifold"),
+        (["encode", "--label=3"], "--label without --image"),
         (["sample", "--between", "a.png", "b.png", "--data-dir", "x"], "--data-dir with --between of files"),
         (["reconstruct", "--image", "a.png", "--n", "3"], "--n with --image and no folder"),
         (["compare", "--k", "0", "--repeats", "2"], "--repeats with --k 0"),
@@ -124,6 +126,8 @@ def test_what_has_no_effect_with_these_values_is_refused(vaecli, tmp_path, argum
         (["reconstruct", "--image", "x.png", "--digit", "1"], "--digit with --image and a run without labels"),
         (["inpaint", "--image", "x.png", "--digit", "1"], "--digit with --image and a run without labels"),
         (["encode", "--image", "x.png", "--digit", "1"], "--digit with a run without labels"),
+        (["sample", "--label", "1"], "--label 1: small was trained without labels"),
+        (["sample", "--digit", "1"], "--digit 1: small was trained without labels"),
         (["encode", "--no-label"], "--no-label with a run without labels"),
         (["encode", "--seed", "1"], "--seed with pixels that are not drawn at random"),
         (["sample", "--between", "0", "1", "--seed", "1"], "--seed with --between and pixels that are not drawn at random"),

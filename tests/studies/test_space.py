@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vaecli import Config
@@ -36,8 +37,7 @@ WITHOUT_LISTS = (
     "likelihood",
     "labels",
     "validation",
-    "image_size",
-    "colour",
+    "pixel_range",
     "hidden",
     "channels",
 )
@@ -46,7 +46,10 @@ WITHOUT_LISTS = (
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_has_a_list_or_says_why_not(setting):
     name, rule = setting.name, setting.metadata
-    words = {"arch": ["mlp", "conv"], "objective": ["elbo", "jsd"], "hidden": [[8], [16]], "channels": [[8], [16]]}
+    words = {
+        "arch": ["mlp", "conv"], "objective": ["elbo", "jsd"], "hidden": [[8], [16]], "channels": [[8], [16]],
+        "pixel_range": [[0, 1], [0, 2]],
+    }  # fmt: skip
     numbers = [28, 32] if kind_of(setting) is int else [0.25, 0.5]
     values = words.get(name) or list(rule["choices"] or numbers)
     other = {
@@ -56,10 +59,26 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
         "colour": {"dataset": "folder"},
     }.get(name, {})
     if name in WITHOUT_LISTS:
-        with pytest.raises(UsageError, match=r"cannot be compared|expected a whole number"):
+        with pytest.raises(UsageError, match=r"cannot be compared|expected a (whole )?number"):
             Space.of({"latent_dim": [2, 3]} | other | {name: values})
     else:
         assert Space.of(other | {name: values}).varied == (name,)
+
+
+@pytest.mark.parametrize("values", [np.arange(2, 4), list(np.arange(2, 4)), range(2, 4), (np.int64(2), 3)], ids=str)
+def test_values_of_numpy_and_of_pythons_range_are_values(values):
+    space = Space.of({"latent_dim": values, "epochs": np.int64(2)})
+    plain = Space.of({"latent_dim": [2, 3], "epochs": 2})
+    assert space.to_json() == plain.to_json()
+    assert [type(value) for value in space.lists["latent_dim"]] == [int, int]
+
+
+def test_numbers_are_equal_however_they_were_typed():
+    """What is read from a storage is a float again, not one of NumPy's, or a whole number."""
+    space = Space.of({"lr": [*np.logspace(-4, -3, 2), 1], "latent_dim": Range(np.int64(2), np.int64(4))})
+    assert [type(value) for value in space.lists["lr"]] == [float, float, float]
+    assert space.ranges["latent_dim"] == Range(2, 4)
+    assert type(space.ranges["latent_dim"].low) is int
 
 
 def test_ranges_are_logarithmic_where_they_span_a_decade():
@@ -91,6 +110,8 @@ def test_sampled_numbers_have_three_digits_and_stay_within_their_range():
         ({"objective": ["elbo", "jsd"], "kl_weight": 2.0}, "jsd has no such option"),
         ({"likelihood": ["bernoulli", "beta"]}, "cannot be compared"),
         ({"latent_dim": []}, "found an empty list"),
+        ({"latent_dim": {2, 3}}, "latent_dim: found a set, expected a whole number"),
+        ({"latent_dim": [[2], [3]]}, "latent_dim=2: expected a whole number"),
         ({"latent_dim": 2}, "expected a list or a range"),
         ({"latent_dim": [2, 2]}, "expected a list or a range"),
         ({"latent_dim": list(range(1, 200)), "batch_size": list(range(1, 200))}, "39,601 combinations"),

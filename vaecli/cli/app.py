@@ -4,9 +4,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from vaecli.cli.declare import example
 from vaecli.cli.leave import leave
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option, flag
-from vaecli.errors import UsageError, VaecliError, is_out_of_memory, reason
+from vaecli.errors import UsageError, VaecliError, is_out_of_memory, printable, reason, shown
 
 app = typer.Typer(
     name="vaecli",
@@ -168,7 +168,28 @@ def _missing_package(name: str) -> str | None:
 
 
 def _one_line(error: typer.TyperException) -> str:
+    """The message of Typer's for words that it cannot read; with the number that it found, which pydantic's has not."""
+    cause, param = error.__cause__, getattr(error, "param", None)
+    if isinstance(cause, ValueError) and hasattr(cause, "errors") and param is not None:
+        refused = cause.errors()[0]
+        if expected := _expected(refused["type"], refused.get("ctx", {})):
+            return f"{param.opts[0]} {printable(shown(refused['input']))}: expected {expected}"
     return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
+
+
+def _expected(kind: str, bounds: Mapping[str, Any]) -> str:
+    """What was expected where a number is wrong, by pydantic's name of what is wrong with it; empty for all else."""
+    match kind:
+        case "int_parsing" | "int_from_float" | "int_parsing_size":
+            return "a whole number"
+        case "float_parsing":
+            return "a number"
+        case "greater_than_equal":
+            return f"a number from {bounds['ge']:,}"
+        case "less_than_equal":
+            return f"a number up to {bounds['le']:,}"
+        case _:
+            return ""
 
 
 def spelling(command: str | None, typed: Collection[str] = ()) -> Callable[[str, str], str]:

@@ -77,7 +77,7 @@ def without_effect(context: typer.Context, when: str, *names: str) -> None:
     Raises:
         UsageError: one of them was given.
     """
-    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    options = {param.name: "{label=}" if "--label" in param.opts else param.opts[0] for param in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":

@@ -66,8 +66,9 @@ def sample(
     number = None if digit is None else label_number(digit, opened.class_names)
     if number is not None and not opened.model.conditional:
         raise UsageError(
-            f"--digit {digit}: {opened.name} was trained without labels and draws whatever label comes; "
-            "expected a conditional model, trained with: vaecli train --labels full"
+            f"{{label}}: {opened.name} was trained without labels and draws whatever label comes; "
+            "expected a conditional model, trained with: vaecli train --labels full",
+            label=digit,
         )
     if between:
         path = sample_between.draw(opened, between, n, way, number, data_dir, seed, place, out)
@@ -85,7 +86,7 @@ def _draw(run: Run, n: int, kind: str, label: int | None, seed: int, device: tor
     if label is None and n * model.labels > MOST:
         raise UsageError(
             f"--n {n}: {run.name} has {model.labels:,} labels, expected at most {MOST:,} samples of all; "
-            f"take --n {max(1, MOST // model.labels)}, or one label with --digit"
+            f"take --n {max(1, MOST // model.labels)}, or one label with {{label=}}"
         )
     path = picture_path(out, run.path, "sample.png")
     samples = draw_samples(model, n, labels=() if label is None else (label,), seed=seed)

@@ -3,14 +3,15 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import Field
+from math import isfinite
 from typing import Annotated, Any, get_args
 
 import typer
 
-from vaecli.cli.setting_options import as_option
+from vaecli.cli.setting_options import as_option, as_pair
 from vaecli.command_line import flag
 from vaecli.errors import UsageError
-from vaecli.settings import AUTO, kind_of
+from vaecli.settings import AUTO, is_pair, kind_of
 from vaecli.studies.space import VALIDATION, WITHOUT_LISTS, Range
 
 _NOUNS = {int: ("whole numbers", "2,3,5", "2:50"), float: ("numbers", "1e-4,1e-3", "1e-4:1e-2")}
@@ -29,12 +30,15 @@ def as_searched(setting: "Field[Any]") -> inspect.Parameter:
     text = option.help if setting.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
     made = typer.Option(
         flag(setting.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
-        parser=_parser(setting.name, kind, setting.metadata["auto"]), autocompletion=option.autocompletion,
+        parser=_parser(setting.name, kind, setting.metadata["auto"], is_pair(setting)), autocompletion=option.autocompletion,
     )  # fmt: skip
     return plain.replace(annotation=Annotated[Any, made])
 
 
-def _parser(name: str, kind: type, auto: bool) -> Callable[[str], Any]:
+def _parser(name: str, kind: type, auto: bool, pair: bool) -> Callable[[str], Any]:
+    if pair:
+        return as_pair(name)
+
     def parse(text: str) -> Any:
         if kind is tuple:
             return _one_list(name, text)
@@ -46,9 +50,11 @@ def _parser(name: str, kind: type, auto: bool) -> Callable[[str], Any]:
         try:
             if ":" in text:
                 low, high = map(kind, text.split(":"))
+                if not (isfinite(low) and isfinite(high)):
+                    raise ValueError
                 return Range(low, high)
             return _one_or_many([part if auto and part == AUTO else kind(part) for part in text.split(",")])
-        except ValueError:
+        except (ValueError, OverflowError):
             ranges = "" if name == "seed" or name in WITHOUT_LISTS else f", or a range, such as {flag(name)} {span}"
             raise UsageError(f"{flag(name)} {text}: expected {nouns}, such as {flag(name)} {some}{ranges}") from None
 

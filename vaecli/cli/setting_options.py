@@ -62,7 +62,7 @@ def as_option(setting: "Field[Any]") -> inspect.Parameter:
         option["autocompletion"] = lambda incomplete: [word for word in words if word.startswith(incomplete)]
     elif kind is tuple:
         pair = is_pair(setting)
-        option |= {"metavar": "LOW,HIGH" if pair else "N,N,...", "parser": (_pair if pair else _numbers)(setting.name)}
+        option |= {"metavar": "LOW,HIGH" if pair else "N,N,...", "parser": (as_pair if pair else _numbers)(setting.name)}
     annotated = Annotated[annotation | None, typer.Option(flag(setting.name), **option)]
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
@@ -115,7 +115,9 @@ def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
     return parse
 
 
-def _pair(name: str) -> Callable[[str], tuple[float, ...] | None]:
+def as_pair(name: str) -> Callable[[str], tuple[float, ...] | None]:
+    """What parses two numbers of a setting, or AUTO, which is None."""
+
     def parse(text: str) -> tuple[float, ...] | None:
         if text == AUTO:
             return None

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 from typing import Any
 
 from vaecli.errors import VaecliError
@@ -77,7 +79,7 @@ class _Team:
         context = multiprocessing.get_context("spawn")
         with _environment(threads_of(workers)):
             for _ in range(workers):
-                with self.seen.listen.writing(), _ctrl_c_blocked():
+                with self.seen.listen.writing(), _ctrl_c_blocked(), _without_main():
                     ours, theirs = context.Pipe(duplex=False)
                     process = context.Process(target=_work, args=(plan, threads_of(workers), theirs), daemon=True)
                     process.start()
@@ -142,6 +144,20 @@ def _environment(threads: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A context in which processes that are started do not run the caller's script again, which they have no need of.
+
+    They would, to its call of `vaecli.search`, where it has no ``if __name__ == "__main__":``, and could not where it is no file.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

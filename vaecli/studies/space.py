@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
+from numbers import Integral
 from typing import Any
 
 from vaecli import registry
 from vaecli.arguments import check
 from vaecli.config import SETTINGS, Config, default_of
 from vaecli.errors import UsageError, shown
-from vaecli.settings import kind_of
+from vaecli.settings import checked, kind_of
 
 VALIDATION = 10_000
 """Training images held out where the settings do not say, but of few images no more than their SHARE."""
@@ -88,24 +89,21 @@ class Space:
             if isinstance(value, Range):
                 ranges[name] = _checked_range(name, value)
                 continue
-            several = isinstance(value, list | tuple) and kind_of(_BY_NAME[name]) is not tuple
-            values = tuple(one for at, one in enumerate(value) if one not in value[:at]) if several else (value,)
+            values = tuple(dict.fromkeys(_checked(name, one) for one in _listed(name, value)))
             if len(values) == 1:
                 fixed[name] = values[0]
             else:
-                lists[name] = _checked_list(name, values)
+                lists[name] = values
         seeds = lists.pop("seed", (fixed.pop("seed", 0),))
         space = Space(fixed, lists, ranges, seeds)
-        if not space.varied:
-            raise UsageError(
-                "found one value for every setting, expected a list or a range, such as {latent_dim=2,3,5} or {lr=1e-4:1e-2}"
-            )
         if (runs := space.settings_in_lists * len(seeds)) > MAX_RUNS:
             raise UsageError(f"found {runs:,} combinations, expected at most {MAX_RUNS:,}; shorten a list")
         for corner in space.corners():
             space.config(corner, seeds[0])
-        for seed in seeds:
-            Config(seed=seed)
+        if not space.varied:
+            raise UsageError(
+                "found one value for every setting, expected a list or a range, such as {latent_dim=2,3,5} or {lr=1e-4:1e-2}"
+            )
         return space
 
     def holding_out(self, images: int, kept: int = 0) -> "Space":
@@ -177,15 +175,27 @@ def spans_decades(values: Iterable[Any]) -> bool:
     return numbers and max(values) >= DECADE * min(values)
 
 
-def _checked_list(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
+def _listed(name: str, value: Any) -> Sequence[Any]:
+    """The values of a setting: those of a list, a range of Python's or a row of NumPy's, or the one that it is.
+
+    Raises:
+        UsageError: there is none, or several for a setting that takes one.
+    """
+    several = isinstance(value, list | tuple | range) or getattr(value, "ndim", 0) == 1
+    if not several or kind_of(_BY_NAME[name]) is tuple:
+        return (value,)
+    if not len(value):
         raise UsageError(f"{{{name}=}}: found an empty list, expected at least one value")
-    if name in WITHOUT_LISTS:
+    if name in WITHOUT_LISTS and any(one != value[0] for one in value):
         raise UsageError(
             f"{{{name}}}: found a list, expected one value: bounds of runs that differ in it are not of the same images "
-            "and cannot be compared", **{name: values},
+            "and cannot be compared", **{name: tuple(value)},
         )  # fmt: skip
-    return values
+    return tuple(value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    return value if value is None else checked(_BY_NAME[name], value)
 
 
 def _checked_range(name: str, span: Range) -> Range:
@@ -197,6 +207,6 @@ def _checked_range(name: str, span: Range) -> Range:
         low, high = sorted((span.low, span.high))
         example = f", such as {{{name}={Range(low, high)}}}" if low < high else ""
         raise UsageError(f"{{{name}}}: the range is upside down or empty, expected the lower end first{example}", **{name: span})
-    if kind is int and not (isinstance(span.low, int) and isinstance(span.high, int)):
+    if kind is int and not (isinstance(span.low, Integral) and isinstance(span.high, Integral)):
         raise UsageError(f"{{{name}}}: expected a range of whole numbers", **{name: span})
-    return span if kind is int else Range(float(span.low), float(span.high))
+    return Range(kind(span.low), kind(span.high))
