@@ -129,7 +129,8 @@ CALLS = {
          "trials": [0, -1, 1.5, "3", True, 5], "prune": [*BOOLS, True], "storage": ["x", 5, "", True, "mysql://x/y"],
          "workers": [0, -1, 1.5, "2", None, True, 1000], "data_dir": [*PATHS, "nowhere"], "device": DEVICES},
     ),
-    "Range": (vaecli.Range, {"low": 1, "high": 2}, {"low": ["1", None, NAN, math.inf, -math.inf, 10**400, [1]], "high": ["2", None, NAN, True, [2]]}),
+    "Range": (vaecli.Range, {"low": 1, "high": 2}, {
+        "low": ["1", None, NAN, math.inf, -math.inf, 10**400, [1]], "high": ["2", None, NAN, True, [2]]}),
     "Images": (
         Images,
         {"pixels": BLACK, "labels": NUMBERS, "class_names": NAMES},

@@ -10,7 +10,6 @@ images, say so by a method of one of them (`Fitting`).
 import inspect
 import math
 import numbers
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -153,6 +152,13 @@ def _is_tuple(value: Any, parts: tuple[Any, ...]) -> bool:
     return len(value) == len(parts) and all(map(_is, value, parts))
 
 
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number above the greatest float
+        return False
+
+
 _CHECKS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Annotated: lambda value, parts: _is(value, parts[0]) and all(_follows(value, rule) for rule in parts[1:]),
     Union: lambda value, parts: any(_is(value, part) for part in parts),
@@ -160,9 +166,7 @@ _CHECKS: dict[Any, Callable[[Any, tuple[Any, ...]], bool]] = {
     Literal: lambda value, parts: isinstance(value, str) and value in parts,
     Any: lambda value, parts: True,
     int: lambda value, parts: isinstance(value, numbers.Integral) and not isinstance(value, bool),
-    float: lambda value, parts: (
-        isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    ),
+    float: lambda value, parts: _is_number(value),
     tuple: _is_tuple,
     Sequence: lambda value, parts: isinstance(value, list | tuple) and all(_is(item, parts[0]) for item in value),
     Mapping: lambda value, parts: isinstance(value, Mapping) and all(_is(key, parts[0]) for key in value),
