@@ -36,6 +36,12 @@ def train_line(settings: Mapping[str, object], name: str | None = None) -> str:
     return shlex.join(["vaecli", "train", *words, *(["--name", name] if name else [])])
 
 
+def torchrun_line(line: str, processes: int, hosts: int = 1) -> str:
+    """How a command line is typed for several processes of each host."""
+    several = "" if hosts == 1 else f"--nnodes {hosts} ... "
+    return f"torchrun {several}--nproc-per-node {processes} -m {line}"
+
+
 def resume_line(folder: Path, root: Path) -> str:
     """The command that continues the run in `folder`; `root` is the folder of runs that needs no option."""
     folder = folder if folder.name not in ("", "..") else folder.resolve()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vaecli.command_line import torchrun_line
 from vaecli.errors import UsageError
 
 INTERVAL = 0.5
@@ -79,7 +80,7 @@ def check_launcher() -> None:
             without = " ".join(f"-u {name}" for name in beside or (variable,))
             raise UsageError(
                 f"found {size} processes of {launcher} without torchrun, which would not share their work; to share it type "
-                f"torchrun --nproc-per-node {size} -m vaecli ... (on several hosts: one torchrun on each, see docs/scaling.md), "
+                f"{torchrun_line('vaecli ...', int(size))} (on several hosts: one torchrun on each, see docs/scaling.md), "
                 f"or for work of its own in each process: env {without} vaecli ..."
             )
 

@@ -4,7 +4,7 @@ from tests.helpers import one_line
 
 
 def test_a_figure_that_is_not_there_is_refused(vaecli):
-    for wrong in ("15", "x", "", "1,,2"):
+    for wrong in ("15", "x", " ", "1,,2"):
         assert "expected numbers of figures, 1 to 14" in one_line(vaecli("report", "--only", wrong), 2)
 
 

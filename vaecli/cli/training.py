@@ -11,7 +11,7 @@ from vaecli import torchrun
 from vaecli.cli import console
 from vaecli.cli.runs import resolve_device
 from vaecli.cli.signals import Interruption
-from vaecli.command_line import as_option
+from vaecli.command_line import as_option, torchrun_line
 from vaecli.errors import Interrupted, ProcessError
 from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
 from vaecli.settings import AUTO
@@ -125,5 +125,4 @@ def _for_as_many_processes(line: str) -> str:
     here = torchrun.place()
     if here.size == 1:
         return line
-    hosts = "" if here.size == here.local_size else f"--nnodes {here.size // here.local_size} ... "
-    return f"torchrun {hosts}--nproc-per-node {here.local_size} -m {line}"
+    return torchrun_line(line, here.local_size, here.size // here.local_size)

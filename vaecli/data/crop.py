@@ -1,7 +1,7 @@
 """One picture, scaled and cut to the shape of the images."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from vaecli.data.picture import checked_picture
 from vaecli.data.values import (
     BYTE_RANGE,
+    bands,
     extent,
     has_white_zero,
     in_words,
@@ -131,14 +132,14 @@ def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
     return Cropped(pixels, flat.size, (width, height) != flat.size, (width, height) != (shape.width, shape.height))
 
 
-def _values(picture: Image.Image) -> NDArray[np.float32]:
-    """The values of a picture, of one of bytes on white: float32, shape (height, width) or (height, width, 3)."""
+def _values(picture: Image.Image) -> NDArray[Any]:
+    """The values of a picture, of one of bytes on white: shape (height, width) or (height, width, 3)."""
     if is_deep(picture):
         return numbers(picture)
-    return np.asarray(_flat(picture, "L" if picture.mode in ("1", "L", "LA") else "RGB")).astype(np.float32)
+    return np.asarray(_flat(picture, "L" if picture.mode in ("1", "L", "LA") else "RGB"))
 
 
-def _in_bytes(picture: Image.Image, values: NDArray[np.float32], pixel_range: tuple[float, float]) -> Image.Image:
+def _in_bytes(picture: Image.Image, values: NDArray[Any], pixel_range: tuple[float, float]) -> Image.Image:
     """A picture of these values in 8 bits, with black and white at the ends of a range; it lies as `picture` does."""
     result = Image.fromarray(to_bytes(values, pixel_range, has_white_zero(picture) and is_deep(picture)))
     clear = picture.info.get("transparency")  # of a PNG: the one shade that is transparent
@@ -148,7 +149,7 @@ def _in_bytes(picture: Image.Image, values: NDArray[np.float32], pixel_range: tu
     return result
 
 
-def _flattened(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> tuple[float, float, int] | None:
+def _flattened(values: NDArray[Any], pixel_range: tuple[float, float]) -> tuple[float, float, int] | None:
     """The least and greatest value, and the shades that they become, where a range leaves few shades of many values; else None."""
     some = values.ravel()[:: max(1, values.size // _SAMPLED)]
     some = some[np.isfinite(some)]
@@ -158,9 +159,10 @@ def _flattened(values: NDArray[np.float32], pixel_range: tuple[float, float]) ->
     return float(np.nanmin(some)), float(np.nanmax(some)), shades
 
 
-def _outside(values: NDArray[np.float32], pixel_range: tuple[float, float]) -> int:
+def _outside(values: NDArray[Any], pixel_range: tuple[float, float]) -> int:
     """How many values are not in a range."""
-    return int(values.size - np.count_nonzero((values >= pixel_range[0]) & (values <= pixel_range[1])))
+    low, high = pixel_range
+    return int(values.size - sum(np.count_nonzero((band >= low) & (band <= high)) for band in bands(values)))
 
 
 def _more_pages(picture: Image.Image) -> int:

@@ -1,8 +1,8 @@
 """Pictures of numbers, such as 16 bits or floats: which of their values are black and white, settled once for all of a folder."""
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ OVERSHOOT = 1.05
 
 _BITS, _WHITE_IS_ZERO, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _SIGNED = 2
+
+_BAND = 1 << 20
+"""Values of a picture that are computed with at a time."""
 
 _NOT_NATIVE = re.compile(r"(;16|;32)B?(S|F)$")
 """The end of a name that Pillow has for numbers with a sign, or floats, in a stated order of bytes."""
@@ -78,14 +81,21 @@ def mend_numbers(picture: ImageFile.ImageFile) -> None:
         picture.info["transparency"] = clear * _SPREAD[next(iter(packed & _SPREAD.keys()))]
 
 
-def numbers(picture: Image.Image) -> NDArray[np.float32]:
-    """The values of a picture that `is_deep`: float32, shape (height, width)."""
+def numbers(picture: Image.Image) -> NDArray[Any]:
+    """The values of a picture that `is_deep`, in the type that they have: shape (height, width)."""
     values = np.asarray(picture)
     if picture.mode == "L":
         values = values.view(np.int8)
     elif picture.mode == "I" and _tag(picture, _SAMPLE_FORMAT, 1) == 1 and _tag(picture, _BITS, 0) == 32:
         values = values.view(np.uint32)  # Pillow has 32 bits with a sign only
-    return values.astype(np.float32)
+    return values
+
+
+def bands(values: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+    """The values as float32, some rows at a time, so that they take little memory."""
+    rows = max(1, _BAND // max(1, values[0].size))
+    for start in range(0, len(values), rows):
+        yield values[start : start + rows].astype(np.float32)
 
 
 def has_white_zero(picture: Image.Image) -> bool:
@@ -101,15 +111,17 @@ def extent(picture: Image.Image) -> Extent:
         return Extent("halved", 0, float(max(pair[1] for pair in pairs[:3])))
     if not is_deep(picture):
         return Extent("bytes", *BYTE_RANGE)
-    values = numbers(picture)
-    values = values[np.isfinite(values)]
-    if not len(values):
+    low, high, whole = np.inf, -np.inf, True
+    for band in bands(numbers(picture)):
+        finite = band[np.isfinite(band)]
+        if len(finite):
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+            whole = whole and (picture.mode != "F" or bool((finite == np.rint(finite)).all()))
+    if low > high:  # no finite number
         return Extent("floats", 0, 0)
-    low, high = float(values.min()), float(values.max())
     if picture.format == "PPM" and picture.mode == "I":  # Pillow scales its values so that white is 65535
         low, high = 0, 65535
-    whole = picture.mode != "F" or (high > 1 and bool((values == np.rint(values)).all()))
-    return Extent("whole" if whole else "floats", low, high)
+    return Extent("whole" if whole and (picture.mode != "F" or high > 1) else "floats", low, high)
 
 
 def settle(extents: Iterable[Extent]) -> tuple[float, float]:
@@ -159,16 +171,18 @@ def is_for_bytes(pixel_range: tuple[float, float]) -> bool:
     return pixel_range[0] >= 0 and pixel_range[1] <= 255
 
 
-def to_bytes(values: NDArray[np.float32], pixel_range: tuple[float, float], inverted: bool = False) -> NDArray[np.uint8]:
+def to_bytes(values: NDArray[Any], pixel_range: tuple[float, float], inverted: bool = False) -> NDArray[np.uint8]:
     """Values with black at the low end of the range and white at its high end, as bytes; values outside are cut to its ends.
 
     Values that are no numbers become black.
     """
-    low, high = pixel_range
-    scaled = np.nan_to_num((values - low) * (255 / (high - low)), nan=0, posinf=255, neginf=0)
-    scaled = np.rint(scaled.clip(0, 255))
-    bytes_: NDArray[np.uint8] = (255 - scaled if inverted else scaled).astype(np.uint8)
-    return bytes_
+    (low, high), result, start = pixel_range, np.empty(values.shape, np.uint8), 0
+    for band in bands(values):
+        scaled = np.nan_to_num((band - low) * (255 / (high - low)), nan=0, posinf=255, neginf=0)
+        scaled = np.rint(scaled.clip(0, 255))
+        result[start : start + len(band)] = 255 - scaled if inverted else scaled
+        start += len(band)
+    return result
 
 
 def _settled(of: Extent) -> tuple[float, float]:
