@@ -94,15 +94,24 @@ def end_with_launcher() -> None:
     if _RUN not in os.environ:
         return
     launcher = _launcher()
+    lost = not _may_be_python(launcher)  # it ended before this process saw it
 
     def watch() -> None:
-        while os.getppid() == _PARENT and _launcher() == launcher:
+        while not lost and os.getppid() == _PARENT and _launcher() == launcher:
             time.sleep(INTERVAL)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE)
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="vaecli-torchrun").start()
+
+
+def _may_be_python(pid: int) -> bool:
+    """Whether a process runs Python, as torchrun does; True too where the system does not show it."""
+    try:
+        return "py" in Path(f"/proc/{pid}/exe").readlink().name
+    except OSError:
+        return True
 
 
 def _launcher() -> int:
