@@ -63,7 +63,7 @@ class PictureFolder:
         class_names = tree.class_names
         with without_warnings(), listen.silence():
             splits = _splits(tree)
-            _check_memory(tree.folder, splits.count(request), shape)
+            _check_memory(tree.folder, len(splits.wanted(request)), shape)
             pixel_range = request.pixel_range or _range_of(splits, request)
             take = _Taker(tree.folder, shape, pixel_range, listen)
             held = take.last(splits, request) if request.validation and request.split == TRAIN else _NOTHING
@@ -123,12 +123,9 @@ class _Splits:
 
     def wanted(self, request: Request) -> list[str]:
         """The pictures that a request reads, if all can be read."""
-        names = self.ordered(request.split)
         held = self._held(request)
-        return [*islice((name for name in names if name not in set(held)), request.limit), *held]
-
-    def count(self, request: Request) -> int:
-        return len(self.wanted(request))
+        aside = set(held)
+        return [*islice((name for name in self.ordered(request.split) if name not in aside), request.limit), *held]
 
     def _held(self, request: Request) -> list[str]:
         if not request.validation or request.split != TRAIN:
