@@ -155,3 +155,19 @@ def test_pictures_of_few_shades_are_named_beside_the_range(tmp_path):
     lines = lines_of(tmp_path)
     assert lines[1] == "values from 0 to 255 are black to white; --pixel-range LOW,HIGH sets others"
     assert lines[2].startswith("pictures whose many values become fewer than 32 of 256 shades: 4, such as ")
+
+
+def test_one_picture_is_told_from_two_equal_ones(tmp_path):
+    save(tmp_path / "one", "a.png")
+    assert lines_of(tmp_path / "one") == ["there is one picture: it is the training set and the test set"]
+    save(tmp_path / "two", "train/a.png")
+    (tmp_path / "two/test").mkdir()
+    shutil.copy(tmp_path / "two/train/a.png", tmp_path / "two/test/b.png")
+    assert lines_of(tmp_path / "two")[0] == "1 picture to train on from train/, 1 to test on from test/"
+
+
+def test_a_bright_test_picture_is_no_dark_folder(tmp_path):
+    for split, value in ("train", 1), ("test", 200):
+        (tmp_path / split).mkdir()
+        Image.new("L", (8, 8), value).save(tmp_path / split / "a.png")
+    assert not any("no value of any picture" in line for line in lines_of(tmp_path))

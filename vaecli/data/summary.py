@@ -70,7 +70,7 @@ class DataSummary:
         duplicates: pairs of the names of a training picture and of an equal test picture, one for each such test picture.
         held_out_duplicates: likewise of pictures that are held out for validation.
         untrained: labels that no training picture has, with the number of test pictures.
-        brightest: the greatest byte of all training pictures.
+        brightest: the greatest byte of all pictures.
         conditional: whether the model sees labels.
     """
 
@@ -109,7 +109,7 @@ class DataSummary:
         held = f", {self.validation:,} to choose by (validation)" if self.validation else ""
         where = {split: f" from {place}" if place else "" for split, place in self.places.items()}
         by_hash = "" if self.places["test"] else ", chosen by a hash of their paths"
-        if self.train.pictures == self.test.pictures == len(self.duplicates) == 1:
+        if self.train.pictures == self.test.pictures == 1 and self.duplicates and len(set(self.duplicates[0])) == 1:
             yield "there is one picture: it is the training set and the test set"
             return
         yield f"{_pictures(kept)} to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
@@ -191,7 +191,7 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         _equal(test, _named_by_digest(held_out) | known),
         _equal(held_out, known),
         dict(second.untrained),
-        int(train.pixels.max()),
+        max(int(train.pixels.max()), int(test.pixels.max())),
         config.labels != "none",
     )
 
