@@ -1,11 +1,16 @@
 from dataclasses import fields, is_dataclass
 
 import pytest
+import torch
 
 from vaecli import registry
 from vaecli.config import BINARIZE, SETTINGS
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
+from vaecli.posteriors.base import Posterior
+from vaecli.priors.base import Prior
+from vaecli.priors.normal import StandardNormal
 
 MEMBERS = [(family, name) for family in registry.REGISTRY for name in registry.names(family)]
 
@@ -13,6 +18,13 @@ MEMBERS = [(family, name) for family in registry.REGISTRY for name in registry.n
 @pytest.mark.parametrize(("family", "name"), MEMBERS)
 def test_every_line_leads_to_a_member_with_its_options(family, name):
     member, loaded = registry.find(family, name), registry.load(family, name)
+    if family in ("prior", "posterior"):
+        assert issubclass(loaded, Prior if family == "prior" else Posterior)
+        made = loaded(3, **member.defaults)
+        distribution = made() if family == "prior" else made(torch.zeros(2, made.features))
+        assert (registry.DIAGONAL in member.capabilities) == isinstance(distribution, DiagonalNormal)
+        assert (registry.REPARAMETERISED in member.capabilities) == (family == "prior" and hasattr(distribution, "transform"))
+        assert (registry.STANDARD in member.capabilities) == isinstance(made, StandardNormal)
     if family in ("arch", "objective"):
         assert is_dataclass(loaded)
         assert {field.name for field in fields(loaded)} == set(member.defaults)

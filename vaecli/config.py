@@ -53,6 +53,8 @@ class Config:
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
+    prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
+    posterior: str = setting("diagonal", "Distribution of the latents given an image.", "Model", family="posterior")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
@@ -103,6 +105,7 @@ class Config:
                 object.__setattr__(self, field.name, default_of(field.name, self.dataset))
         for family in registry.REGISTRY:
             self._fill_options(family)
+        self._check_needs()
         self._fill_binarize()
         self._fill_label_fraction()
         if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
@@ -131,6 +134,16 @@ class Config:
                     **{option.name: value, family: chosen},
                 )
 
+    def _check_needs(self) -> None:
+        for family, capability in registry.find("objective", self.objective).needs.items():
+            chosen, members = getattr(self, family), registry.REGISTRY[family].items()
+            if capability not in registry.find(family, chosen).capabilities:
+                able = " or ".join(name for name, member in members if capability in member.capabilities)
+                raise UsageError(
+                    f"{{objective}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or another "
+                    "objective, such as {objective=elbo}", objective=self.objective, **{family: chosen},
+                )  # fmt: skip
+
     def _fill_binarize(self) -> None:
         allowed = registry.find("likelihood", str(self.likelihood)).binarize
         if self.binarize is None:
@@ -154,6 +167,10 @@ class Config:
                 label_fraction=f"{self.label_fraction:g}",
                 labels=self.labels,
             )
+
+    def options(self, family: str) -> dict[str, Any]:
+        """The options of the chosen member of a family, by name."""
+        return {name: getattr(self, name) for name in registry.find(family, getattr(self, family)).defaults}
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values; those that do not apply are left out."""

@@ -1,9 +1,12 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 
 from vaecli import registry
 from vaecli.arguments import Within, checked, wrong
@@ -11,14 +14,16 @@ from vaecli.config import BINARIZE, Config
 from vaecli.data.binarize import binarize
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.labels import one_hot
-from vaecli.distributions.normal import DiagonalNormal
+from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError, VaecliError
 from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.networks.initialise import glorot
-from vaecli.seeding import Noise, generator, seed_of
-
-MAX_LOG_SCALE = 20.0
+from vaecli.posteriors.base import Posterior
+from vaecli.posteriors.diagonal import Diagonal
+from vaecli.priors.base import Prior
+from vaecli.priors.normal import StandardNormal
+from vaecli.seeding import generator, seed_of
 
 MOST = 1e15
 """What networks and bounds on log p(x) give is below this in size, or the model is of no use: their sums and squares overflow."""
@@ -37,6 +42,75 @@ def check_finite(*values: Tensor) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class LogWeights:
+    """The densities of which everything is made that is maximised or measured, at k particles z of each of B images; in nats.
+
+    The log importance weight of a particle is log p(x|z) + log p(z) - log q(z|x). What is not asked for is not computed.
+
+    Attributes:
+        model: the model.
+        x: the images, shape (B, D).
+        y: their labels, or None.
+        q: their posteriors.
+        z: the particles, drawn from `q`, shape (k, B, latent_dim).
+        posterior: log q(z|x), shape (k, B).
+    """
+
+    model: "VAE"
+    x: Tensor
+    y: Tensor | None
+    q: PosteriorDistribution
+    z: Tensor
+    posterior: Tensor
+
+    @cached_property
+    def likelihood(self) -> Tensor:
+        """The values of log p(x|z), shape (k, B)."""
+        return self.model.likelihood(self.z, self.y).log_prob(self.x)
+
+    @cached_property
+    def p(self) -> LatentDistribution:
+        """The prior."""
+        p: LatentDistribution = self.model.prior()
+        return p
+
+    @cached_property
+    def prior(self) -> Tensor:
+        """The values of log p(z), shape (k, B)."""
+        return self.p.log_prob(self.z)
+
+    @property
+    def log_w(self) -> Tensor:
+        """The log importance weights, shape (k, B)."""
+        return self.likelihood + self.prior - self.posterior
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """The mean of log p(x|z) over the particles, an estimate of E_q[log p(x|z)], shape (B,)."""
+        return self.likelihood.mean(0)
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q(z|x) || p(z)), shape (B,): in closed form where there is one, else the mean of log q - log p over the particles."""
+        return self.posterior.sub(self.prior).mean(0) if self._closed_form is None else self._closed_form
+
+    @property
+    def kl_is_exact(self) -> bool:
+        """Whether `kl` is in closed form."""
+        return self._closed_form is not None
+
+    @cached_property
+    def _closed_form(self) -> Tensor | None:
+        q: Any = self.q
+        p: Any = self.p
+        try:
+            kl: Tensor = kl_divergence(q, p)
+        except NotImplementedError:
+            return None
+        return kl
+
+
 class VAE(nn.Module):
     """p(z) p(x | z, y) with the amortised posterior q(z | x, y); y is the label, or absent.
 
@@ -44,10 +118,12 @@ class VAE(nn.Module):
     deep conditional generative models", its prior left as N(0, I).
 
     Args:
-        encoder: (x, y) to the posterior's loc and log_scale side by side, shape (..., 2 * latent_dim).
-        decoder: (z, y) to the likelihood's raw output, shape (..., outputs_per_pixel, D).
+        encoder: (x, y) to what the posterior is made of, shape (B, posterior.features).
+        decoder: (z, y) to the likelihood's raw output, shape (..., outputs_per_pixel, D), of the first `prior.decoded` latents.
         likelihood: makes a distribution over images from that output.
         latent_dim: size of z.
+        prior: p(z); N(0, I) if not given.
+        posterior: makes q(z | x, y) of the encoder's output; independent Gaussians if not given.
         labels: length of y; 0 for a model without labels.
         binarize: what `observe` does with grey pixels, ``threshold``, ``stochastic`` or ``none``.
         image_shape: of the images, whose `size` is D.
@@ -57,7 +133,7 @@ class VAE(nn.Module):
 
     Example:
         >>> model = vaecli.load("baseline").model
-        >>> z = model.prior.rsample((4,))
+        >>> z = model.prior.sample(4)
         >>> model.likelihood(z).mean.shape
         torch.Size([4, 784])
     """
@@ -65,8 +141,8 @@ class VAE(nn.Module):
     @checked
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: type[PixelLikelihood],
-        latent_dim: Annotated[int, Within(1, 4096)], *, labels: Annotated[int, Within(0, 1_000_000)] = 0,
-        binarize: str = "threshold", image_shape: ImageShape = GREY_28,
+        latent_dim: Annotated[int, Within(1, 4096)], *, prior: Prior | None = None, posterior: Posterior | None = None,
+        labels: Annotated[int, Within(0, 1_000_000)] = 0, binarize: str = "threshold", image_shape: ImageShape = GREY_28,
     ) -> None:  # fmt: skip
         super().__init__()
         if binarize not in BINARIZE:
@@ -74,8 +150,10 @@ class VAE(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.pixel_likelihood = likelihood
         self.latent_dim, self.labels, self.binarize, self.image_shape = latent_dim, labels, binarize, image_shape
-        self.register_buffer("_zeros", torch.zeros(latent_dim), persistent=False)
-        self._zeros: Tensor
+        self.prior = StandardNormal(latent_dim) if prior is None else prior
+        self.posterior_of = Diagonal(latent_dim) if posterior is None else posterior
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self._zero: Tensor
 
     @property
     def conditional(self) -> bool:
@@ -83,35 +161,61 @@ class VAE(nn.Module):
         return self.labels > 0
 
     @property
-    def prior(self) -> DiagonalNormal:
-        """p(z) = N(0, I) over latents of shape (latent_dim,)."""
-        return DiagonalNormal(self._zeros, self._zeros)
+    def device(self) -> torch.device:
+        """The device of its weights."""
+        return self._zero.device
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z | x, y) for images x, shape (B, D), and labels y, shape (B, labels) or None.
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the posterior is made of, for images x, shape (B, D), and labels y, shape (B, labels) or None.
 
-        Its log_scale is clamped to within 20 of 0, where sigma^2 and its inverse are finite in float32.
+        The posteriors of some of these images, or of several batches, are made by `posterior_of` of some of the rows, or of all.
+
+        Returns:
+            The encoder's outputs, float32, shape (B, posterior_of.features).
         """
         self._check("x", x, self.image_shape.size)
         self._check_condition(y)
-        loc, log_scale = self.encoder(x, y).float().chunk(2, -1)
-        return DiagonalNormal(loc, log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE))
+        h: Tensor = self.encoder(x, y).float()
+        return h
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> PosteriorDistribution:
+        """q(z | x, y) for images x, shape (B, D), and labels y, shape (B, labels) or None."""
+        q: PosteriorDistribution = self.posterior_of(self.features(x, y), y)
+        return q
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
         self._check("z", z, self.latent_dim)
         self._check_condition(y)
-        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z, y))
+        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z[..., : self.prior.decoded], y))
         return likelihood
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def log_weights(self, x: Tensor, y: Tensor | None, eps: Tensor, q: PosteriorDistribution | None = None) -> LogWeights:
+        """The log p(x|z), log p(z) and log q(z|x) of k particles of each of B images.
+
+        Args:
+            x: images, shape (B, D).
+            y: their labels, shape (B, labels), or None.
+            eps: standard normal noise, shape (k, B, latent_dim), of which the particles are made.
+            q: their posteriors, where these are known.
+
+        Example:
+            >>> model, digits = vaecli.load("baseline").model, vaecli.load_images("mnist", "test", limit=3)
+            >>> x = model.observe(digits.pixels, torch.Generator())
+            >>> model.log_weights(x, None, torch.randn(5, 3, model.latent_dim)).log_w.shape
+            torch.Size([5, 3])
+        """
+        q = self.posterior(x, y) if q is None else q
+        return LogWeights(self, x, y, q, *q.transform(eps))
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> PosteriorDistribution:
         """As `posterior`, of which numbers and pictures are made.
 
         Raises:
             VaecliError: the encoder gives values that are no finite numbers.
         """
         q = self.posterior(x, y)
-        check_finite(q.loc, q.log_scale)
+        check_finite(q.mean, q.stddev)
         return q
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> PixelLikelihood:
@@ -137,14 +241,15 @@ class VAE(nn.Module):
                 )
         return one_hot(labels, self.labels) if self.conditional else None
 
-    def observe(self, pixels: Tensor, noise: Noise) -> Tensor:
+    def observe(self, pixels: Tensor, noise: torch.Generator | Tensor) -> Tensor:
         """The values x in the support of the likelihood, float32, from bytes of any shape.
 
-        Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.
+        Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`, or
+        made by its levels.
         """
         if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
             raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
-        if not isinstance(noise, Noise):
+        if not isinstance(noise, torch.Generator | Tensor):
             raise wrong("noise", noise, "expected a torch.Generator")
         return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else binarize(pixels, self.binarize, noise)
 
@@ -172,8 +277,8 @@ class VAE(nn.Module):
     def _check(self, name: str, values: Tensor, size: int) -> None:
         if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape[-1:] != (size,):
             raise wrong(name, values, f"expected a tensor of torch.float32, shape (..., {size})")
-        if values.device != self._zeros.device:
-            raise UsageError(f"found images or latents on {values.device} and a model on {self._zeros.device}, expected one device")
+        if values.device != self.device:
+            raise UsageError(f"found images or latents on {values.device} and a model on {self.device}, expected one device")
 
     def _check_condition(self, y: Tensor | None) -> None:
         if y is None:
@@ -189,9 +294,9 @@ class VAE(nn.Module):
         self.check_beside("images", images)
         parts = images.pixels.split(self.image_shape.in_place_of(10_000))
         if self.binarize == "stochastic":
-            return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
+            return sum((part.float().sum(0) for part in parts), self._zero) / (255 * len(images))
         noise = generator(images.pixels.device, "unused")
-        return sum((self.observe(part, noise).sum(0) for part in parts), self._zeros.new_zeros(())) / len(images)
+        return sum((self.observe(part, noise).sum(0) for part in parts), self._zero) / len(images)
 
     @torch.inference_mode()
     def mean_square(self, images: Images) -> Tensor:
@@ -200,7 +305,7 @@ class VAE(nn.Module):
             return self.mean_image(images)
         parts = images.pixels.split(self.image_shape.in_place_of(10_000))
         squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in parts)
-        return sum(squares, self._zeros.new_zeros(())) / len(images)
+        return sum(squares, self._zero) / len(images)
 
     def output_without_latents(self, images: Images, by_channel: bool = False) -> Tensor:
         """The decoder's output for pixels with the mean of `images`, and the spread of each channel where a likelihood has a scale.
@@ -277,14 +382,18 @@ def skeleton(config: Config, classes: int | None = None) -> VAE:
 
 def _made(config: Config, classes: int | None) -> VAE:
     """A model on the device that is the default."""
-    options = registry.find("arch", config.arch).defaults
     likelihood = registry.load("likelihood", str(config.likelihood))
     if config.labels == "none":
         classes = 0
     elif classes is None:
         classes = len(registry.load("dataset", config.dataset).class_names())
     shape = config.image_shape
-    arch = registry.load("arch", config.arch)(**{name: getattr(config, name) for name in options})
-    encoder = arch.encoder(shape, classes, outputs=2 * config.latent_dim)
-    decoder = arch.decoder(shape, config.latent_dim, classes, outputs=likelihood.outputs_per_pixel)
-    return VAE(encoder, decoder, likelihood, config.latent_dim, labels=classes, binarize=str(config.binarize), image_shape=shape)
+    arch = registry.load("arch", config.arch)(**config.options("arch"))
+    prior = registry.load("prior", config.prior)(config.latent_dim, **config.options("prior"))
+    posterior = registry.load("posterior", config.posterior)(config.latent_dim, **config.options("posterior"))
+    encoder = arch.encoder(shape, classes, outputs=posterior.features)
+    decoder = arch.decoder(shape, prior.decoded, classes, outputs=likelihood.outputs_per_pixel)
+    return VAE(
+        encoder, decoder, likelihood, config.latent_dim, prior=prior, posterior=posterior, labels=classes,
+        binarize=str(config.binarize), image_shape=shape,
+    )  # fmt: skip

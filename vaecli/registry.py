@@ -1,4 +1,4 @@
-"""The model registry: every data set, architecture, likelihood and objective that vaecli knows, by name, with its options.
+"""The model registry: every data set, network, prior, posterior, likelihood and objective that vaecli knows, with its options.
 
 A new member is one line here and one file in its room: it then shows in ``--help``, in completion, in error messages and in
 the test suite that runs over every member. Options of its own stand in that line too. Nothing here imports torch, so
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vaecli.distributions.pixels import PixelLikelihood
     from vaecli.networks.layers import Architecture
     from vaecli.objectives.base import Objective
+    from vaecli.posteriors.base import Posterior
+    from vaecli.priors.base import Prior
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Member:
         path: where it is defined, as ``"module:name"``.
         summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
+        capabilities: what it can do that others cannot, among those that another member may need; its family says which there are.
+        needs: for an objective, by ``prior`` and ``posterior``, the capability that it needs of them.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
@@ -87,6 +91,8 @@ class Member:
     path: str
     summary: str
     options: Mapping[Option, Any] = field(default_factory=dict)
+    capabilities: frozenset[str] = frozenset()
+    needs: Mapping[str, str] = field(default_factory=dict)
     binarize: tuple[str, ...] = ()
     likelihood: str = "bernoulli"
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -125,6 +131,16 @@ def _channels(size: int) -> tuple[int, ...]:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
 
+
+DIAGONAL = "diagonal Gaussian"
+"""The capability of a prior or posterior that gives a `vaecli.distributions.normal.DiagonalNormal`, a posterior one whose loc and
+log_scale the encoder gives side by side."""
+
+REPARAMETERISED = "reparameterised"
+"""The capability of a prior whose distribution has `transform`, as every posterior's has."""
+
+STANDARD = "standard normal"
+"""The capability of a prior that is N(0, I): the explorer's page draws its circles, and computes with its density."""
 
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
@@ -166,6 +182,14 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
     },
+    "prior": {
+        "normal": Member(
+            "vaecli.priors.normal:StandardNormal", "N(0, I)", capabilities=frozenset({DIAGONAL, REPARAMETERISED, STANDARD})
+        ),
+    },
+    "posterior": {
+        "diagonal": Member("vaecli.posteriors.diagonal:Diagonal", "independent Gaussians", capabilities=frozenset({DIAGONAL})),
+    },
     "likelihood": {
         "bernoulli": Member(
             "vaecli.distributions.bernoulli:Bernoulli", "black or white pixels", binarize=("threshold", "stochastic")
@@ -186,8 +210,15 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
         "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
-        "jsd": Member("vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}),
-        "gjs": Member("vaecli.objectives.gjs:GJS", "skew geometric Jensen-Shannon divergence", {K: 1, ALPHA: 0.5}),
+        "jsd": Member(
+            "vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}, needs={"prior": REPARAMETERISED}
+        ),
+        "gjs": Member(
+            "vaecli.objectives.gjs:GJS",
+            "skew geometric Jensen-Shannon divergence",
+            {K: 1, ALPHA: 0.5},
+            needs={"prior": DIAGONAL, "posterior": DIAGONAL},
+        ),
     },
 }
 
@@ -217,6 +248,10 @@ def find(family: str, name: str) -> Member:
 def load(family: Literal["dataset"], name: str) -> "Dataset": ...
 @overload
 def load(family: Literal["arch"], name: str) -> "Callable[..., Architecture]": ...
+@overload
+def load(family: Literal["prior"], name: str) -> "Callable[..., Prior]": ...
+@overload
+def load(family: Literal["posterior"], name: str) -> "Callable[..., Posterior]": ...
 @overload
 def load(family: Literal["likelihood"], name: str) -> "type[PixelLikelihood]": ...
 @overload

@@ -81,7 +81,7 @@ def steps(model: VAE) -> dict[str, Callable[[], Any]]:
         "noise": lambda: torch.randn(z.shape, generator=noise),
         "noise to latents": lambda: q.rsample((k,), noise),
         "log q(z|x)": lambda: q.log_prob(z),
-        "log p(z)": lambda: model.prior.log_prob(z),
+        "log p(z)": lambda: model.prior().log_prob(z),
         **{f"dense {a} to {b}": partial(layer, h) for layer, h, (a, b) in zip(layers, inputs, pairwise(SIZES), strict=True)},
         "tanh, twice": lambda: [torch.tanh(inputs[1]), torch.tanh(inputs[2])],
         "log p(x|z) of the logits": lambda: likelihood.log_prob(x),

@@ -22,8 +22,8 @@ from vaecli.training.loop import fit, make_optimizer
 def tables_of(model, images):
     with torch.inference_mode():
         x, y = model.observe(images.pixels, generator("cpu", "x")), model.condition(images.labels)
-        q = model.posterior(x, y)
-        return LikelihoodTable(model, x, images, q), x, y, q
+        h = model.features(x, y)
+        return LikelihoodTable(model, x, images, h), x, y, model.posterior_of(h, y)
 
 
 @pytest.fixture(scope="module")

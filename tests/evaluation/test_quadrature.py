@@ -15,25 +15,38 @@ from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.evaluation.quadrature import START, exact_log_prob
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE, build
+from vaecli.posteriors.base import Posterior
 from vaecli.runs.run import read_run
 from vaecli.seeding import generator
+
+
+class TruePosterior(Posterior):
+    """The posterior of a `Gaussian`, made of the image itself."""
+
+    def __init__(self, W, noise):
+        super().__init__(W.shape[1], len(W))
+        self.W, self.noise = W, noise
+
+    def forward(self, h, y=None):
+        precision = 1 + 1 / self.noise**2
+        loc = h @ self.W / self.noise**2 / precision
+        return DiagonalNormal(loc, torch.full_like(loc, precision**-0.5).log())
 
 
 class Gaussian(VAE):
     """p(x|z) = N(W z, noise^2 I) with the true posterior; it observes of an image the values `x` of the number in its pixels."""
 
     def __init__(self, size, noise):
-        super().__init__(torch.nn.Identity(), torch.nn.Identity(), Bernoulli, size, image_shape=ImageShape(1, 1, 6))
-        self.W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
-        self.noise = noise
+        W = torch.linalg.qr(torch.randn(6, size, generator=generator("cpu", "W", size)))[0]
+        nothing, true = torch.nn.Identity(), TruePosterior(W, noise)
+        super().__init__(nothing, nothing, Bernoulli, size, image_shape=ImageShape(1, 1, 6), posterior=true)
+        self.W, self.noise = W, noise
 
     def observe(self, pixels, noise):
         return self.x[pixels[:, 0].long()]
 
-    def posterior(self, x, y=None):
-        precision = 1 + 1 / self.noise**2
-        loc = x @ self.W / self.noise**2 / precision
-        return DiagonalNormal(loc, torch.full_like(loc, precision**-0.5).log())
+    def features(self, x, y=None):
+        return x
 
     def likelihood(self, z, y=None):
         outer = self

@@ -28,7 +28,7 @@ def exact(run, x, label, seen):
         for _, latents, points, parts in log_likelihoods(
             run.model, grid.points(torch.device("cpu")), x[None], torch.tensor([label]), (seen,)
         ):
-            logs[latents] = (parts[0].squeeze(-1) + run.model.prior.log_prob(points)).double()
+            logs[latents] = (parts[0].squeeze(-1) + run.model.prior().log_prob(points)).double()
     total = logs.logsumexp(0) + 2 * math.log(grid.cell)
     shares, points = logs.softmax(0)[:, None], grid.points(torch.device("cpu")).double()
     mean = (shares * points).sum(0)

@@ -64,7 +64,7 @@ def architecture(config: Config, folder: Path | None = None) -> Architecture:
     """
     labelled = config.labels != "none"
     model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
-    return Architecture(layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
+    return Architecture(layers(model.encoder, model.decoder, model.image_shape, model.prior.decoded, model.labels))
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -154,9 +154,10 @@ def show_run(
     images = images[:n]
     noise = generator(device, "compare", seed)
     x, y = model.observe(images.pixels, noise), model.condition(images.labels)
-    reconstructed = model.decode(model.encode(x, y).rsample(generator=noise), y)
+    z, _ = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=device))
+    reconstructed = model.decode(z[0], y)
     count = samples or n
-    z = model.prior.rsample((count,), generator(device, "compare samples", seed))
+    z = model.prior.sample(count, generator(device, "compare samples", seed))
     sampled = model.decode(z, model.condition(torch.arange(count, device=device) % max(1, model.labels)))
     return Shown(run, name, x, _decoded(reconstructed, noise), _decoded(sampled, noise))
 

@@ -27,8 +27,8 @@ class Latents:
     """The posteriors q(z | x, y) of N images, and what the images are.
 
     Attributes:
-        mean: their loc, float32, shape (N, latent_dim).
-        log_scale: log sigma, float32, shape (N, latent_dim).
+        mean: their means, float32, shape (N, latent_dim).
+        log_scale: the logarithms of their standard deviations, float32, shape (N, latent_dim).
         label: int64, shape (N,), each an index into `class_names`, or -1 where it is not known.
         names: of the images' files; their numbers in the split, from 0, where they are not files of their own.
         class_names: the names of the labels.
@@ -87,7 +87,7 @@ def latents_of(model: VAE, images: Images, *, labels_known: bool = True, seed: S
     seen = images if labels_known else replace(images, labels=torch.full_like(images.labels, UNKNOWN))
     q = encode(model, seen, seed)
     names = images.names or tuple(map(str, range(len(images))))
-    return Latents(q.loc, q.log_scale, images.labels.cpu(), names, images.class_names)
+    return Latents(q.mean.cpu(), q.stddev.cpu().log(), images.labels.cpu(), names, images.class_names)
 
 
 def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = read_split) -> tuple[Images, bool]:

@@ -96,7 +96,7 @@ def infer(
         noise = generator(x.device, "inpaint", seed, index)
         y = model.condition(labels[index : index + 1])
         with torch.no_grad():
-            encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).loc
+            encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).mean
         check_finite(encoded)
         begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
         q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
@@ -110,10 +110,10 @@ def infer(
 @torch.no_grad()
 def _prior_draws(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, count: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draws from the prior, shape (count, latent_dim), and log p(x_s|z) + log p(z) of each for every image, shape (N, count)."""
-    z = model.prior.rsample((count,), noise)
+    z, p = model.prior.sample(count, noise), model.prior()
     log_joint = x.new_empty(len(x), count)
     for members, latents, z_chunk, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
-        log_joint[members, latents] = (log_likelihood[0] + model.prior.log_prob(z_chunk).unsqueeze(1)).T
+        log_joint[members, latents] = (log_likelihood[0] + p.log_prob(z_chunk).unsqueeze(1)).T
     return z, log_joint
 
 
@@ -161,7 +161,8 @@ def _bound(
 ) -> Tensor:
     """Estimates of log p(x_s|z) + log p(z) - log q(z), z ~ q, for seen pixels x of one image: shape (starts,)."""
     z = q.rsample((particles,), noise)
-    return (model.likelihood(z, y).marginal(seen).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)).mean(0)
+    log_w: Tensor = model.likelihood(z, y).marginal(seen).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+    return log_w.mean(0)
 
 
 @torch.inference_mode()
@@ -169,11 +170,11 @@ def _measure(
     model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
 ) -> tuple[Tensor, Tensor]:
     """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
-    bounds, scores = [], []
+    bounds, scores, p = [], [], model.prior()
     for count in _counts(model, samples):
         z = q.rsample((count,), noise)
         likelihood = model.likelihood(z, y)
-        bounds.append(likelihood.marginal(seen).log_prob(x[seen]) + model.prior.log_prob(z) - q.log_prob(z))
+        bounds.append(likelihood.marginal(seen).log_prob(x[seen]) + p.log_prob(z) - q.log_prob(z))
         scores.append(likelihood.marginal(~seen).log_prob(x[~seen]))
     return torch.cat(bounds).mean(), torch.cat(scores).logsumexp(0) - math.log(samples)
 

@@ -73,7 +73,7 @@ def between(
     device = a.pixels.device
     x = model.observe(torch.cat((a.pixels, b.pixels)), generator(device, "between", seed))
     y = model.condition(torch.cat((a.labels, b.labels)))
-    start, end = model.encode(x, y).loc.cpu()
+    start, end = model.encode(x, y).mean.cpu()
     share = torch.linspace(0, 1, n)
     z = (straight if way == "straight" else spherical)(start, end, share).to(device)
     if y is not None:

@@ -1,5 +1,6 @@
 """The latent space of a model: posterior means and variances of images, and the decoder over the plane."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -122,7 +123,7 @@ def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] |
         dimensions: principal components of more than three latents; 2 if not given.
         seed: of pixels that are binarised at random.
     """
-    points, labels = encode(model, images, seed).loc, images.labels.cpu()
+    points, labels = encode(model, images, seed).mean.cpu(), images.labels.cpu()
     latents = points.shape[1]
     if latents <= 3:
         return Cloud(points, labels, images.class_names, tuple(f"z{d + 1}" for d in range(latents)))
@@ -141,7 +142,7 @@ def variances(model: VAE, images: Images, seed: Seed = 0) -> Variances:
         seed: of pixels that are binarised at random.
     """
     q = encode(model, images, seed)
-    return Variances(q.loc, q.variance)
+    return Variances(q.mean.cpu(), q.stddev.cpu().square())
 
 
 @checked
@@ -155,14 +156,17 @@ def manifold(run: Run, label: int | str | None = None, side: Annotated[int, With
         side: cells a side.
 
     Raises:
-        UsageError: it has more or fewer latents, or there is no such label.
+        UsageError: it has more or fewer latents, its prior has no quantiles, or there is no such label.
     """
     model, size = run.model.eval(), run.config.latent_dim
     if size != 2:
         raise UsageError(f"{{manifold=}}: {run.name} has {size} latent dimensions, expected 2; leave {{manifold=}} out")
+    quantile: Callable[[Tensor], Tensor] | None = getattr(model.prior, "quantile", None)
+    if quantile is None:
+        raise UsageError("{manifold=} with {prior}: found a prior without quantiles; leave {manifold=} out", prior=run.config.prior)
     number = UNKNOWN if label is None else label_number(label, run.class_names)
-    device = model.prior.loc.device
-    z = prior_quantiles(side).to(device)
+    device = model.device
+    z = quantile(squares(side).to(device)).float()
     y = model.condition(torch.full((len(z),), number, device=device))
     name = "" if label is None or not model.conditional else run.class_names[number]
     return Manifold(z, model.decode(z, y).mean, side, model.image_shape, name)
@@ -193,7 +197,7 @@ def principal_directions(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return directions * largest.sign(), shares.float()
 
 
-def prior_quantiles(side: int) -> Tensor:
-    """A grid over a 2-D latent space with equal prior probability in each cell: shape (side * side, 2), the top row first."""
-    quantiles = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side).float()
-    return torch.cartesian_prod(quantiles.flip(0), quantiles).flip(1)
+def squares(side: int) -> Tensor:
+    """The middles of the cells of a grid over the unit square: float64, shape (side * side, 2), the top row first."""
+    middles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    return torch.cartesian_prod(middles.flip(0), middles).flip(1)

@@ -69,10 +69,10 @@ def sample(model: VAE, n: Count = 10, *, labels: Sequence[int] = (), seed: Seed 
     chosen = tuple(labels or range(model.labels))
     if not all(0 <= label < model.labels for label in chosen):
         raise UsageError(f"{{labels}}: expected each from 0 to {model.labels - 1}", labels=labels)
-    device = model.prior.loc.device
+    device = model.device
     noise = generator(device, "sample", seed)
     # the images of a column share their z, so that only the label changes
-    z = model.prior.rsample((n,), noise).repeat(max(1, len(chosen)), 1)
+    z = model.prior.sample(n, noise).repeat(max(1, len(chosen)), 1)
     y = model.condition(torch.tensor(chosen, device=device).repeat_interleave(n)) if chosen else None
     likelihood = model.decode(z, y)
     return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise))
@@ -98,5 +98,6 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     noise = generator(images.pixels.device, "reconstruct", seed)
     x = model.observe(images.pixels, noise)
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
-    likelihood = model.decode(model.encode(x, y).rsample(generator=noise), y)
+    z, _ = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=x.device))
+    likelihood = model.decode(z[0], y)
     return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))

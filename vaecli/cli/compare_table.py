@@ -103,8 +103,10 @@ def remarks(row: dict[str, Any]) -> list[str]:
         sentences.append(f"diverged in epoch {row['diverged_epoch']}, measured as it was before")
     if row["images"] == 1:
         sentences.append("measured on one image, of which no standard error is known")
-    errors = {"ELBO" if name == "elbo" else name: error for name, error in _by_name(row["monte_carlo_error"]).items()}
+    errors = {{"elbo": "ELBO", "kl": "KL"}.get(name, name): error for name, error in _by_name(row["monte_carlo_error"]).items()}
     sentences.append("Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
+    if not row.get("kl_is_exact", True):
+        sentences.append("KL has no closed form for its prior and posterior: estimated with the particle of the ELBO")
     if "convergence" in row:
         convergence = row["convergence"]
         sentences.append(

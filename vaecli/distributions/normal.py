@@ -1,14 +1,14 @@
-"""The diagonal Gaussian: prior and posterior of a VAE."""
+"""The diagonal Gaussian."""
 
 import math
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
-from vaecli.seeding import Noise, drawn
+REACH = 6.0
+"""Standard deviations on either side of the mean outside of which there is no mass to speak of: 2e-9."""
 
 
 class DiagonalNormal(Distribution):
@@ -41,10 +41,31 @@ class DiagonalNormal(Distribution):
         """The variances sigma^2, shape (..., D)."""
         return (2 * self.log_scale).exp()
 
-    def rsample(self, sample_shape: Any = (), generator: Noise | None = None) -> Tensor:
+    @property
+    def extent(self) -> Tensor:
+        """Half the length of an edge of the box around 0 that holds the mass, shape (...)."""
+        return (self.loc.abs() + REACH * self.stddev).amax(-1)
+
+    @property
+    def narrowest(self) -> Tensor:
+        """The least of the standard deviations, shape (...)."""
+        return self.stddev.amin(-1)
+
+    def detached(self) -> "DiagonalNormal":
+        """The same distribution, through whose parameters no gradient goes."""
+        return DiagonalNormal(self.loc.detach(), self.log_scale.detach())
+
+    def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Latents loc + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        eps = drawn(partial(torch.randn, device=self.loc.device, dtype=self.loc.dtype), shape, generator)
+        return self._at(torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype))
+
+    def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents z = loc + sigma * eps, shape (..., D) as eps, and their log density, shape (...)."""
+        z = self._at(eps)
+        return z, self.log_prob(z)
+
+    def _at(self, eps: Tensor) -> Tensor:
         return (self.stddev * eps).add_(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class Measured:
         bound_accuracy: of the labels that L_k makes most probable, by k, where labels were summed out.
         exact_accuracy: of the labels that `exact` makes most probable, likewise.
         dimensions: the number of values of an image, D, where they are discrete and have bits per dimension; None for densities.
+        kl_is_exact: whether the KL is in closed form, and not estimated with the particle of the ELBO.
     """
 
     images: int
@@ -113,6 +114,7 @@ class Measured:
     bound_accuracy: dict[int, Accuracy] = field(default_factory=dict)
     exact_accuracy: Accuracy | None = None
     dimensions: int | None = None
+    kl_is_exact: bool = True
 
     @property
     def bits_per_dim(self) -> dict[str, Any] | None:
@@ -139,6 +141,7 @@ class Measured:
 
         json = {**values("mean"), "active_units": self.active_units, "images": self.images}
         json |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
+        json |= {} if self.kl_is_exact else {"kl_is_exact": False}
         if self.bits_per_dim:
             json["bits_per_dim"] = self.bits_per_dim
         if self.convergence:

@@ -3,15 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
-
-REACH = 6.0
-"""Standard deviations, of the prior and of every image's posterior, that a grid covers."""
 
 _CELLS = 20_000_000
 
@@ -90,15 +87,22 @@ def log_likelihoods(
                 yield positions, slice(start, start + len(z)), z, value[..., : len(positions)]
 
 
-def reach_of(q: DiagonalNormal) -> float:
-    """The reach of a grid that covers these posteriors and the prior."""
-    return max(REACH, float((q.loc.abs() + REACH * q.stddev).max()))
+def has_extent(model: VAE) -> bool:
+    """Whether prior and posterior say how far they extend and how narrow they are (`vaecli.distributions.latents`)."""
+    q = model.posterior_of(torch.zeros(1, model.posterior_of.features, device=model.device))
+    return all(hasattr(distribution, name) for distribution in (model.prior(), q) for name in ("extent", "narrowest"))
 
 
-def reaches_of(q: DiagonalNormal) -> Tensor:
-    """The reach of a grid that covers a posterior and the prior, for each posterior: shape (N,), float64 on the CPU.
+def reach_of(p: Any, q: Any) -> float:
+    """The reach of a grid that covers the prior and these posteriors."""
+    return max(float(p.extent), float(q.extent.max()))
+
+
+def reaches_of(p: Any, q: Any) -> Tensor:
+    """The reach of a grid that covers the prior and a posterior, for each posterior: shape (N,), float64 on the CPU.
 
     In steps of a quarter, so that many images share a grid, and which one does not depend on the other images.
     """
-    factor = (q.loc.abs() + REACH * q.stddev).amax(-1).double().cpu() / REACH
-    return REACH * 1.25 ** (factor.clamp(min=1).log() / math.log(1.25)).ceil()
+    least = float(p.extent)
+    factor: Tensor = q.extent.double().cpu() / least
+    return least * 1.25 ** (factor.clamp(min=1).log() / math.log(1.25)).ceil()

@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vaecli.arguments import Count, Within, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator, fast_arithmetic
-from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
-from vaecli.model import VAE, check_finite
+from vaecli.model import VAE, LogWeights, check_finite
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
@@ -39,15 +37,17 @@ class Evaluation:
 
     Attributes:
         reconstruction: E_q[log p(x|z)], one particle an image.
-        kl: KL(q(z|x) || p(z)), exact.
-        variance: of each image's reconstruction, and so of its ELBO, over draws of the particle; None where one was drawn.
+        kl: KL(q(z|x) || p(z)), in closed form or estimated with that particle.
+        variance: of each image's ``reconstruction``, ``elbo`` and estimated ``kl`` over draws of the particle; none where one was drawn.
         active_units: how many latent dimensions have a variance of posterior means over images above ACTIVE.
+        kl_is_exact: whether the KL is in closed form.
     """
 
     reconstruction: Tensor
     kl: Tensor
-    variance: Tensor | None
+    variance: dict[str, Tensor]
     active_units: int
+    kl_is_exact: bool = True
 
     @property
     def elbo(self) -> Tensor:
@@ -63,34 +63,48 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
     Args:
         model: on the same device as `images`.
         images: with labels where the model is conditional.
-        draws: particles drawn for each image. The first is its value, whatever the others are; all of them give its variance.
+        draws: particles drawn for each image. The first is the estimate; all draws give its variance.
         processes: that share the images; all of them have the result.
     """
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
     more_noise = generator(images.pixels.device, "evaluation", "more draws")
     count = len(images)
-    value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
-    means = torch.zeros(count, model.latent_dim)
+    value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(3, count, dtype=torch.float64)
+    means, exact = torch.zeros(count, model.latent_dim), torch.zeros(1)
     at_once = model.image_shape.in_place_of(BATCH)
     for start, mine in zip(range(0, count, at_once), processes.turns(), strict=False):
         part = slice(start, start + at_once)
         batch = images[part]
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
-        if not mine:  # every process draws all noise, which is cheap beside decoding
-            model.prior.rsample((1, len(batch)), noise)
-            model.prior.rsample((draws - 1, len(batch)), more_noise)
+        # every process draws all noise, which is cheap beside decoding
+        eps = torch.randn(1, len(batch), model.latent_dim, generator=noise, device=x.device)
+        more = torch.randn(draws - 1, len(batch), model.latent_dim, generator=more_noise, device=x.device)
+        if not mine:
             continue
-        q = model.posterior(x, y)
-        z = q.rsample((1,), noise)
-        value[:, part] = torch.stack((model.likelihood(z, y).log_prob(x)[0], kl_divergence(q, model.prior))).cpu().double()
+        first = model.log_weights(x, y, eps)
+        value[:, part] = torch.stack((first.reconstruction, first.kl)).cpu().double()
         if draws > 1:
-            more = model.likelihood(q.rsample((draws - 1,), more_noise), y).log_prob(x).cpu().double()
-            variance[part] = torch.cat((value[:1, part], more)).var(0)
-        means[part] = q.loc.cpu()
+            variance[:, part] = _variance(first, model.log_weights(x, y, more, first.q))
+        means[part] = first.q.mean.cpu()
+        exact[0] = first.kl_is_exact
     reconstruction, kl = processes.sum(value)  # of 0 from all but one
     active_units = int((processes.sum(means).var(0, correction=0) > ACTIVE).sum())
-    return Evaluation(reconstruction, kl, processes.sum(variance) if draws > 1 else None, active_units)
+    kl_is_exact = bool(processes.sum(exact) > 0)
+    over_draws = dict(zip(("reconstruction", "elbo", "kl"), processes.sum(variance), strict=True)) if draws > 1 else {}
+    if kl_is_exact:
+        over_draws.pop("kl", None)
+    return Evaluation(reconstruction, kl, over_draws, active_units, kl_is_exact)
+
+
+def _variance(first: LogWeights, more: LogWeights) -> Tensor:
+    """The variances over all particles of reconstruction, ELBO and KL, float64 on the CPU, shape (3, N)."""
+    likelihood = torch.cat((first.likelihood, more.likelihood)).cpu().double()
+    if first.kl_is_exact:
+        variance = likelihood.var(0)
+        return torch.stack((variance, variance, torch.zeros_like(variance)))
+    kl = torch.cat((first.posterior - first.prior, more.posterior - more.prior)).cpu().double()
+    return torch.stack((likelihood.var(0), (likelihood - kl).var(0), kl.var(0)))
 
 
 @dataclass(frozen=True)
@@ -170,26 +184,28 @@ def importance_bound(
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
-        q, p = model.encode(x, y), model.prior
+        h, p = model.features(x, y), model.prior()
+        q = model.posterior_of(h, y)
+        check_finite(q.mean, q.stddev)
         block_is_mine = tabled and next(turns)
-        table = LikelihoodTable(model, x, block, q) if block_is_mine else None
+        table = LikelihoodTable(model, x, block, h) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
             mine = block_is_mine if tabled else next(turns)
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
-            q_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows])
             x_rows, y_rows = x[rows], None if y is None else y[rows]
+            q_rows = model.posterior_of(h[rows], y_rows)
             for done in range(0, k, particles):
-                size = (min(particles, k - done),)
-                z = q_rows.rsample(size, noise)
+                size = min(particles, k - done)
+                eps = torch.randn(size, len(rows), model.latent_dim, generator=noise, device=x.device)
                 if proposal == "mixture":
-                    from_prior = torch.rand(*z.shape[:-1], 1, generator=noise, device=x.device) < 0.5
-                    z = torch.where(from_prior, p.rsample(z.shape[:-1], noise), z)
+                    from_prior = torch.rand(size, len(rows), 1, generator=noise, device=x.device) < 0.5
+                    of_prior = model.prior.sample(size * len(rows), noise).view_as(eps)
                 if not mine:  # every process draws all noise, which is cheap beside decoding
                     continue
+                z, log_r = q_rows.transform(eps)
                 if proposal == "mixture":
+                    z = torch.where(from_prior, of_prior, z)
                     log_r = torch.logaddexp(q_rows.log_prob(z), p.log_prob(z)) - math.log(2)
-                else:
-                    log_r = q_rows.log_prob(z)
                 log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x_rows)
                 log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
                 rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % groups), value=-math.inf).unflatten(0, (-1, groups))

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from vaecli.data.images import Images
-from vaecli.distributions.normal import DiagonalNormal
-from vaecli.evaluation.grid import Grid, reach_of
+from vaecli.evaluation.grid import Grid, has_extent, reach_of
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
@@ -34,7 +33,9 @@ def worthwhile(model: VAE, images: int, k: int) -> bool:
     5,000 latents for each.
     """
     size = model.latent_dim
-    return size in SIDE and model.pixel_likelihood.pairwise_is_product and k >= 500 and k * images >= 4 * SIDE[size] ** size
+    if size not in SIDE or not has_extent(model) or not model.pixel_likelihood.pairwise_is_product:
+        return False
+    return k >= 500 and k * images >= 4 * SIDE[size] ** size
 
 
 class LikelihoodTable:
@@ -44,24 +45,25 @@ class LikelihoodTable:
         model: with one or two latents, on the same device as the images.
         x: what it observes of them, shape (N, D).
         images: the images, for their labels.
-        q: their posteriors, from `model`.
+        h: what their posteriors are made of, from `model.features`.
 
     Attributes:
         good: which images it is good for, shape (N,).
     """
 
-    def __init__(self, model: VAE, x: Tensor, images: Images, q: DiagonalNormal) -> None:
+    def __init__(self, model: VAE, x: Tensor, images: Images, h: Tensor) -> None:
         self._model, self._x, self._y = model, x, model.condition(images.labels)
         size = model.latent_dim
-        self._grid = Grid(size, SIDE[size], reach_of(q))
+        self._grid = Grid(size, SIDE[size], reach_of(model.prior(), model.posterior_of(h, self._y)))
         self._values = x.new_empty(len(x), SIDE[size] ** size)
         for members, where, _, log_likelihood in self._grid.log_likelihoods(model, x, images.labels):
             self._values[members, where] = log_likelihood.T
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
         for part in rows.split(model.image_shape.in_place_of(500)):
-            z = DiagonalNormal(q.loc[part], q.log_scale[part]).rsample((TRIALS,), generator(x.device, "table"))
             y = None if self._y is None else self._y[part]
+            eps = torch.randn(TRIALS, len(part), size, generator=generator(x.device, "table"), device=x.device)
+            z, _ = model.posterior_of(h[part], y).transform(eps)
             errors = self.log_prob(z, part) - model.likelihood(z, y).log_prob(x[part])
             self.good[part] = (errors.abs() < TOLERANCE).all(0)
 

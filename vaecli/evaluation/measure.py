@@ -131,15 +131,14 @@ def _measure(
     return Measured(
         len(images),
         value.active_units,
-        Estimate.of(value.elbo, value.variance),
-        Estimate.of(value.reconstruction, value.variance),
-        Estimate.of(value.kl),
+        *(Estimate.of(getattr(value, part), value.variance.get(part)) for part in ("elbo", "reconstruction", "kl")),
         bounds,
         exact_value,
         convergence,
         bound_accuracy,
         exact_accuracy,
         images.pixels[0].numel() if model.pixel_likelihood.discrete else None,
+        value.kl_is_exact,
     )
 
 

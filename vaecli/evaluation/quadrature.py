@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -11,10 +11,9 @@ from torch import Tensor
 from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
-from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
-from vaecli.evaluation.grid import Grid, log_likelihoods, reaches_of
+from vaecli.evaluation.grid import Grid, has_extent, log_likelihoods, reaches_of
 from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
@@ -60,9 +59,9 @@ def exact_log_prob(
 ) -> Quadrature:  # fmt: skip
     """The log of the integral of p(x|z) p(z) over a grid of z, halved until it no longer moves the image.
 
-    The midpoint rule on a grid that reaches 6 standard deviations of the prior, and of the image's posterior where that is
-    farther out. For a Gaussian no narrower than the grid's cells its relative error is under 1e-8; an image whose posterior is
-    narrower goes on to a finer grid, however little it moved.
+    The midpoint rule on a grid that reaches 6 standard deviations of the prior, or its `extent`, and of the image's posterior where
+    that is farther out. For a Gaussian no narrower than the grid's cells its relative error is under 1e-8; an image whose posterior
+    is narrower goes on to a finer grid, however little it moved.
 
     Args:
         model: with latent_dim 1 or 2, on the same device as `images`.
@@ -72,7 +71,7 @@ def exact_log_prob(
         processes: that share the latents of each grid; all of them have the result.
 
     Raises:
-        UsageError: the latent space has more dimensions.
+        UsageError: the latent space has more dimensions, or prior or posterior does not say how far it extends.
     """
     check_size(model)
     model.eval()
@@ -84,7 +83,7 @@ def exact_log_prob(
 
 @torch.inference_mode()
 def exact_log_prob_of_parts(
-    model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal, sides: tuple[int, int] | None = None
+    model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: Any, sides: tuple[int, int] | None = None
 ) -> Quadrature:
     """The log p(x_s) of the pixels seen, log p(x_m) of the missing ones, and log p(x) of both: the three rows of its `log_prob`.
 
@@ -99,47 +98,50 @@ def exact_log_prob_of_parts(
         sides: as in `exact_log_prob`.
 
     Raises:
-        UsageError: the latent space has more dimensions.
+        UsageError: as `exact_log_prob`.
     """
     check_size(model)
     model.eval()
-    encoded = [model.posterior(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
-    whole = DiagonalNormal(torch.cat([q.loc for q in encoded]), torch.cat([q.log_scale for q in encoded]))
-    check_finite(whole.loc, whole.log_scale)
+    encoded = [model.features(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
+    whole = model.posterior_of(torch.cat(encoded), model.condition(labels))
+    check_finite(whole.mean, whole.stddev)
     return _resolve(model, x, labels, [posterior, whole], seen, None, sides)
 
 
 def grid_covers(model: VAE) -> bool:
-    """Whether the latent space has one or two dimensions; a grid over more is too large."""
-    return model.latent_dim in START
+    """Whether the latent space has one or two dimensions, of which prior and posterior say how far they extend."""
+    return model.latent_dim in START and has_extent(model)
 
 
 def check_size(model: VAE) -> None:
     """Refuses a latent space that no grid can cover.
 
     Raises:
-        UsageError: it has more than two dimensions.
+        UsageError: it has more than two dimensions, or prior or posterior does not say how far it extends.
     """
     size = model.latent_dim
-    if not grid_covers(model):
+    if size not in START:
         raise UsageError(f"{{exact=}}: found a latent space of {size} dimensions, expected 1 or 2: a grid over more is too large")
+    if not has_extent(model):
+        parts = f"{type(model.prior).__name__} and {type(model.posterior_of).__name__}"
+        raise UsageError(f"{{exact=}}: found {parts}, expected a prior and a posterior that have `extent` and `narrowest`")
 
 
 def _resolve(
     model: VAE,
     x: Tensor,
     labels: Tensor,
-    posteriors: Sequence[DiagonalNormal],
+    posteriors: Sequence[Any],
     seen: Tensor | None,
     on_share: Callable[[int, float], None] | None,
     sides: tuple[int, int] | None,
     processes: Processes = ALONE,
 ) -> Quadrature:
     """Every image's values on ever finer grids, as far as it needs them."""
-    size = model.latent_dim
+    size, prior = model.latent_dim, model.prior()
     first, most = sides or (START[size], MOST[size])
-    reaches = torch.stack([reaches_of(q) for q in posteriors]).amax(0)
-    narrowest = torch.stack([q.stddev.amin(-1).double().cpu() for q in posteriors]).amin(0)
+    reaches = torch.stack([reaches_of(prior, q) for q in posteriors]).amax(0)
+    narrowest = torch.stack([q.narrowest.double().cpu() for q in posteriors]).amin(0).clamp(max=float(prior.narrowest))
     value = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=torch.float64)
     moved = torch.full((len(x),), math.inf, dtype=torch.float64)
     unconverged = torch.zeros(len(x), dtype=torch.bool)
@@ -164,13 +166,13 @@ def _integrate(
     processes: Processes,
 ) -> Tensor:  # fmt: skip
     """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `seen` log p of the parts and of both, (3, N)."""
-    wide = accumulator(x.device)
+    wide, prior = accumulator(x.device), model.prior()
     total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
     turns = None if processes.alone else processes.turns()
     for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, turns):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
-        log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
+        log_joint = log_likelihood + prior.log_prob(z).unsqueeze(1)
         # a sum down the columns depends on how many there are in its last bits; one along an image's own row does not
         log_sum = log_joint.mT.contiguous().logsumexp(-1) if parts else log_joint.logsumexp(-2)
         total[:, members] = torch.logaddexp(total[:, members], log_sum.to(wide))

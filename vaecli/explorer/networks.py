@@ -45,7 +45,7 @@ def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
     Raises:
         VaecliError: the decoder has layers that the page cannot compute.
     """
-    z = torch.cat((z, torch.randn(z.shape, generator=generator("cpu", "explorer latents"))))
+    z = torch.cat((z, model.prior.sample(len(z), generator("cpu", "explorer latents"))))
     y = None if y is None else y.repeat(2, 1)
     return _network(model.decoder, lambda part: model.likelihood(z[part], _some(y, part)).mean, TOLERANCE)
 

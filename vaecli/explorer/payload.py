@@ -17,6 +17,7 @@ from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
+from vaecli.model import check_finite
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
 from vaecli.seeding import generator
@@ -90,10 +91,13 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         )
     y = model.condition(images.labels)
     size = model.image_shape.in_place_of(1000)
-    parts = [model.encode(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
-    loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
-    few = torch.arange(0, len(loc), max(1, len(loc) // 200))
-    model.decode(loc[few], None if y is None else y[few])  # refuses values that are no finite numbers
+    parts = [model.features(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
+    q = model.posterior_of(torch.cat(parts), y)
+    check_finite(q.mean, q.stddev)
+    few = torch.arange(0, len(x), max(1, len(x) // 200))
+    z, y_few = q.mean[few], None if y is None else y[few]
+    model.decode(z, y_few)  # refuses values that are no finite numbers
+    loc, scale = (values[:, : model.prior.decoded] for values in (q.mean, q.stddev))
     axes, shares = _axes(loc)
     values = {
         "run": name,
@@ -102,21 +106,25 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         "unknown": model.conditional and run.config.labels != "full",
         "likelihood": likelihood,
         "discrete": model.pixel_likelihood.discrete,
-        "layers": decoder_of(model, loc[few], None if y is None else y[few]),
+        "prior": run.config.prior,
+        "standardNormal": registry.STANDARD in registry.find("prior", run.config.prior).capabilities,
+        "layers": decoder_of(model, z, y_few),
         "loc": base64_of(loc),
-        "logScale": base64_of(log_scale.half()),
+        "logScale": base64_of(scale.log().half()),
         "axes": axes.tolist(),
         "shares": shares,
         "active": (loc.var(0, correction=0) > _ACTIVE).nonzero().flatten().tolist(),
         "reach": max(3.0, float((loc @ axes[:2].T).abs().flatten()[:1_000_000].quantile(0.999))),
     }
     drawn = _drawn(run, images)
-    return values | ({"drawn": drawn, "encoder": encoder_of(model, x[few], None if y is None else y[few])} if drawn else {})
+    return values | ({"drawn": drawn, "encoder": encoder_of(model, x[few], y_few)} if drawn else {})
 
 
 def _drawn(run: Run, images: Images) -> dict[str, Any] | None:
     """How the page prepares what a person draws, as `vaecli.data` prepares their pictures; None where they cannot draw."""
-    shape = images.shape
+    shape, posterior = images.shape, registry.find("posterior", run.config.posterior)
+    if registry.DIAGONAL not in posterior.capabilities or run.model.prior.decoded < run.model.latent_dim:
+        return None
     if shape.channels > 1 or shape.height != shape.width or shape.height > _LARGEST_DRAWN:
         return None
     drawing = getattr(registry.load("dataset", run.config.dataset), "drawing", None)

@@ -1,6 +1,8 @@
 """What training maximises, one objective a file.
 
-An objective is a small frozen dataclass whose fields are its options, called as ``objective(model, x, y, noise)``: x are images
-of shape (B, D), y their labels or None, noise what latents are drawn from. It gives `Bound`: nats per image,
-shape (B,), never reduced over images.
+An objective is a small frozen dataclass whose fields are its options, with
+
+- ``draws``: how many vectors of noise it takes for each image;
+- ``objective(model, x, y, eps)``: its `Bound` for images x, shape (B, D), their labels y or None, and standard normal noise eps of
+  shape (draws, B, latent_dim): nats per image, shape (B,), never reduced over images.
 """

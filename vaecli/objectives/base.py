@@ -2,12 +2,12 @@
 
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from vaecli import registry
 from vaecli.config import Config
-from vaecli.model import VAE
-from vaecli.seeding import Noise
+from vaecli.model import VAE, LogWeights
 
 
 class Bound(NamedTuple):
@@ -16,23 +16,42 @@ class Bound(NamedTuple):
     Attributes:
         value: what is maximised.
         reconstruction: an estimate of E_q[log p(x|z)].
-        kl: KL(q(z|x) || p(z)), exact; reconstruction - kl is the ELBO, whatever is maximised.
+        kl: KL(q(z|x) || p(z)); reconstruction - kl is the ELBO, whatever is maximised.
+        kl_is_exact: whether `kl` is in closed form, and not an estimate too.
     """
 
     value: Tensor
     reconstruction: Tensor
     kl: Tensor
+    kl_is_exact: bool = True
+
+    @staticmethod
+    def of(value: Tensor, w: LogWeights) -> "Bound":
+        """The value that was made of `w`, with the parts of the ELBO, through which no more gradient goes than they had."""
+        with torch.no_grad():
+            return Bound(value, w.reconstruction, w.kl, w.kl_is_exact)
 
 
 class Objective(Protocol):
     """The call that all objectives share."""
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
-        """The objective for images x, shape (B, D), with labels y, shape (B, 10) or None."""
+    @property
+    def draws(self) -> int:
+        """How many vectors of noise it takes for each image."""
+        ...
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
+        """The objective for images x, shape (B, D), with labels y, shape (B, labels) or None.
+
+        Args:
+            model: the model.
+            x: the images.
+            y: their labels.
+            eps: standard normal noise, shape (draws, B, latent_dim).
+        """
         ...
 
 
 def make_objective(config: Config) -> Objective:
     """The objective that the settings ask for, with its options."""
-    options = registry.find("objective", config.objective).defaults
-    return registry.load("objective", config.objective)(**{name: getattr(config, name) for name in options})
+    return registry.load("objective", config.objective)(**config.options("objective"))

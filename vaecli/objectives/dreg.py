@@ -3,14 +3,10 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
-from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
-from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -27,17 +23,17 @@ class DReG:
 
     k: int
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
+    @property
+    def draws(self) -> int:
+        """Noise for each of the k particles."""
+        return self.k
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
-        q = model.posterior(x, y)
-        z = q.rsample((self.k,), noise)
-        log_likelihood = model.likelihood(z, y).log_prob(x)
+        w = model.log_weights(x, y, eps)
         # a gradient through z alone: the score of q has mean zero, and leaving it out is the first half of the method
-        log_q = DiagonalNormal(q.loc.detach(), q.log_scale.detach()).log_prob(z)
-        log_w = log_likelihood + model.prior.log_prob(z) - log_q
-        if z.requires_grad:
+        log_w = w.likelihood + w.prior - w.q.detached().log_prob(w.z)
+        if w.z.requires_grad:
             weights = log_w.detach().softmax(0).unsqueeze(-1)
-            z.register_hook(lambda gradient: gradient * weights)
-        value = log_w.logsumexp(0) - math.log(self.k)
-        with torch.no_grad():
-            return Bound(value, log_likelihood.mean(0), kl_divergence(q, model.prior))
+            w.z.register_hook(lambda gradient: gradient * weights)
+        return Bound.of(log_w.logsumexp(0) - math.log(self.k), w)

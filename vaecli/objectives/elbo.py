@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
-from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,12 @@ class ELBO:
     k: int
     kl_weight: float
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
+    @property
+    def draws(self) -> int:
+        """Noise for each of the k particles."""
+        return self.k
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
-        q = model.posterior(x, y)
-        z = q.rsample((self.k,), noise)
-        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
-        kl = kl_divergence(q, model.prior)
-        return Bound(reconstruction - self.kl_weight * kl, reconstruction, kl)
+        w = model.log_weights(x, y, eps)
+        return Bound.of(w.reconstruction - self.kl_weight * w.kl, w)

@@ -1,15 +1,14 @@
 """The skew geometric Jensen-Shannon divergence instead of KL."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
-from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,19 @@ class GJS:
     k: int
     alpha: float
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
+    @property
+    def draws(self) -> int:
+        """Noise for each of the k particles."""
+        return self.k
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
-        q, p = model.posterior(x, y), model.prior
-        z = q.rsample((self.k,), noise)
-        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
+        w = model.log_weights(x, y, eps)
+        q: Any = w.q
+        p: Any = w.p
         g = geometric_mean(q, p, self.alpha)
         divergence = (1 - self.alpha) * kl_divergence(q, g) + self.alpha * kl_divergence(p, g)
-        with torch.no_grad():
-            kl = kl_divergence(q, p)
-        return Bound(reconstruction - divergence, reconstruction, kl)
+        return Bound.of(w.reconstruction - divergence, w)
 
 
 def geometric_mean(q: DiagonalNormal, p: DiagonalNormal, alpha: float) -> DiagonalNormal:

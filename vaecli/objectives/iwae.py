@@ -3,13 +3,10 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
-from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -25,12 +22,12 @@ class IWAE:
 
     k: int
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
+    @property
+    def draws(self) -> int:
+        """Noise for each of the k particles."""
+        return self.k
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
-        q = model.posterior(x, y)
-        z = q.rsample((self.k,), noise)
-        log_likelihood = model.likelihood(z, y).log_prob(x)
-        log_w = log_likelihood + model.prior.log_prob(z) - q.log_prob(z)
-        value = log_w.logsumexp(0) - math.log(self.k)
-        with torch.no_grad():
-            return Bound(value, log_likelihood.mean(0), kl_divergence(q, model.prior))
+        w = model.log_weights(x, y, eps)
+        return Bound.of(w.log_w.logsumexp(0) - math.log(self.k), w)

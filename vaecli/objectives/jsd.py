@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vaecli.model import VAE
 from vaecli.objectives.base import Bound
-from vaecli.seeding import Noise
 
 
 @dataclass(frozen=True)
@@ -25,17 +23,14 @@ class JSD:
 
     k: int
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, noise: Noise) -> Bound:
+    @property
+    def draws(self) -> int:
+        """Noise for each of the k particles of the posterior, then for those of the prior."""
+        return 2 * self.k
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
-        q, p = model.posterior(x, y), model.prior
-        z = q.rsample((self.k,), noise)
-        z_prior = p.rsample((self.k, len(x)), noise)
-        reconstruction = model.likelihood(z, y).log_prob(x).mean(0)
-
-        def log_m(at: Tensor) -> Tensor:
-            return torch.logaddexp(q.log_prob(at), p.log_prob(at)) - math.log(2)
-
-        jsd = 0.5 * (q.log_prob(z) - log_m(z) + p.log_prob(z_prior) - log_m(z_prior)).mean(0)
-        with torch.no_grad():
-            kl = kl_divergence(q, p)
-        return Bound(reconstruction - jsd, reconstruction, kl)
+        w, p = model.log_weights(x, y, eps[: self.k]), model.prior()
+        z, log_p = p.transform(eps[self.k :])
+        below_m = w.posterior - torch.logaddexp(w.posterior, w.prior) + log_p - torch.logaddexp(w.q.log_prob(z), log_p)
+        return Bound.of(w.reconstruction - 0.5 * below_m.mean(0) - math.log(2), w)

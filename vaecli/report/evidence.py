@@ -94,7 +94,7 @@ def entropies(p: Tensor) -> Tensor:
 def sampled(model: VAE, count: int = SAMPLES) -> tuple[Tensor, Tensor]:
     """The means of samples from the prior, shape (count, D), and the labels asked for, each as often as the others: (count,)."""
     labels = torch.arange(count) % max(1, model.labels)
-    z = model.prior.rsample((count,), generator("cpu", "report"))
+    z = model.prior.sample(count, generator("cpu", "report"))
     return model.likelihood(z, model.condition(labels)).mean, labels
 
 
@@ -104,14 +104,14 @@ def reconstructed(model: VAE, images: Images) -> Tensor:
     for start in range(0, len(images), 1000):
         part = images[start : start + 1000]
         x, y = model.observe(part.pixels, generator("cpu", "report")), model.condition(part.labels)
-        parts.append(model.likelihood(model.posterior(x, y).loc, y).mean)
+        parts.append(model.likelihood(model.posterior(x, y).mean, y).mean)
     return torch.cat(parts)
 
 
 def agreements(evidence: Evidence) -> Callable[[Run], Tensor]:
     """Gives the `agreement` of the test images' posterior means with their labels, of a run."""
     test = evidence.test
-    return lambda run: evidence.once("agreement", run, lambda: agreement(encode(run.model, test).loc, test.labels)).double()
+    return lambda run: evidence.once("agreement", run, lambda: agreement(encode(run.model, test).mean, test.labels)).double()
 
 
 def evaluations(evidence: Evidence) -> Callable[[Run], Evaluation]:

@@ -163,7 +163,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         if not processes.leads:
             raise
         raise _marked(error, folder, rows, results, listen) from None
-    listen.note(_done(model, len(held_out), split, results[f"{split}_elbo"]))
+    listen.note(_done(model, len(held_out), split, results))
     _warn(warnings, listen)
     return results
 
@@ -178,11 +178,18 @@ def _tell(listen: Listener, start: Start, path: Path, provenance: Provenance, su
         listen.data(summary)
 
 
-def _done(model: VAE, images: int, split: str, elbo: float) -> str:
+def _done(model: VAE, images: int, split: str, results: dict[str, float]) -> str:
     """The last line of a run that is trained to its end."""
+    elbo = results[f"{split}_elbo"]
+    estimated = "" if _particles(split) not in results else "; KL has no closed form here, and is estimated"
     bits = f" ({bits_per_dim(elbo, model.image_shape.size):.3f} bits/dim)" if model.pixel_likelihood.discrete else ""
     count = f"{images:,} image{'s' if images > 1 else ''}"
-    return f"Training in {model.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}"
+    return f"Training in {model.latent_dim}D is done: {split} -ELBO {-elbo:.2f} nats{bits} on {count}{estimated}"
+
+
+def _particles(split: str) -> str:
+    """The name of the result that says of how many particles an image the KL is estimated; there is none where it is exact."""
+    return f"{split}_kl_particles"
 
 
 def _warn(warnings: Warnings, listen: Listener) -> None:
@@ -266,7 +273,7 @@ def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict
         f"{split}_reconstruction": float(tested.reconstruction.mean()),
         f"{split}_kl": float(tested.kl.mean()),
     }
-    return row, results
+    return row, results if tested.kl_is_exact else results | {_particles(split): 1}
 
 
 def _source(start: Start, folder: Path) -> Source:

@@ -30,8 +30,10 @@ async function makeExplorer(root, data) {
     root.style.setProperty("--picture", enlarged);
     root.style.setProperty("--shape", `${images.width} / ${images.height}`);
     part("turns").hidden = !host.view.depths;
-    part("plane").textContent = space.latents > 2
-      ? `The plane of the first two of ${space.latents} principal components, ${Math.round(100 * (space.shares[0] + space.shares[1]))} % of the variance.` : "";
+    part("circles").parentElement.hidden = !space.standardNormal;
+    part("plane").textContent = (space.latents > 2
+      ? `The plane of the first two of ${space.latents} principal components, ${Math.round(100 * (space.shares[0] + space.shares[1]))} % of the variance.` : "")
+      + (space.standardNormal ? "" : ` The prior, ${space.prior}, is not a standard normal: it has no circles here, and nothing can be rubbed out.`);
     fillLabels(part("label"), part("labels"), space, host);
     fillLegend(part("legend"), host);
     fillSliders(part("sliders"), part("latents"), host);

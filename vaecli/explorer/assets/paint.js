@@ -44,7 +44,7 @@ function makePainter(canvas, host, small = "") {
       drawing.fillRect(x - dot / 2, y - dot / 2, dot, dot);
     }
     drawing.globalAlpha = 1;
-    if (state.circles) paintCircles(drawing, ink, paper);
+    if (state.circles && host.space.standardNormal) paintCircles(drawing, ink, paper);
   }
 
   function paintCircles(drawing, ink, paper) {

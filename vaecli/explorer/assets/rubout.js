@@ -45,7 +45,7 @@ function makeRub(root, host) {
 
   // After another run, another label or another drawing: the same image as far as there is one.
   function draw() {
-    root.hidden = host.space.latents !== 2;
+    root.hidden = host.space.latents !== 2 || !host.space.standardNormal;
     find("own").disabled = !(host.own && host.own.now);
     if (!rub.open) return end();
     const kept = images === host.images && subject && (subject.image >= 0 || host.own.now);

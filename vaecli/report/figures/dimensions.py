@@ -146,9 +146,9 @@ def _spread(evidence: Evidence) -> Spread:
     pairs, of_means = [], []
     for runs in evidence.seeds:
         two, three = (encode(run.model, evidence.test) for run in runs)
-        order = three.variance.mean(0).argsort()
-        pairs.append((two.variance.mean(1), three.variance[:, order]))
-        of_means += [float(value) for q in (two, three) for value in q.loc.double().var(0)]
+        of_two, of_three = two.stddev.square(), three.stddev.square()
+        pairs.append((of_two.mean(1), of_three[:, of_three.mean(0).argsort()]))
+        of_means += [float(value) for q in (two, three) for value in q.mean.double().var(0)]
     return Spread([compared([(two, three[:, place]) for two, three in pairs]) for place in range(pairs[0][1].shape[1])], of_means)
 
 

@@ -1,0 +1,1 @@
+"""What latents are given an image, one posterior a file; `base` says what they share."""

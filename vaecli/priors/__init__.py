@@ -1,0 +1,1 @@
+"""What latents are before an image is seen, one prior a file; `base` says what they share."""
