@@ -55,8 +55,8 @@ def test_every_format_holds_the_posteriors(vaecli, run_copy, expected, suffix):
     assert str(path) == f"x/y{suffix}"
     found = arrays_of(path)
     assert (found["mean"].dtype, found["log_scale"].dtype, found["label"].dtype) == (np.float32, np.float32, np.int64)
-    assert np.array_equal(found["mean"], q.loc.numpy())
-    assert np.array_equal(found["log_scale"], q.log_scale.numpy())
+    assert np.array_equal(found["mean"], q.mean.numpy())
+    assert np.array_equal(found["log_scale"], q.stddev.log().numpy())
     assert np.array_equal(found["label"], images.labels.numpy())
     assert found["name"].tolist() == [str(number) for number in range(200)]
     names = found["label_name" if suffix == ".csv" else "class_names"]
@@ -86,7 +86,7 @@ def test_own_pictures_have_their_names_and_no_label(vaecli, run_copy, expected, 
     found = arrays_of(outcome.path)
     assert found["name"].tolist() == ["mine/b =1.png", "mine/deeper/a.png", "c.png"]
     assert found["label"].tolist() == [UNKNOWN] * 3
-    torch.testing.assert_close(torch.tensor(found["mean"]), q.loc[:3])
+    torch.testing.assert_close(torch.tensor(found["mean"]), q.mean[:3])
     assert "mine/bad.png: cannot be read as a picture" in outcome.err
     assert "since they cannot be read: 1" in outcome.err
     limited = vaecli("encode", "small", "--image", "mine", "--n", "1")
@@ -111,7 +111,7 @@ def test_a_conditional_model_sees_the_labels_unless_they_are_hidden(vaecli, smal
     run = read_run(vaecli("train", *more, "-q").path)
     images = load_images("mnist", "test", limit=200)
     seen, hidden = (arrays_of(vaecli("encode", "labels", "-q", *words).path) for words in ([], ["--no-label"]))
-    assert np.array_equal(seen["mean"], encode(run.model, images).loc.numpy())
+    assert np.array_equal(seen["mean"], encode(run.model, images).mean.numpy())
     assert not np.array_equal(seen["mean"], hidden["mean"])
     assert np.array_equal(hidden["label"], images.labels.numpy())
     Image.frombytes("L", (28, 28), images.pixels[0].numpy().tobytes()).save("seven.png")
@@ -125,7 +125,7 @@ def test_other_images_than_the_runs_are_encoded_with_a_note(vaecli, run_copy, di
     outcome = vaecli("encode", "small", "--data-dir", "other")
     assert "other: other test images than those of the run small" in outcome.err
     found = arrays_of(outcome.path)
-    assert np.array_equal(found["mean"], encode(read_run(run_copy).model, digits[:5]).loc.numpy())
+    assert np.array_equal(found["mean"], encode(read_run(run_copy).model, digits[:5]).mean.numpy())
     assert np.array_equal(found["label"], digits.labels[:5].numpy())
 
 

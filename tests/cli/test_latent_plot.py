@@ -45,7 +45,7 @@ def test_the_csv_holds_the_posterior_means(run_of, plot):
     with (run / "latent-plot.csv").open() as file:
         rows = list(csv.DictReader(file))
     test = load_images("mnist", "test", limit=200)
-    loc = encode(read_run(run).model, test).loc
+    loc = encode(read_run(run).model, test).mean
     torch.testing.assert_close(torch.tensor([[float(row["z1"]), float(row["z2"])] for row in rows]), loc)
     assert [int(row["label"]) for row in rows] == test.labels.tolist()
 
@@ -72,10 +72,10 @@ def test_variances_are_drawn_and_printed(run_of, plot):
     run = run_of(3)
     outcome = plot("z3", "--variance", "--csv", "--n", "50")
     q = encode(read_run(run).model, load_images("mnist", "test", limit=50))
-    assert "z3: mean posterior variance " + ", ".join(f"{variance:.4f}" for variance in q.variance.mean(0)) in outcome.err
+    assert "z3: mean posterior variance " + ", ".join(f"{variance:.4f}" for variance in q.stddev.square().mean(0)) in outcome.err
     printed = json.loads(plot("z3", "--variance", "--n", "50", "--json", "-q").out)["variance"][0]
-    assert printed["mean_posterior_variance"] == pytest.approx(q.variance.mean(0).tolist())
-    assert printed["variance_of_means"] == pytest.approx(q.loc.var(0, correction=0).tolist())
+    assert printed["mean_posterior_variance"] == pytest.approx(q.stddev.square().mean(0).tolist())
+    assert printed["variance_of_means"] == pytest.approx(q.mean.var(0, correction=0).tolist())
     assert len((run / "latent-variance.csv").read_text().splitlines()) == 1 + 50 * 3
 
 

@@ -87,7 +87,7 @@ def latents_of(model: VAE, images: Images, *, labels_known: bool = True, seed: S
     seen = images if labels_known else replace(images, labels=torch.full_like(images.labels, UNKNOWN))
     q = encode(model, seen, seed)
     names = images.names or tuple(map(str, range(len(images))))
-    return Latents(q.mean.cpu(), q.stddev.cpu().log(), images.labels.cpu(), names, images.class_names)
+    return Latents(q.mean, q.stddev.log(), images.labels.cpu(), names, images.class_names)
 
 
 def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = read_split) -> tuple[Images, bool]:

@@ -123,7 +123,7 @@ def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] |
         dimensions: principal components of more than three latents; 2 if not given.
         seed: of pixels that are binarised at random.
     """
-    points, labels = encode(model, images, seed).mean.cpu(), images.labels.cpu()
+    points, labels = encode(model, images, seed).mean, images.labels.cpu()
     latents = points.shape[1]
     if latents <= 3:
         return Cloud(points, labels, images.class_names, tuple(f"z{d + 1}" for d in range(latents)))
@@ -142,7 +142,7 @@ def variances(model: VAE, images: Images, seed: Seed = 0) -> Variances:
         seed: of pixels that are binarised at random.
     """
     q = encode(model, images, seed)
-    return Variances(q.mean.cpu(), q.stddev.cpu().square())
+    return Variances(q.mean, q.stddev.square())
 
 
 @checked

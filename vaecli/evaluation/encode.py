@@ -1,20 +1,35 @@
 """The posteriors of images."""
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 from vaecli.arguments import Seed, checked
 from vaecli.data.images import Images
-from vaecli.distributions.latents import PosteriorDistribution
-from vaecli.model import VAE, check_finite
+from vaecli.model import VAE
 from vaecli.seeding import generator
 
 BATCH = 1000
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The posteriors of N images, on the CPU.
+
+    Attributes:
+        mean: the means, shape (N, latent_dim).
+        stddev: the standard deviations of each latent, shape (N, latent_dim).
+    """
+
+    mean: Tensor
+    stddev: Tensor
+
+
 @checked
 @torch.inference_mode()
-def encode(model: VAE, images: Images, seed: Seed = 0) -> PosteriorDistribution:
-    """The posteriors q(z | x, y) of N images, on the model's device: mean and stddev of shape (N, latent_dim).
+def encode(model: VAE, images: Images, seed: Seed = 0) -> Encoded:
+    """The posteriors q(z | x, y) of N images.
 
     Args:
         model: on the same device as `images`.
@@ -32,11 +47,15 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> PosteriorDistribution:
     model.eval()
     noise = generator(images.pixels.device, "encode", seed)
     parts = []
-    y = model.condition(images.labels)
     batch_size = model.image_shape.in_place_of(BATCH)
     for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        parts.append(model.features(model.observe(images.pixels[part], noise), None if y is None else y[part]))
-    q: PosteriorDistribution = model.posterior_of(torch.cat(parts), y)
-    check_finite(q.mean, q.stddev)
-    return q
+        batch = images[start : start + batch_size]
+        q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))
+        parts.append(torch.stack((q.mean, q.stddev)).cpu())
+    return Encoded(*torch.cat(parts, 1))
+
+
+def features_of(model: VAE, x: Tensor, y: Tensor | None) -> Tensor:
+    """`VAE.features` of any number of images, a batch at a time: shape (N, posterior_of.features)."""
+    size = model.image_shape.in_place_of(BATCH)
+    return torch.cat([model.features(part, None if y is None else y[i * size :][:size]) for i, part in enumerate(x.split(size))])

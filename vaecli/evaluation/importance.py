@@ -38,7 +38,8 @@ class Evaluation:
     Attributes:
         reconstruction: E_q[log p(x|z)], one particle an image.
         kl: KL(q(z|x) || p(z)), in closed form or estimated with that particle.
-        variance: of each image's ``reconstruction``, ``elbo`` and estimated ``kl`` over draws of the particle; none where one was drawn.
+        variance: over draws of the particle, of ``reconstruction``, ``elbo`` and an estimated ``kl`` of each image; empty where one
+            was drawn.
         active_units: how many latent dimensions have a variance of posterior means over images above ACTIVE.
         kl_is_exact: whether the KL is in closed form.
     """

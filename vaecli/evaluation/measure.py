@@ -118,6 +118,8 @@ def _measure(
 
     value = evaluate(model, images, draws, processes)
     check_finite(value.reconstruction, value.kl)
+    parts = ("elbo", "reconstruction", "kl")
+    elbo, reconstruction, kl = (Estimate.of(getattr(value, part), value.variance.get(part)) for part in parts)
     bounds, bound_accuracy = {}, {}
     every = _with_each_label(images) if marginal_labels else [images]
     for k in ks:
@@ -131,7 +133,9 @@ def _measure(
     return Measured(
         len(images),
         value.active_units,
-        *(Estimate.of(getattr(value, part), value.variance.get(part)) for part in ("elbo", "reconstruction", "kl")),
+        elbo,
+        reconstruction,
+        kl,
         bounds,
         exact_value,
         convergence,

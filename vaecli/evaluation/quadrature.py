@@ -12,7 +12,7 @@ from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.errors import UsageError
-from vaecli.evaluation.encode import encode
+from vaecli.evaluation.encode import BATCH, features_of
 from vaecli.evaluation.grid import Grid, has_extent, log_likelihoods, reaches_of
 from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
@@ -76,8 +76,11 @@ def exact_log_prob(
     check_size(model)
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
-    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.in_place_of(1000))])
-    resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides, processes)
+    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.in_place_of(BATCH))])
+    y = model.condition(images.labels)
+    q = model.posterior_of(features_of(model, x, y), y)
+    check_finite(q.mean, q.stddev)
+    resolved = _resolve(model, x, images.labels, [q], None, on_share, sides, processes)
     return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
 

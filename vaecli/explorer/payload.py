@@ -15,6 +15,7 @@ from vaecli.analysis.latents import principal_directions
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
+from vaecli.evaluation.encode import features_of
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
 from vaecli.model import check_finite
@@ -90,9 +91,7 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
             f"{name}: found the likelihood {likelihood}, expected one that the page computes: {', '.join(LIKELIHOODS)}"
         )
     y = model.condition(images.labels)
-    size = model.image_shape.in_place_of(1000)
-    parts = [model.features(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
-    q = model.posterior_of(torch.cat(parts), y)
+    q = model.posterior_of(features_of(model, x, y), y)
     check_finite(q.mean, q.stddev)
     few = torch.arange(0, len(x), max(1, len(x) // 200))
     z, y_few = q.mean[few], None if y is None else y[few]

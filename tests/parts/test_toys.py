@@ -1,0 +1,181 @@
+"""Models of parts that vaecli does not ship: everything is done with them, or refused in one line."""
+
+import json
+
+import pytest
+import torch
+
+import vaecli
+from tests.helpers import one_line
+from tests.parallel.test_rows import Fake
+from tests.parts.toys import PAIRS
+from vaecli import registry
+from vaecli.analysis import comparison, encoding, inpainting, interpolation, latents, sampling
+from vaecli.config import Config
+from vaecli.errors import UsageError
+from vaecli.evaluation.importance import evaluate
+from vaecli.explorer.payload import payload
+from vaecli.model import build
+from vaecli.objectives.base import make_objective
+from vaecli.processes import Processes
+from vaecli.seeding import generator
+from vaecli.training import step
+from vaecli.training.loop import make_optimizer
+
+pairs = pytest.mark.parametrize(("prior", "posterior"), PAIRS)
+OBJECTIVES = [name for name in registry.names("objective") if not registry.find("objective", name).needs]
+
+
+@pairs
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_parameter_is_trained(toy_members, digits, prior, posterior, objective):
+    config = Config(prior=prior, posterior=posterior, objective=objective, hidden=(20,), latent_dim=3, k=5)
+    model, call = build(config), make_objective(config)
+    x = model.observe(digits.pixels[:20], generator("cpu"))
+    bound = call(model, x, None, torch.randn(call.draws, 20, 3, generator=generator("cpu", "eps")))
+    assert bound.kl_is_exact == (prior == "normal")
+    (-bound.value.mean()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert (parameter.grad != 0).any(), name
+
+
+@pairs
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_gradients_of_two_processes_add_up_to_that_of_one(toy_members, digits, prior, posterior, precision):
+    config = Config(prior=prior, posterior=posterior, hidden=(20,), k=3, precision=precision)
+
+    def gradient(processes):
+        model, noise = build(config), generator("cpu", "noise")
+        step.make_step(model, make_optimizer(model, config), digits, config, processes)(torch.arange(9), noise)
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).double()
+
+    whole, parts = gradient(Processes()), [gradient(Fake(rank, 2)) for rank in range(2)]
+    assert float((sum(parts) - whole).norm() / whole.norm()) < (0.02 if precision == "bf16" else 1e-5)
+
+
+@pairs
+def test_a_run_goes_on_as_if_it_had_never_stopped(toy_members, tmp_path, prior, posterior):
+    settings = {"prior": prior, "posterior": posterior, "hidden": (8,), "limit": 300, "objective": "iwae"}
+    whole = vaecli.train(Config(epochs=2, **settings), tmp_path / "whole", threads=1)
+    vaecli.train(Config(epochs=1, **settings), tmp_path / "part", threads=1)
+    part = vaecli.train(Config(epochs=2, **settings), tmp_path / "part", threads=1, resume=True)
+    for (name, a), b in zip(whole.model.state_dict().items(), part.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert part.config.prior == prior
+    assert ("test_kl_particles" in part.results) == (prior != "normal")
+
+
+@pairs
+def test_the_bounds_are_below_log_p_which_is_exact(toy_members, toy_run, prior, posterior):
+    model, images = toy_run(prior, posterior).model, vaecli.load_images("mnist", "test", limit=50)
+    measured = vaecli.measure(model, images, k=(1, 50, 5000), exact=True, proposal="mixture")
+    assert measured.kl_is_exact == (prior == "normal")
+    assert (measured.kl.monte_carlo_error is None) == measured.kl_is_exact
+    assert ("kl_is_exact" in measured.to_json()) == (not measured.kl_is_exact)
+    assert not measured.convergence.unconverged
+    one, fifty, many = (measured.bounds[k] for k in (1, 50, 5000))
+    error = max(estimate.monte_carlo_error for estimate in (one, fifty, many, measured.elbo))
+    assert one.mean < fifty.mean + 3 * error
+    assert fifty.mean < many.mean + 3 * error
+    assert many.mean < measured.exact.mean + 4 * many.monte_carlo_error + 0.01
+    assert many.mean > measured.exact.mean - 0.5
+    assert measured.elbo.mean < measured.exact.mean + 3 * measured.elbo.monte_carlo_error
+
+
+@torch.inference_mode()
+def test_an_estimated_kl_is_the_closed_form_in_the_mean(toy_members, toy_run, monkeypatch):
+    model, images = toy_run("normal", "full").model, vaecli.load_images("mnist", "test", limit=50)
+    exact = evaluate(model, images)
+    assert exact.kl_is_exact
+
+    def unknown(q, p):
+        raise NotImplementedError
+
+    monkeypatch.setattr("vaecli.model.kl_divergence", unknown)
+    estimated = evaluate(model, images, 200)
+    assert not estimated.kl_is_exact
+    assert not torch.equal(estimated.kl, exact.kl)
+    x = model.observe(images.pixels, generator("cpu"))
+    kl = model.log_weights(x, None, torch.randn(4000, 50, 2, generator=generator("cpu", "eps"))).kl
+    # 50 images of 4,000 particles each, with the variances that `evaluate` says
+    error = float((estimated.variance["kl"] / 4000).sum().sqrt()) / 50
+    assert float(kl.mean()) == pytest.approx(float(exact.kl.mean()), abs=5 * error)
+
+
+@pairs
+def test_pictures_are_made_and_images_encoded(toy_members, toy_run, prior, posterior):
+    run, images = toy_run(prior, posterior), vaecli.load_images("mnist", "test", limit=6)
+    model = run.model
+    assert sampling.sample(model, 4).z.shape == (4, 2)
+    assert sampling.reconstruct(model, images).mean.shape == (6, 784)
+    assert interpolation.between(model, images[:1], images[1:2], 5).mean.shape == (5, 784)
+    assert comparison.show_run(run, "toy", images, 3).samples.mean.shape == (3, 784)
+    encoded = encoding.latents_of(model, images)
+    assert encoded.mean.isfinite().all() and encoded.log_scale.isfinite().all()
+    torch.testing.assert_close(latents.cloud(model, images).points, encoded.mean)
+    torch.testing.assert_close(latents.variances(model, images).variance, (2 * encoded.log_scale).exp(), rtol=1e-4, atol=1e-9)
+
+
+@pairs
+def test_missing_pixels_are_inferred_and_their_log_p_is_exact(toy_members, toy_run, prior, posterior):
+    run = toy_run(prior, posterior)
+    images, train = vaecli.load_images("mnist", "test", limit=2), vaecli.load_images("mnist", "train", limit=500)
+    found = inpainting.inpaint(run.model, images, train, starts=2, steps=100)
+    assert found.fills.isfinite().all()
+    # a lower bound, estimated with 1,000 samples whose spread is about a nat
+    assert (found.bound < found.exact.seen + 0.2).all()
+    assert (found.bound > found.exact.seen - 15).all()
+
+
+@pairs
+def test_a_page_shows_the_decoder_and_says_what_the_prior_does_not_have(toy_members, toy_run, prior, posterior):
+    run = toy_run(prior, posterior)
+    (space,) = payload([run], [vaecli.load_images("mnist", "test", limit=20)])["spaces"]
+    assert space["latents"] == run.model.prior.decoded
+    assert space["standardNormal"] == (prior == "normal")
+    assert ("encoder" in space) == (posterior == "diagonal")
+
+
+def test_a_manifold_needs_quantiles(toy_members, toy_run):
+    assert latents.manifold(toy_run("normal", "full"), side=3).mean.shape == (9, 784)
+    with pytest.raises(UsageError, match=r"^manifold with prior=mixture: found a prior without quantiles"):
+        latents.manifold(toy_run("mixture", "diagonal"))
+
+
+def test_exact_values_need_extents(toy_members, toy_run, monkeypatch):
+    from tests.parts.toys import Mixture
+
+    monkeypatch.delattr(Mixture, "extent")
+    model = toy_run("mixture", "diagonal").model
+    with pytest.raises(UsageError, match=r"^exact: found MixturePrior and Diagonal, expected .* that have `extent`"):
+        vaecli.measure(model, vaecli.load_images("mnist", "test", limit=2), exact=True)
+    assert vaecli.measure(model, vaecli.load_images("mnist", "test", limit=200), k=(2000,)).bounds[2000].mean < 0  # no table either
+
+
+@pytest.mark.parametrize(
+    ("objective", "family", "name", "needed", "able"),
+    [
+        ("gjs", "prior", "mixture", "diagonal Gaussian", "normal"),
+        ("gjs", "posterior", "full", "diagonal Gaussian", "diagonal"),
+        ("jsd", "prior", "mixture", "reparameterised", "normal"),
+    ],
+)
+def test_an_objective_says_what_it_needs_before_anything_is_trained(toy_members, objective, family, name, needed, able):
+    expected = f"objective={objective} with {family}={name}: it needs a {needed} {family}; expected {family}={able}, or another"
+    with pytest.raises(UsageError, match=expected):
+        Config(objective=objective, **{family: name})
+    assert Config(objective="jsd", posterior="full").run_name == "mnist-z2-jsd-full"
+
+
+def test_the_command_line_knows_them(toy_members, vaecli, small_mnist):
+    words = ["--data-dir", small_mnist, "--epochs", "1", "--name", "toy", "--prior", "mixture", "--posterior", "full"]
+    assert "KL has no closed form here" in vaecli("train", *words).err
+    assert "KL has no closed form" in vaecli("compare", "toy", "--table-only", "--k", "0").err
+    table = json.loads(vaecli("compare", "toy", "--table-only", "--k", "0", "--json").out)["table"]
+    assert table[0]["kl_is_exact"] is False
+    assert "--prior=mixture" in one_line(vaecli("latent-plot", "toy", "--manifold"), 2).replace(" mixture", "=mixture")
+    assert "--prior normal" in one_line(vaecli("train", "--objective", "gjs", "--prior", "mixture"), 2)
+    assert vaecli("inpaint", "toy", "--n", "1", "--steps", "10", "--starts", "1").code == 0
+    assert vaecli("explore", "toy", "--n", "5").code == 0
+    assert "did you mean normal?" in one_line(vaecli("train", "--prior", "norml"), 2)
