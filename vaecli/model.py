@@ -54,7 +54,6 @@ class LogWeights:
         y: their labels, or None.
         q: their posteriors.
         z: the particles, drawn from `q`, shape (k, B, latent_dim).
-        posterior: log q(z|x), shape (k, B).
     """
 
     model: "VAE"
@@ -62,7 +61,6 @@ class LogWeights:
     y: Tensor | None
     q: PosteriorDistribution
     z: Tensor
-    posterior: Tensor
 
     @cached_property
     def likelihood(self) -> Tensor:
@@ -79,6 +77,11 @@ class LogWeights:
     def prior(self) -> Tensor:
         """The values of log p(z), shape (k, B)."""
         return self.p.log_prob(self.z)
+
+    @cached_property
+    def posterior(self) -> Tensor:
+        """The values of log q(z|x), shape (k, B)."""
+        return self.q.log_prob(self.z)
 
     @property
     def log_w(self) -> Tensor:
@@ -187,7 +190,8 @@ class VAE(nn.Module):
         """p(x | z, y) for latents z, shape (..., B, latent_dim): a distribution over images, batch shape (..., B)."""
         self._check("z", z, self.latent_dim)
         self._check_condition(y)
-        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(z[..., : self.prior.decoded], y))
+        seen = z if self.prior.decoded == self.latent_dim else z[..., : self.prior.decoded]
+        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(seen, y))
         return likelihood
 
     def log_weights(self, x: Tensor, y: Tensor | None, eps: Tensor, q: PosteriorDistribution | None = None) -> LogWeights:
@@ -206,7 +210,7 @@ class VAE(nn.Module):
             torch.Size([5, 3])
         """
         q = self.posterior(x, y) if q is None else q
-        return LogWeights(self, x, y, q, *q.transform(eps))
+        return LogWeights(self, x, y, q, q.transform(eps))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> PosteriorDistribution:
         """As `posterior`, of which numbers and pictures are made.

@@ -69,9 +69,7 @@ class FullNormal(MultivariateNormal):
     """N(loc, L L^T)."""
 
     def transform(self, eps):
-        z = self.loc + (self.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
-        log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return z, -0.5 * eps.square().sum(-1) - log_det - 0.5 * math.log(2 * math.pi) * eps.shape[-1]
+        return self.loc + (self.scale_tril * eps.unsqueeze(-2)).sum(-1)
 
     def detached(self):
         return FullNormal(self.loc.detach(), scale_tril=self.scale_tril.detach(), validate_args=False)
@@ -138,9 +136,8 @@ class TwoLayers:
 
     def transform(self, eps):
         of_first, of_second = self._split(eps)
-        first, log_first = self.first.transform(of_first)
-        second, log_second = given(self.network(first)).transform(of_second)
-        return self._joined(first, second), log_first + log_second
+        first = self.first.transform(of_first)
+        return self._joined(first, given(self.network(first)).transform(of_second))
 
     @property
     def mean(self):
@@ -176,7 +173,7 @@ class TwoLayerPrior(Prior):
 
     @torch.no_grad()
     def sample(self, count, generator=None):
-        return self().transform(torch.randn(count, self.latent_dim, generator=generator, device=self.zeros.device))[0]
+        return self().transform(torch.randn(count, self.latent_dim, generator=generator, device=self.zeros.device))
 
 
 class TwoLayerPosterior(Posterior):

@@ -152,7 +152,7 @@ DAMAGES = {
     "larger network than the file": "settings need [0-9,]+ bytes",
     "more convolutions than halvings": "settings are not valid: channels=8,8,8,8,8,8,8,8,8: each of these 9 convolutions",
     "another result": "digest",
-    "newer format": "found format 99, expected 1 to 2: upgrade vaecli",
+    "newer format": "found format 99, expected 1 to 3: upgrade vaecli",
     "no vaecli": "none that vaecli wrote",
 }
 

@@ -33,13 +33,19 @@ def in_the_shape_of(dataset, digits):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "arch", "likelihood", "objective", "labels"),
-    every_combination(registry.names("dataset"), registry.names("arch"), LIKELIHOODS, registry.names("objective"), LABELS),
-)
-def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likelihood, objective, labels):
-    name, binarize = likelihood
+    ("dataset", "arch", "likelihood", "objective", "labels", "prior", "posterior"),
+    every_combination(
+        registry.names("dataset"), registry.names("arch"), LIKELIHOODS, registry.names("objective"), LABELS, registry.names("prior"),
+        registry.names("posterior"),
+    ),
+)  # fmt: skip
+def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likelihood, objective, labels, prior, posterior):
+    parts, (name, binarize) = {"prior": prior, "posterior": posterior}, likelihood
+    needs = registry.find("objective", objective).needs
+    if not all(needs[family] in registry.find(family, parts[family]).capabilities for family in needs):
+        pytest.skip("Config refuses it")
     small = {"channels": (4, 8), "hidden": (32,)} if arch == "conv" else {"hidden": (32,)}
-    config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels,
+    config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels, **parts,
                     epochs=2, batch_size=10, lr=3e-3, **small)  # fmt: skip
     images = few[dataset]
     if config.label_fraction is not None:

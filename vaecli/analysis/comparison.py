@@ -154,7 +154,7 @@ def show_run(
     images = images[:n]
     noise = generator(device, "compare", seed)
     x, y = model.observe(images.pixels, noise), model.condition(images.labels)
-    z, _ = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=device))
+    z = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=device))
     reconstructed = model.decode(z[0], y)
     count = samples or n
     z = model.prior.sample(count, generator(device, "compare samples", seed))

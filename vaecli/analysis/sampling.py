@@ -98,6 +98,6 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     noise = generator(images.pixels.device, "reconstruct", seed)
     x = model.observe(images.pixels, noise)
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
-    z, _ = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=x.device))
+    z = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=x.device))
     likelihood = model.decode(z[0], y)
     return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))

@@ -35,8 +35,11 @@ class PosteriorDistribution(LatentDistribution, Protocol):
         """The standard deviations of each latent, shape (B, latent_dim)."""
         ...
 
-    def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """The latents z that standard normal noise becomes, shape (k, B, latent_dim) as it, and log q(z), shape (k, B)."""
+    def transform(self, eps: Tensor) -> Tensor:
+        """The latents z that standard normal noise becomes, shape (k, B, latent_dim) as it.
+
+        `log_prob` is then asked of this very tensor, or not at all: a flow may keep the density that it found on the way.
+        """
         ...
 
     def detached(self) -> "PosteriorDistribution":

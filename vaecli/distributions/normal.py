@@ -58,14 +58,10 @@ class DiagonalNormal(Distribution):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Latents loc + sigma * eps with eps ~ N(0, I) from `generator`, shape (*sample_shape, ..., D)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self._at(torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype))
+        return self.transform(torch.randn(shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype))
 
-    def transform(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """The latents z = loc + sigma * eps, shape (..., D) as eps, and their log density, shape (...)."""
-        z = self._at(eps)
-        return z, self.log_prob(z)
-
-    def _at(self, eps: Tensor) -> Tensor:
+    def transform(self, eps: Tensor) -> Tensor:
+        """The latents loc + sigma * eps, shape (..., D) as eps."""
         return (self.stddev * eps).add_(self.loc)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -203,10 +203,12 @@ def importance_bound(
                     of_prior = model.prior.sample(size * len(rows), noise).view_as(eps)
                 if not mine:  # every process draws all noise, which is cheap beside decoding
                     continue
-                z, log_r = q_rows.transform(eps)
+                z = q_rows.transform(eps)
                 if proposal == "mixture":
                     z = torch.where(from_prior, of_prior, z)
                     log_r = torch.logaddexp(q_rows.log_prob(z), p.log_prob(z)) - math.log(2)
+                else:
+                    log_r = q_rows.log_prob(z)
                 log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x_rows)
                 log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
                 rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % groups), value=-math.inf).unflatten(0, (-1, groups))

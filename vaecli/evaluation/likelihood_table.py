@@ -63,7 +63,7 @@ class LikelihoodTable:
         for part in rows.split(model.image_shape.in_place_of(500)):
             y = None if self._y is None else self._y[part]
             eps = torch.randn(TRIALS, len(part), size, generator=generator(x.device, "table"), device=x.device)
-            z, _ = model.posterior_of(h[part], y).transform(eps)
+            z = model.posterior_of(h[part], y).transform(eps)
             errors = self.log_prob(z, part) - model.likelihood(z, y).log_prob(x[part])
             self.good[part] = (errors.abs() < TOLERANCE).all(0)
 

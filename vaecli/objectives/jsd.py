@@ -31,6 +31,7 @@ class JSD:
     def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
         """Nats per image, shape (B,)."""
         w, p = model.log_weights(x, y, eps[: self.k]), model.prior()
-        z, log_p = p.transform(eps[self.k :])
+        z = p.transform(eps[self.k :])
+        log_p = p.log_prob(z)
         below_m = w.posterior - torch.logaddexp(w.posterior, w.prior) + log_p - torch.logaddexp(w.q.log_prob(z), log_p)
         return Bound.of(w.reconstruction - 0.5 * below_m.mean(0) - math.log(2), w)

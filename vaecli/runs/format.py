@@ -32,9 +32,9 @@ from vaecli.runs.find import MODEL
 FORMAT = 3
 """The version of the format that this file writes, and the newest that it reads.
 
-Version 3 added the settings ``prior`` and ``posterior``, and their weights; older files have ``normal`` and ``diagonal``, which have no
-weights. Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of
-28 x 28 images, which has names of its own.
+Version 3 added the settings ``prior`` and ``posterior``, whose members may have weights; an older file has ``normal`` and
+``diagonal``, which have none. Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1
+is of a registered data set of 28 x 28 images, which has names of its own.
 """
 
 MAX_HEADER = 1 << 20
