@@ -10,17 +10,17 @@ def toy_members(monkeypatch):
     toys.register(monkeypatch)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def toy_run(tmp_path_factory):
     """Runs of two latents, trained once each, by the names of their prior and posterior."""
     runs, root = {}, tmp_path_factory.mktemp("parts")
-    with pytest.MonkeyPatch.context() as patch:
-        toys.register(patch)
 
-        def run(prior, posterior):
-            if (prior, posterior) not in runs:
+    def run(prior, posterior):
+        if (prior, posterior) not in runs:
+            with pytest.MonkeyPatch.context() as patch:
+                toys.register(patch)
                 config = vaecli.Config(prior=prior, posterior=posterior, hidden=(30,), epochs=2, limit=2000, batch_size=50, lr=3e-3)
                 runs[prior, posterior] = vaecli.train(config, root / f"{prior}-{posterior}", threads=1)
-            return runs[prior, posterior]
+        return runs[prior, posterior]
 
-        yield run
+    return run

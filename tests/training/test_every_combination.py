@@ -14,6 +14,7 @@ from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.training.loop import fit, make_optimizer
 
+PARTS = ("prior", "posterior")
 LIKELIHOODS = [(name, how) for name in registry.names("likelihood") for how in registry.find("likelihood", name).binarize]
 
 
@@ -35,12 +36,11 @@ def in_the_shape_of(dataset, digits):
 @pytest.mark.parametrize(
     ("dataset", "arch", "likelihood", "objective", "labels", "prior", "posterior"),
     every_combination(
-        registry.names("dataset"), registry.names("arch"), LIKELIHOODS, registry.names("objective"), LABELS, registry.names("prior"),
-        registry.names("posterior"),
+        *map(registry.names, ("dataset", "arch")), LIKELIHOODS, registry.names("objective"), LABELS, *map(registry.names, PARTS)
     ),
-)  # fmt: skip
+)
 def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likelihood, objective, labels, prior, posterior):
-    parts, (name, binarize) = {"prior": prior, "posterior": posterior}, likelihood
+    parts, (name, binarize) = dict(zip(PARTS, (prior, posterior), strict=True)), likelihood
     needs = registry.find("objective", objective).needs
     if not all(needs[family] in registry.find(family, parts[family]).capabilities for family in needs):
         pytest.skip("Config refuses it")
