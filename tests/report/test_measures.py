@@ -102,7 +102,7 @@ def test_all_labels_have_to_be_ahead_of_a_half(monkeypatch):
 def test_variances_are_of_each_dimension_in_order(monkeypatch):
     def encode(model, images):
         size = len(model.spread)
-        return SimpleNamespace(variance=torch.tensor(model.spread) + NOISE[:, None] / 100, loc=torch.zeros(N, size))
+        return SimpleNamespace(stddev=(torch.tensor(model.spread) + NOISE[:, None] / 100).sqrt(), mean=torch.zeros(N, size))
 
     monkeypatch.setattr(dimensions, "encode", encode)
     for three, verdict in (((0.5, 0.3, 0.4), "yes"), ((0.5, 0.1, 0.4), "in part"), ((0.1, 0.05, 0.01), "no")):
