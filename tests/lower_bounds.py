@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     """Installs the package in a new virtual environment with these versions, and runs the tests there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    requirements = project["dependencies"] + [one for extra in extras.values() for one in extra]
+    requirements = project["dependencies"] + [one for extra in extras.values() for one in extra if not one.startswith("vaecli[")]
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     (folder / "lowest.txt").write_text("\n".join(lowest(requirements)), encoding="utf-8")
