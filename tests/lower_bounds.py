@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +36,7 @@ def main(folder: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     requirements = project["dependencies"] + [one for extra in extras.values() for one in extra if not one.startswith("vaecli[")]
-    venv.create(folder, with_pip=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     (folder / "lowest.txt").write_text("\n".join(lowest(requirements)), encoding="utf-8")
     install = ["pip", "install", "-q", "-c", str(folder / "lowest.txt"), "-e", f".[{','.join(extras)}]"]
