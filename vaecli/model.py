@@ -1,5 +1,6 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -11,9 +12,7 @@ from torch.distributions import kl_divergence
 from vaecli import registry
 from vaecli.arguments import Within, checked, wrong
 from vaecli.config import BINARIZE, Config
-from vaecli.data.binarize import binarize
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.data.labels import one_hot
 from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError, VaecliError
@@ -248,14 +247,14 @@ class VAE(nn.Module):
     def observe(self, pixels: Tensor, noise: torch.Generator | Tensor) -> Tensor:
         """The values x in the support of the likelihood, float32, from bytes of any shape.
 
-        Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`, or
-        made by its levels.
+        Black or white as `binarize` says, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`, or made by
+        its `levels`.
         """
         if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
             raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
         if not isinstance(noise, torch.Generator | Tensor):
             raise wrong("noise", noise, "expected a torch.Generator")
-        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else binarize(pixels, self.binarize, noise)
+        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else _binarized(pixels, self.binarize, noise)
 
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that are none, of another shape or with other labels; other things fit.
@@ -327,6 +326,30 @@ class VAE(nn.Module):
         deviation = (square.mean(1, keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
         mean = of_channel if by_channel else mean
         return self.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """One-hot vectors, float32, shape (B, classes), of labels of shape (B,); all zeros where the label is unknown."""
+    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
+
+
+def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor) -> Tensor:
+    """Pixels in {0, 1}, float32, of grey bytes of any shape.
+
+    Args:
+        pixels: uint8.
+        how: ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255 (Salakhutdinov &
+            Murray 2008).
+        noise: what ``stochastic`` draws from, or its `levels`, of the pixels' shape.
+    """
+    if how == "threshold":
+        return (pixels >> 7).float()
+    return ((noise if isinstance(noise, Tensor) else levels(pixels.shape, noise)) < pixels).float()
+
+
+def levels(shape: Sequence[int], noise: torch.Generator) -> Tensor:
+    """The levels, uniform from 0 to 254, above which pixels become white: uint8, on the device of `noise`."""
+    return torch.randint(255, shape, dtype=torch.uint8, device=noise.device, generator=noise)
 
 
 @checked

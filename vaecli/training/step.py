@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from vaecli.config import Config
-from vaecli.data.binarize import levels
 from vaecli.data.images import Images
 from vaecli.device import resolve_precision
-from vaecli.model import VAE
+from vaecli.model import VAE, levels
 from vaecli.objectives.base import make_objective
 from vaecli.processes import ALONE, Processes
 from vaecli.training.optimizer import Adam
