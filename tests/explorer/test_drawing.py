@@ -14,9 +14,9 @@ from tests.explorer.page import choose, frame, mouse, touch, z
 from vaecli import registry
 from vaecli.data.picture import Drawing
 from vaecli.explorer import networks
+from vaecli.explorer.networks import levels, packed
 from vaecli.explorer.page import explore
 from vaecli.explorer.payload import payload
-from vaecli.explorer.networks import levels, packed
 from vaecli.seeding import generator
 
 pytestmark = in_browser

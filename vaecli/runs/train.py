@@ -28,8 +28,7 @@ from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.run import Run, load
-from vaecli.runs.shared import common, held_folder
-from vaecli.runs.start import Listener, Start
+from vaecli.runs.start import Listener, Start, common, held_folder
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
 from vaecli.settings import AUTO
 from vaecli.threads import computing_threads, fast_arithmetic
@@ -86,7 +85,7 @@ def train_in(
     """The results of the last epoch, after training to it and writing the run after each epoch.
 
     Args:
-        folder: the run's, from `vaecli.runs.shared.held_folder`.
+        folder: the run's, from `vaecli.runs.start.held_folder`.
         start: the state in which training begins, from there too.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         listen: callbacks.
