@@ -24,9 +24,9 @@ from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
 from vaecli.reading import read_file
 from vaecli.report.definitions import Figure
-from vaecli.report.finding import NO, UNCLAIMED, YES
 from vaecli.report.plots import KINDS
 from vaecli.report.svg import svg
+from vaecli.report.verdicts import NO, UNCLAIMED, YES
 from vaecli.runs.find import read_log
 
 _MOST_DATA = 20_000_000
@@ -37,92 +37,40 @@ CLASSES = {YES: "yes", NO: "no", UNCLAIMED: "quiet"}
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG beside the page.
-
-    Attributes:
-        path: relative to the page.
-        width: pixels.
-        height: pixels.
-        what: what it shows of its figure; empty for a single picture.
-        caption: its parts, in words, which are legible where those in it are too small.
-    """
-
-    path: str
-    width: int
-    height: int
-    what: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Plots inside the page.
-
-    Attributes:
-        svgs: one for each.
-        legend: names and colours.
-        data: the CSV that they are made from, relative to the page.
-    """
-
-    svgs: list[Markup]
-    legend: Sequence[tuple[str, str]]
-    data: str
-
-
-@dataclass(frozen=True)
 class Entry:
     """A figure on the page.
 
     Attributes:
-        number: the report's.
-        title: what it shows.
-        section: where the report says it.
-        claim: what the report says, in its own words.
-        theirs: the numbers that the report prints.
-        ours: those that decide the verdict.
-        how: how it is reached.
-        compares: whether models are compared, each trained with several seeds.
+        figure: what it shows and claims, and how the verdict is reached.
+        ours: the numbers that decide the verdict.
         finding: what was measured.
         verdict: a class name, and words; no words where no verdict is given.
-        pictures: of it.
-        plots: of it.
+        pictures: files beside the page: their path, size, what they show of the figure, and a caption.
+        plots: inside the page: their SVGs, legend and the CSV that they are made from.
         text: printed by its command, if that draws nothing.
         command: the line that drew it.
     """
 
-    number: int
-    title: str
-    section: str
-    claim: str
-    theirs: str
+    figure: Figure
     ours: str
-    how: str
-    compares: bool
     finding: str
     verdict: tuple[str, str]
-    pictures: list[Picture]
-    plots: list[Drawing]
+    pictures: list[dict[str, Any]]
+    plots: list[dict[str, Any]]
     text: str
     command: str
 
 
-def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str], out: Path) -> Entry:
+def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str], out: Path) -> Entry:
     """A figure on the page in the folder `out`, from what `vaecli.report.state.State` keeps of it and the line that draws it."""
     finding = kept["finding"]
     verdict = finding["verdict"]
     return Entry(
-        figure.number,
-        figure.title,
-        figure.section,
-        figure.claim,
-        figure.theirs,
+        figure,
         finding["ours"],
-        figure.how,
-        figure.compares,
         " ".join(filter(None, (finding["text"], finding["reading"]))),
         (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
-        [Picture(**picture, caption=_caption(picture["what"], line)) for picture in kept["pictures"]],
+        [picture | {"caption": _caption(picture["what"], line)} for picture in kept["pictures"]],
         [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
         kept["text"],
         printable(shlex.join(["vaecli", *line])),
@@ -143,9 +91,9 @@ def _caption(what: str, line: Sequence[str]) -> str:
     return f"Samples from the prior, on the left of {' and on the right of '.join(runs)}: their means above, draws below."
 
 
-def _drawing(out: Path, path: str, kind: str) -> Drawing:
+def _drawing(out: Path, path: str, kind: str) -> dict[str, Any]:
     plots = KINDS[kind](list(csv.DictReader(io.StringIO(read_file(out / path, _MOST_DATA).decode()))))
-    return Drawing([svg(plot, assets()["plot.svg.j2"]) for plot in plots.plots], plots.legend, path)
+    return {"svgs": [svg(plot, assets()["plot.svg.j2"]) for plot in plots.plots], "legend": plots.legend, "data": path}
 
 
 def row_of(config: Config, folder: Path) -> dict[str, Any]:
@@ -196,7 +144,7 @@ def render(
     parts = component(explorer) if explorer else None
     return environment.from_string(files["page.html.j2"]).render(
         figures=figures, runs=runs, explorer=parts, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
-        seeded=", ".join(str(each.number) for each in figures if each.compares),
+        seeded=", ".join(str(each.figure.number) for each in figures if each.figure.compares),
         css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip
 
