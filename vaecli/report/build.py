@@ -21,7 +21,7 @@ from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
 from vaecli.report.definitions import IWAE10, Z2, Figure, Settings
 from vaecli.report.draw import draw
-from vaecli.report.evidence import Evidence, Shared, evidence
+from vaecli.report.evidence import QUICK_TEST, Evidence, Shared
 from vaecli.report.figures import FIGURES
 from vaecli.report.page import assets, entry, render, row_of
 from vaecli.report.plots import KINDS
@@ -225,7 +225,9 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
         make_folder(folder)
     seeds = [[work.run(settings) for settings in of_seed] for of_seed in measured]
     drawn = draw(figure, seeds[0][: len(figure.trains)], folder, resolve_device(work.device), work.quick, work.shared)
-    finding = find(figure, evidence(seeds, work.shared, work.quick))
+    config = seeds[0][0].config if seeds[0] else Config()
+    test = work.shared.images(config, "test")[: QUICK_TEST if work.quick else None]
+    finding = find(figure, Evidence(seeds, test, lambda: work.shared.images(config, "train"), work.quick, work.shared))
     work.state.figures[str(figure.number)] = {
         "key": key,
         "finding": asdict(finding),

@@ -108,13 +108,6 @@ class Evidence:
         return self.shared.once(("samples", run.path), lambda: sampled(run.model)[0])
 
 
-def evidence(seeds: Sequence[Sequence[Run]], shared: Shared, quick: bool) -> Evidence:
-    """The evidence on a figure of these runs."""
-    config = seeds[0][0].config if seeds[0] else Config()
-    test = shared.images(config, "test")
-    return Evidence(seeds, test[:QUICK_TEST] if quick else test, lambda: shared.images(config, "train"), quick, shared)
-
-
 def agreement(points: Tensor, labels: Tensor) -> Tensor:
     """Whether most of a point's 10 nearest neighbours have its own label, for points (N, D) with labels (N,): booleans (N,)."""
     agreed = []

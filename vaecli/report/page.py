@@ -7,7 +7,6 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,49 +31,33 @@ from vaecli.runs.find import read_log
 _MOST_DATA = 20_000_000
 """Bytes of a plot's data; those of 5,000 points are half a million."""
 
+_MACHINE = f"{sys.platform} on {platform.machine()}"
+
 CLASSES = {YES: "yes", NO: "no", UNCLAIMED: "quiet"}
 """Of verdicts, in the style sheet; all others have one of their own."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A figure on the page.
+def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str], out: Path) -> dict[str, Any]:
+    """A figure as the page's template has it.
 
-    Attributes:
-        figure: what it shows and claims, and how the verdict is reached.
-        ours: the numbers that decide the verdict.
-        finding: what was measured.
-        verdict: a class name, and words; no words where no verdict is given.
-        pictures: files beside the page: their path, size, what they show of the figure, and a caption.
-        plots: inside the page: their SVGs, legend and the CSV that they are made from.
-        text: printed by its command, if that draws nothing.
-        command: the line that drew it.
+    Args:
+        figure: what it shows and claims.
+        kept: what `vaecli.report.state.State` keeps of it.
+        line: the words of the command that draws it.
+        out: the page's folder.
     """
-
-    figure: Figure
-    ours: str
-    finding: str
-    verdict: tuple[str, str]
-    pictures: list[dict[str, Any]]
-    plots: list[dict[str, Any]]
-    text: str
-    command: str
-
-
-def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str], out: Path) -> Entry:
-    """A figure on the page in the folder `out`, from what `vaecli.report.state.State` keeps of it and the line that draws it."""
     finding = kept["finding"]
     verdict = finding["verdict"]
-    return Entry(
-        figure,
-        finding["ours"],
-        " ".join(filter(None, (finding["text"], finding["reading"]))),
-        (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
-        [picture | {"caption": _caption(picture["what"], line)} for picture in kept["pictures"]],
-        [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
-        kept["text"],
-        printable(shlex.join(["vaecli", *line])),
-    )
+    return {
+        "figure": figure,
+        "ours": finding["ours"],
+        "finding": " ".join(filter(None, (finding["text"], finding["reading"]))),
+        "verdict": (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
+        "pictures": [picture | {"caption": _caption(picture["what"], line)} for picture in kept["pictures"]],
+        "plots": [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
+        "text": kept["text"],
+        "command": printable(shlex.join(["vaecli", *line])),
+    }
 
 
 def _caption(what: str, line: Sequence[str]) -> str:
@@ -126,13 +109,13 @@ def assets() -> dict[str, str]:
 
 
 def render(
-    figures: list[Entry], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
+    figures: list[dict[str, Any]], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
     seconds: float, quick: bool,
 ) -> str:  # fmt: skip
     """The page's HTML.
 
     Args:
-        figures: in their order.
+        figures: the values of `entry`, in their order.
         runs: the rows of the table of runs.
         explorer: the value of `vaecli.explorer.payload.payload`; None for a page without it.
         missing: sentences on what could not be drawn, and how to mend it.
@@ -142,13 +125,10 @@ def render(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     files = assets()
     parts = component(explorer) if explorer else None
+    versions = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}", _MACHINE
     return environment.from_string(files["page.html.j2"]).render(
-        figures=figures, runs=runs, explorer=parts, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
-        seeded=", ".join(str(each.figure.number) for each in figures if each.figure.compares),
+        figures=figures, runs=runs, explorer=parts, missing=missing, versions=", ".join(versions),
+        seconds=f"{seconds:.0f}", quick=quick,
+        seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
         css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip
-
-
-def _versions() -> str:
-    parts = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}"
-    return ", ".join((*parts, f"{sys.platform} on {platform.machine()}"))

@@ -8,8 +8,9 @@ from vaecli.report.evidence import Evidence, entropies, surprises
 from vaecli.report.verdicts import IN_PART, Compared, Finding, above, below, compared, together
 
 
-def _agreeing(evidence: Evidence) -> Measured:
-    return {"apart": evidence.compare(evidence.agreement, 1, 0)}  # the report shows three dimensions first
+def agreeing(evidence: Evidence) -> Measured:
+    """How often neighbours agree on the label, of the second model shown and of the first: the report shows two dimensions last."""
+    return {"apart": evidence.compare(evidence.agreement, 1, 0)}
 
 
 def _judge_latent_spaces(apart: Compared) -> Finding:
@@ -28,7 +29,7 @@ LATENT_SPACES = Figure(
     "we could clearly see how each group of digit is located in the 3D space which is more expressive than 2D latent space",
     (Z3, Z2),
     "latent-plot",
-    _agreeing,
+    agreeing,
     _judge_latent_spaces,
     "More expressive counts as: nearest neighbours agree on the digit more often.",
     options={"csv": True},

@@ -6,6 +6,7 @@ from vaecli.analysis.architecture import architecture
 from vaecli.config import Config
 from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies, sampled
+from vaecli.report.figures.dimensions import agreeing
 from vaecli.report.verdicts import UNCLAIMED, Compared, Finding, above, below, by_part, together
 
 
@@ -38,10 +39,6 @@ ARCHITECTURE = Figure(
 )
 
 
-def _agreeing(evidence: Evidence) -> Measured:
-    return {"apart": evidence.compare(evidence.agreement, 1, 0)}
-
-
 def _judge_given_labels(apart: Compared) -> Finding:
     reading = "The two do not differ by more than their error."
     if apart.below():
@@ -64,7 +61,7 @@ GIVEN_LABELS = Figure(
     "Below (Figure 6) is the visualization of the 3D latent space representation given the labels",
     (FULL,),
     "latent-plot",
-    _agreeing,
+    agreeing,
     _judge_given_labels,
     options={"csv": True},
     also=(Z3,),
