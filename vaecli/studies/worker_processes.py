@@ -95,7 +95,7 @@ def _started(plan: Plan, threads: int, messages: "queue.Queue[tuple[_Process, An
 
 def _listen(process: _Process, messages: "queue.Queue[tuple[_Process, Any]]") -> None:
     """Puts what a worker says among the messages, and None when it has ended."""
-    with suppress(EOFError, OSError, pickle.UnpicklingError):  # it may be killed in the middle of a message
+    with suppress(EOFError, OSError, pickle.UnpicklingError), process:  # it may be killed in the middle of a message
         while process.stdout is not None:
             messages.put((process, pickle.load(process.stdout)))
     messages.put((process, None))
