@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from optuna import Study
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
@@ -148,6 +149,7 @@ class StudyStorage(RDBStorage):
         """What `call` gives, which is called again while the storage does not answer, and does nothing but read and write there.
 
         Raises:
+            UpdateFinishedTrialError: another worker has the trial that `call` writes of.
             VaecliError: it has not answered for PATIENCE seconds, it refuses, or what is in it cannot be read.
         """
         until = time.monotonic() + PATIENCE
@@ -156,7 +158,7 @@ class StudyStorage(RDBStorage):
                 with quiet():
                     return call()
             except Exception as error:
-                if is_out_of_memory(error):
+                if is_out_of_memory(error) or isinstance(error, UpdateFinishedTrialError):
                     raise
                 if not unreachable(error) or time.monotonic() > until:
                     raise _explained(error, self.address) from None
