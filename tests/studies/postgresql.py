@@ -69,5 +69,3 @@ def server():
         made = Server(Path(folder))
         yield made
         made("pg_ctl", "-w", "-m", "immediate", "stop")
-
-

@@ -4,9 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text

@@ -121,7 +121,9 @@ def test_a_trial_that_is_given_back_comes_again_at_once(open_queue, error):
 def test_a_trial_whose_worker_died_as_it_claimed_it_comes_again(open_queue, soon):
     queue = open_queue(GRID)
     dead = by_optuna(open_queue(GRID))  # whose storage shows no heartbeat: as if killed right after the claim
-    queue.storage.set_trial_state_values(queue.storage.get_trial_id_from_study_id_trial_number(1, 0), optuna.trial.TrialState.RUNNING)
+    queue.storage.set_trial_state_values(
+        queue.storage.get_trial_id_from_study_id_trial_number(1, 0), optuna.trial.TrialState.RUNNING
+    )
     assert dead.trials[0].state.name == "RUNNING"
     time.sleep(2.1)
     assert trained(queue) == [(3, 5), (2, 6), (3, 6), (2, 5)]

@@ -61,7 +61,10 @@ def attributes():
         for value in (None, -1, "x", "\x00", 1e999, [], {"lr": 0.005}):
             new = "1e999" if value == 1e999 else json.dumps(value)
             bad = ("{", f'{{"{name}": {new}, ', "run") if name == "other" else (f'"{name}": ', f'"{name}": {new}, "other": ', "run")
-            yield f"{name} beside {new}", sql(("UPDATE trial_user_attributes SET value_json=replace(value_json, ?, ?) WHERE key=?", bad))
+            yield (
+                f"{name} beside {new}",
+                sql(("UPDATE trial_user_attributes SET value_json=replace(value_json, ?, ?) WHERE key=?", bad)),
+            )
             if new != "1e999":
                 set_value = f"UPDATE trial_user_attributes SET value_json=json_set(value_json, '$.{name}', json(?)) WHERE key='run'"
                 yield f"{name} {new}", sql((set_value, (new,)))

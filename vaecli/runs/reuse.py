@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ def same_images(source: "Source") -> Same:
 
 
 class RunIndex:
-    """The runs under a folder by their settings; only those that are new or changed are read again.
+    """The runs under a folder by their settings. A look reads those only that are new; what is found is read again.
 
     Args:
         root: the folder that holds runs.
@@ -32,37 +31,25 @@ class RunIndex:
 
     def __init__(self, root: Path = RUNS) -> None:
         self.root = root
-        self._read: dict[str, tuple[int, Config | None]] = {}
+        self._configs: dict[str, Config] = {}
         self._names: dict[Config, set[str]] = {}
 
     def finished(self, config: Config, same: Same) -> Path | None:
         """The folder of the run with these settings that is trained to its end, by whatever name; None where there is none."""
         self._update()
-        folders = [
-            self.root / name for name in sorted(self._names.get(config, ()), key=lambda name: (name != config.run_name, name))
-        ]
+        names = sorted(self._names.get(config, ()), key=lambda name: (name != config.run_name, name))
+        folders = (self.root / name for name in names)
         return next((folder for folder in folders if is_run_of(folder, config, same) and is_finished(folder, config)), None)
 
     def _update(self) -> None:
-        times: dict[str, int] = {}
-        with suppress(OSError), os.scandir(self.root) as entries:
-            for entry in entries:
-                with suppress(OSError):  # a link to nowhere
-                    times[entry.name] = entry.stat().st_mtime_ns  # a file that is put into a folder by renaming changes it
-        for name in self._read.keys() - times.keys():
-            self._forget(name)
-        for name, time in times.items():
-            if name not in self._read or self._read[name][0] != time:
-                self._forget(name)
-                config, _ = _config_of(self.root / name)
-                self._read[name] = time, config
-                if config:
-                    self._names.setdefault(config, set()).add(name)
-
-    def _forget(self, name: str) -> None:
-        config = self._read.pop(name, (0, None))[1]
-        if config:
-            self._names[config].discard(name)
+        there = set(os.listdir(self.root)) if self.root.is_dir() else set()
+        for name in self._configs.keys() - there:
+            self._names[self._configs.pop(name)].discard(name)
+        for name in there - self._configs.keys():
+            config, _ = _config_of(self.root / name)
+            if config:
+                self._configs[name] = config
+                self._names.setdefault(config, set()).add(name)
 
 
 def finished(configs: Sequence[Config], same: Same, root: Path = RUNS) -> dict[Config, Path]:
