@@ -37,7 +37,8 @@ def state():
 """
 
 CALLS = {
-    "import": "from pathlib import Path\nfrom vaecli.plotting import formats, grids, palette, panels, plots, search_plot, thumbnails",
+    "import": "from pathlib import Path\nfrom vaecli.plotting import formats, grids, palette, panels, plots, search_plot\n"
+    "from vaecli.plotting import thumbnails",
     "load_images": "digits = vaecli.load_images('mnist', 'test', limit=20)",
     "load": "run = vaecli.load('baseline')",
     "build": "from vaecli.model import build; build(vaecli.Config())",

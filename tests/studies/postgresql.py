@@ -5,7 +5,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -61,11 +60,3 @@ class Server:
 
     def url(self, database="postgres", password=f":{IN_A_URL}", user="me"):
         return f"postgresql://{user}{password}@127.0.0.1:{self.port}/{database}"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="vaecli-postgresql-", ignore_cleanup_errors=True) as folder:
-        made = Server(Path(folder))
-        yield made
-        made("pg_ctl", "-w", "-m", "immediate", "stop")

@@ -10,7 +10,7 @@ from collections import Counter
 import optuna
 import pytest
 
-from tests.studies.postgresql import WORKER, needs_postgresql, server  # noqa: F401
+from tests.studies.postgresql import WORKER, needs_postgresql
 from vaecli.studies.plan import Plan
 from vaecli.studies.trial_queue import TrialQueue
 from vaecli.studies.trials import DONE, LOST

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from tests.helpers import one_line
-from tests.studies.postgresql import IN_A_URL, PASSWORD, WORKER, needs_postgresql, server  # noqa: F401
+from tests.studies.postgresql import IN_A_URL, PASSWORD, WORKER, needs_postgresql
 from vaecli.errors import VaecliError
 from vaecli.studies.plan import Plan
 from vaecli.studies.trial_queue import TrialQueue

@@ -89,11 +89,14 @@ def search(
 def _run_plan(plan: Plan, workers: int) -> "Outcome":
     from vaecli.cli.reading import reader
     from vaecli.studies.run_plan import run_plan
+    from vaecli.studies.storage import address_of
     from vaecli.studies.trainer import SearchCallbacks
 
     names = ", ".join(name.replace("_", " ") for name in plan.space.varied)
     held_out = f"the last {plan.any_config.validation or 0:,} training images"
     console.note(f"Searching {names}: {plan.total:,} trials, by {bound_of(plan)} on {held_out}; kept in {plan.folder}")
+    if plan.storage and address_of(plan.storage).secrets:
+        console.note("Others on this machine see the password in --storage with ps; PGPASSWORD or ~/.pgpass keeps it from them")
     console.note(heading(plan))
     done = 0
     with Interruption() as interruption, console.bar("trials", plan.total) as bar:

@@ -1,6 +1,5 @@
 """Runs that are there already: the one with given settings, by whatever name, and where a new one goes."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ class RunIndex:
         return next((folder for folder in folders if is_run_of(folder, config, same) and is_finished(folder, config)), None)
 
     def _update(self) -> None:
-        there = set(os.listdir(self.root)) if self.root.is_dir() else set()
+        there = {folder.name for folder in self.root.iterdir()} if self.root.is_dir() else set()
         for name in self._configs.keys() - there:
             self._names[self._configs.pop(name)].discard(name)
         for name in there - self._configs.keys():

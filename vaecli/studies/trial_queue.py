@@ -325,10 +325,10 @@ def read_trial(trial: FrozenTrial, plan: Plan) -> Trial | None:
         return None
     group, seed, run = (cast(Any, trial.user_attrs.get(key)) for key in (GROUP, SEED, RUN))
     run = {"host": ""} if run is None else run
-    value = trial.value if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+    value: Any = trial.value if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
     state = _STATES[trial.state]
     wrong = _wrong_point(group, seed, plan) or _wrong_run(run) or _wrong_params(trial.params, group, state, plan)
-    if (value is None and state == DONE) or not math.isfinite(value or 0.0):
+    if not (value is None and state != DONE) and not (isinstance(value, int | float) and math.isfinite(value)):
         wrong = wrong or f"the bound {value!r}"
     if wrong:
         raise VaecliError(
