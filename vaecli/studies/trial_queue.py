@@ -77,7 +77,8 @@ class ClaimedTrial:
             TrialLost: another worker has the trial.
         """
         try:
-            with quiet():
+            with quiet(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # one that was reported before
                 self.trial.report(elbo, epoch)
                 return self.trial.should_prune()
         except UpdateFinishedTrialError:
