@@ -164,6 +164,35 @@ def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     assert "Traceback" not in err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_workers_end_with_the_process_that_started_them(tmp_path, small_mnist):
+    words = [
+        "--latent-dim",
+        "2,3",
+        "--epochs",
+        "200",
+        "--validation",
+        "100",
+        "--data-dir",
+        str(small_mnist),
+        "--workers",
+        "2",
+        "-q",
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "vaecli", "search", *words], cwd=tmp_path)
+    until = time.monotonic() + 60
+    while len(list(tmp_path.glob("checkpoints/*/model.safetensors"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < until, "they go on"
+        time.sleep(0.1)
+
+
 def test_ctrl_c_in_a_terminal_while_workers_start_is_one_line(tmp_path, small_mnist):
     """A terminal sends it to all processes of the line."""
     words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]

@@ -87,6 +87,7 @@ def test_three_workers_one_killed_and_the_server_restarted(server, start, tmp_pa
         assert set(lost) & set(running), "the killed worker's trial was lost"
         finished = [log.parent.name for log in tmp_path.glob("*here/own-*/loss.csv") if len(log.read_text().splitlines()) == 10]
         assert len(finished) == len(set(finished)) == 9, "no settings were trained to their end on two machines"
+        assert "see the password in --storage with ps; PGPASSWORD" in said[0][1]
         assert said[0][0].splitlines()[:4] == said[1][0].splitlines()[:4], "both end with the same table"
     kept = "".join(out + err for out, err in said).encode() + b"".join(
         file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()

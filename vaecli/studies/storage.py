@@ -174,9 +174,7 @@ class StudyStorage(RDBStorage):
         self.engine.dispose()
 
 
-def open_storage(
-    address: Address, on_lost: Callable[[Study, FrozenTrial], None], note: Callable[[str], None]
-) -> StudyStorage:  # fmt: skip
+def open_storage(address: Address, on_lost: Callable[[Study, FrozenTrial], None], note: Callable[[str], None]) -> StudyStorage:
     """The storage at an address; the arguments are those of `StudyStorage`.
 
     Raises:
