@@ -261,7 +261,7 @@ def test_a_search_holds_out_what_the_folder_keeps_for_it_or_a_sixth(vaecli, tmp_
     assert f"on the last {kept or 4} training images" in outcome.err
     (understood,) = [line for line in outcome.err.splitlines() if " to train on " in line]
     assert f"{24 if kept else 20} pictures to train on from train/, {kept or 4} to choose by" in understood
-    assert len([line for line in outcome.err.splitlines() if "equal a training picture" in line]) == 1, "once for the search"
+    assert len([line for line in outcome.err.splitlines() if "test pictures that equal" in line]) == 1, "once for the search"
 
 
 def test_the_list_of_a_run_that_is_replaced_is_its_own(vaecli, tmp_path):
