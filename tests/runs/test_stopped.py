@@ -12,6 +12,8 @@ import pytest
 from tests.helpers import one_line
 from vaecli.runs.find import CONFIG, FILES, MODEL
 
+pytestmark = pytest.mark.system
+
 SMALL = ["--batch-size", "50", "--hidden", "10"]
 
 
