@@ -1,7 +1,6 @@
 """Files are whole or not there, keep their permissions, and leave nothing beside them."""
 
 import csv
-import fcntl
 import os
 import signal
 import subprocess
@@ -10,8 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from vaecli import files
 from vaecli.errors import VaecliError
 from vaecli.files import csv_bytes, write_file
+
+
+@pytest.fixture
+def fcntl():
+    return pytest.importorskip("fcntl")  # Windows has none
 
 
 def names(folder):
@@ -62,7 +67,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path):
     assert names(tmp_path) == [path.name]
 
 
-def test_parts_of_living_writers_and_of_other_files_stay(tmp_path):
+def test_parts_of_living_writers_and_of_other_files_stay(tmp_path, fcntl):
     parts = [".a.png-abcdefgh.part", ".b.png-abcdefgh.part", ".a.png-b.png-abcdefgh.part", ".a.png-movie.part"]
     for part in parts:
         (tmp_path / part).write_bytes(b"half")
@@ -74,7 +79,7 @@ def test_parts_of_living_writers_and_of_other_files_stay(tmp_path):
     assert names(tmp_path) == sorted([*parts[1:], "a.png"])
 
 
-def test_a_part_that_is_removed_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+def test_a_part_that_is_removed_before_it_is_locked_is_begun_again(tmp_path, monkeypatch, fcntl):
     lock, removed = fcntl.flock, []
 
     def flock(handle, how):
@@ -98,7 +103,7 @@ def test_many_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
-def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch, fcntl):
     def none(*_):
         raise OSError(37, "No locks available")
 
@@ -107,6 +112,16 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
     monkeypatch.setattr(fcntl, "flock", none)
     write_file(tmp_path / "file", b"whole")
     assert names(tmp_path) == [left.name, "file"]  # it may be a living writer's
+
+
+def test_a_system_without_flock_as_windows_is_written_all_the_same(tmp_path, monkeypatch):
+    left = tmp_path / ".file-abcdefgh.part"
+    left.write_bytes(b"half")
+    monkeypatch.setattr(files, "fcntl", None)
+    for data in b"first", b"second":
+        write_file(tmp_path / "file", data)
+        assert (tmp_path / "file").read_bytes() == data
+    assert names(tmp_path) == [left.name, "file"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -8,15 +9,13 @@ from torch import Tensor, nn
 from vaecli import registry
 from vaecli.arguments import Within, checked, wrong
 from vaecli.config import BINARIZE, Config
-from vaecli.data.binarize import binarize
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.data.labels import one_hot
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError, VaecliError
 from vaecli.image_shape import GREY_28, ImageShape
 from vaecli.networks.initialise import glorot
-from vaecli.seeding import Noise, generator, seed_of
+from vaecli.seeding import Noise, drawn, generator, seed_of
 
 MAX_LOG_SCALE = 20.0
 
@@ -140,13 +139,13 @@ class VAE(nn.Module):
     def observe(self, pixels: Tensor, noise: Noise) -> Tensor:
         """The values x in the support of the likelihood, float32, from bytes of any shape.
 
-        Black or white by `vaecli.data.binarize`, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.
+        Black or white as `binarize` says, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`.
         """
         if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
             raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
         if not isinstance(noise, Noise):
             raise wrong("noise", noise, "expected a torch.Generator")
-        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else binarize(pixels, self.binarize, noise)
+        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else _binarized(pixels, self.binarize, noise)
 
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that are none, of another shape or with other labels; other things fit.
@@ -218,6 +217,25 @@ class VAE(nn.Module):
         deviation = (square.mean(1, keepdim=True) - of_channel.square()).clamp(min=0).sqrt()
         mean = of_channel if by_channel else mean
         return self.pixel_likelihood.output_for(mean.flatten(), deviation.expand_as(mean).flatten())
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """One-hot vectors, float32, shape (B, classes), of labels of shape (B,); all zeros where the label is unknown."""
+    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
+
+
+def _binarized(pixels: Tensor, how: str, noise: Noise) -> Tensor:
+    """Pixels in {0, 1}, float32, of grey bytes of any shape.
+
+    Args:
+        pixels: uint8.
+        how: ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255 (Salakhutdinov &
+            Murray 2008).
+        noise: what ``stochastic`` draws from.
+    """
+    if how == "threshold":
+        return (pixels >> 7).float()
+    return (drawn(partial(torch.randint, 255, dtype=torch.uint8, device=pixels.device), pixels.shape, noise) < pixels).float()
 
 
 @checked

@@ -9,9 +9,8 @@ from vaecli.analysis.interpolation import between, spherical, straight
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.data.images import UNKNOWN
-from vaecli.data.labels import one_hot
 from vaecli.errors import UsageError
-from vaecli.model import build
+from vaecli.model import build, one_hot
 
 SHARE = torch.linspace(0, 1, 7)
 

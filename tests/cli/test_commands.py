@@ -88,7 +88,7 @@ def test_a_report_without_its_data_advises_what_report_has(vaecli, monkeypatch, 
     monkeypatch.delenv("VAECLI_DATA_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
-    monkeypatch.setattr(fashion_mnist, "download", nothing)
+    monkeypatch.setattr("vaecli.data.download.download", nothing)
     outcome = vaecli("report", "--only", "8", "--quick", "-q")
     assert outcome.code == 1
     assert "VAECLI_DATA_DIR" in outcome.err

@@ -27,6 +27,12 @@ def test_stdout_is_the_path_and_stderr_tells_the_story(train):
     assert float(said[2]) == pytest.approx(float(said[1]) / 784 / math.log(2), abs=6e-4)
 
 
+def test_a_limit_above_the_number_of_images_is_said(train):
+    (line,) = (line for line in train("--limit", "1000").err.splitlines() if "limit" in line)
+    assert line == "Only 600 images to train on: fewer than the limit, 1,000"
+    assert "limit" not in train("--limit", "600", "--overwrite").err
+
+
 @pytest.mark.parametrize(("likelihood", "has_bits"), [("discretized-logistic", True), ("beta", False)])
 def test_bits_are_of_discrete_pixels(train, likelihood, has_bits):
     (line,) = (line for line in train("--likelihood", likelihood).err.splitlines() if line.startswith("Training in 2D is done: "))

@@ -112,7 +112,10 @@ def pickled(value):
 
 def cifar10(root, change=lambda name, data: data):
     root.mkdir(parents=True, exist_ok=True)
-    parts = {f"data_batch_{number + 1}": ("train", slice(6 * number, 6 * number + 6)) for number in range(5)}
+    parts = {
+        f"data_batch_{number + 1}": ("train", slice(COUNTS["train"] // 5 * number, COUNTS["train"] // 5 * (number + 1)))
+        for number in range(5)
+    }
     parts["test_batch"] = "test", slice(None)
     with tarfile.open(root / "cifar-10-python.tar.gz", "w:gz") as packed:
         for name, (split, part) in parts.items():
@@ -123,10 +126,14 @@ def cifar10(root, change=lambda name, data: data):
                 "data": pixels((3072,), split)[part],
                 "filenames": ["a.png"] * len(labels),
             }
-            data = change(name, pickled(batch))
-            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            entry.size = len(data)
-            packed.addfile(entry, io.BytesIO(data))
+            add(packed, name, change(name, pickled(batch)))
+        add(packed, "batches.meta", pickled({"label_names": ["airplane", "automobile"]}))
+
+
+def add(packed, name, data):
+    entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+    entry.size = len(data)
+    packed.addfile(entry, io.BytesIO(data))
 
 
 def element(kind, data):
@@ -196,6 +203,7 @@ def publish(patch, dataset, root, address="http://stand.in"):
             patch.setattr(torchvision.CIFAR10, "url", f"{address}/{path.name}")
             with tarfile.open(path) as packed:
                 sums = {entry.name.rpartition("/")[2]: md5(packed.extractfile(entry).read()) for entry in packed}
+            patch.setattr(torchvision.CIFAR10, "meta", torchvision.CIFAR10.meta | {"md5": sums.pop("batches.meta")})
             patch.setattr(torchvision.CIFAR10, "test_list", [["test_batch", sums.pop("test_batch")]])
             patch.setattr(torchvision.CIFAR10, "train_list", [[name, value] for name, value in sums.items()])
         case "svhn" | "usps":

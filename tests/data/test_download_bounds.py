@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import socket
 import threading
 
 import pytest
@@ -72,21 +73,35 @@ def address(request, monkeypatch):
         server.shutdown()
 
 
-def both(address, tmp_path):
-    """The two ways in which files are downloaded."""
-    yield lambda: download.download(address, 100_000, 20)
-    yield lambda: download.download_to(tmp_path / "file", address, hashlib.md5(b"").hexdigest(), limit=100_000)
-
-
 @pytest.mark.parametrize(("address", "said"), [(name, said) for name, (_, _, said) in ANSWERS.items()], indirect=["address"])
 def test_what_a_server_sends_is_bounded(address, said, tmp_path):
-    for way in both(address, tmp_path):
-        with pytest.raises(DataError, match=said):
-            way()
+    with pytest.raises(DataError, match=said):
+        download.download(tmp_path / "file", address, hashlib.md5(b"").hexdigest(), limit=100_000)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["KMNIST", "EMNIST", "Omniglot", "CIFAR10", "SVHN"])
+def test_a_server_that_never_answers_is_waited_for_briefly(monkeypatch, tmp_path):
+    assert download.PATIENCE <= 3
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DataError, match=r"^no answer within 0\.1 s$"):
+        download.download(tmp_path / "file", f"http://127.0.0.1:{silent.getsockname()[1]}", "")
+
+
+def test_so_is_the_search_for_its_address(monkeypatch, tmp_path):
+    released = threading.Event()
+
+    def search(*_, **__):
+        released.wait(60)
+        raise OSError("released")
+
+    monkeypatch.setattr(socket, "getaddrinfo", search)
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    with pytest.raises(DataError, match=r"^no answer within 0\.1 s$"):
+        download.download(tmp_path / "file", "http://localhost", "")
+    released.set()
+
+
+@pytest.mark.parametrize("kind", ["FashionMNIST", "KMNIST", "EMNIST", "Omniglot", "CIFAR10", "SVHN"])
 def test_the_size_of_each_file_is_bounded_by_what_is_known_of_it(kind):
     from vaecli.data.published import files_of
 

@@ -105,6 +105,15 @@ def test_what_is_no_picture_is_refused(tmp_path):
             read_mnist(tmp_path / name)
 
 
+@pytest.mark.parametrize(("black", "white"), [(0, 1), (1, 2), (0, 127), (200, 255)])
+@pytest.mark.parametrize("size", [28, 56])
+def test_of_two_shades_of_a_mask_the_lighter_one_is_white(tmp_path, black, white, size):
+    page = Image.new("L", (size, size), black)
+    page.paste(white, (0, 0, size // 2, size))
+    page.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", GREY_28).view(28, 28).sum(0).tolist() == [28] * 14 + [0] * 14
+
+
 @pytest.mark.parametrize("mode", ["LAB", "CMYK", "YCbCr", "RGB", "LA", "1"])
 def test_a_mask_may_have_any_colours(tmp_path, mode):
     white = {"LAB": (255, 128, 128), "CMYK": (0, 0, 0, 0), "YCbCr": (255, 128, 128), "RGB": (255,) * 3, "LA": (255, 255), "1": 1}

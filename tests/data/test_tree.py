@@ -68,7 +68,7 @@ def test_train_and_test_are_splits_and_their_sub_folders_labels(tmp_path):
 
 
 @pytest.mark.parametrize("train", ["train", "Train", "TRAINING", "training_set", "Train Set", "train-images"])
-@pytest.mark.parametrize("test", ["test", "Testing", "TEST", "val", "Valid", "validation", "test_data"])
+@pytest.mark.parametrize("test", ["test", "Testing", "TEST", "val", "Valid", "validation", "dev", "eval", "test_data"])
 def test_the_usual_names_of_splits_in_any_spelling(tmp_path, train, test):
     found = tree(tmp_path, f"{train}/cat/1.png", f"{train}/dog/2.png", f"{test}/cat/3.png")
     assert found.class_names == ("cat", "dog")
@@ -133,7 +133,7 @@ def test_only_a_folder_for_training_is_the_training_set_and_its_sub_folders_are_
     assert found.of("test") == ()
 
 
-@pytest.mark.parametrize(("first", "second"), [("Train", "training"), ("test", "testing"), ("val", "validation")])
+@pytest.mark.parametrize(("first", "second"), [("Train", "training"), ("test", "testing"), ("val", "validation"), ("dev", "eval")])
 def test_two_folders_for_one_split_are_refused(tmp_path, first, second):
     found = tree(tmp_path, *(f"{name}/1.png" for name in {first, second, "train", "test"}))
     with pytest.raises(DataError, match=r"which both name the .* split; expected one of them"):

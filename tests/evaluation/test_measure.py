@@ -12,7 +12,6 @@ from tests.helpers import BASELINE, one_line
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.data.images import UNKNOWN
-from vaecli.data.labels import one_hot
 from vaecli.errors import UsageError
 from vaecli.evaluation import measure as measurement
 from vaecli.evaluation import quadrature
@@ -20,7 +19,7 @@ from vaecli.evaluation.estimates import Accuracy, bits_per_dim
 from vaecli.evaluation.importance import importance_bound
 from vaecli.evaluation.measure import measure
 from vaecli.evaluation.quadrature import Quadrature, exact_log_prob
-from vaecli.model import build
+from vaecli.model import build, one_hot
 from vaecli.runs.run import read_run
 from vaecli.training.loop import fit, make_optimizer
 

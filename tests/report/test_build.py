@@ -102,7 +102,7 @@ def test_without_fashion_mnist_the_others_are_drawn(vaecli, monkeypatch, tmp_pat
         monkeypatch.setenv(place, str(tmp_path / "empty"))
     monkeypatch.delenv("VAECLI_DATA_DIR", raising=False)
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "empty")
-    monkeypatch.setattr(fashion_mnist, "MIRROR", "http://127.0.0.1:9")  # the port "discard", which nobody serves
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://127.0.0.1:9/"])  # the port "discard"
     outcome = vaecli("report", "--quick", "--only", "5,8", "-q")
     assert outcome.code == 1
     assert "a part of the report is missing: figures 8 are not drawn: fashion-mnist: found no whole copy" in outcome.err

@@ -9,9 +9,9 @@ from tests.helpers import DATA, every_combination
 from vaecli import registry
 from vaecli.config import LABELS, Config
 from vaecli.data import load_images
-from vaecli.data.labels import hide_labels
 from vaecli.image_shape import ImageShape
 from vaecli.model import build
+from vaecli.runs.train import hide_labels
 from vaecli.training.loop import fit, make_optimizer
 
 LIKELIHOODS = [(name, how) for name in registry.names("likelihood") for how in registry.find("likelihood", name).binarize]

@@ -49,17 +49,7 @@ def cache(dataset: str) -> Path:
     return base / "vaecli"
 
 
-def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
-    """A file on the network of at most `limit` bytes, whose server begins its answer within `patience` seconds.
-
-    Raises:
-        DataError: it cannot be had, or is longer; the message is the reason alone.
-    """
-    with _opened(url, patience) as answer:
-        return b"".join(_blocks(answer, limit))
-
-
-def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], None] = lambda size: None, limit: int = MOST) -> None:
+def download(path: Path, url: str, md5: str, begun: Callable[[int | None], None] = lambda size: None, limit: int = MOST) -> None:
     """Puts a file of the network at `path`, if it has the published checksum; else nothing changes.
 
     Args:
@@ -75,7 +65,7 @@ def download_to(path: Path, url: str, md5: str, begun: Callable[[int | None], No
     """
     digest = hashlib.md5(usedforsecurity=False)
     with whole_file(path) as file:
-        with _opened(url, PATIENCE) as answer:
+        with _opened(url) as answer:
             begun(answer.length)
             for block in _blocks(answer, limit):
                 digest.update(block)
@@ -121,10 +111,10 @@ def _worded() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(url: str, patience: float) -> Iterator[Any]:
+def _opened(url: str) -> Iterator[Any]:
     """The answer, open."""
     with _worded():
-        answer = _within(patience, lambda: urlopen(Request(url, headers={"User-Agent": "vaecli"}), timeout=STALLED))
+        answer = _within(PATIENCE, lambda: urlopen(Request(url, headers={"User-Agent": "vaecli"}), timeout=STALLED))
     try:
         yield answer
     finally:

@@ -122,10 +122,15 @@ class Drawing:
 def read_mask(path: Path, shape: ImageShape) -> Tensor:
     """The pixels that are white in a picture of any size, scaled to that of `shape`: boolean, shape (shape.size,).
 
+    Of two shades the lighter one is white, whatever it is: masks of 0 and 1 look black.
+
     Raises:
         DataError: it is missing, not a picture, or too large.
     """
-    picture = open_picture(path).convert("L").resize((shape.width, shape.height), Image.Resampling.BOX)
+    picture = open_picture(path).convert("L")
+    if len(picture.getcolors() or ()) == 2:
+        picture = ImageOps.autocontrast(picture)
+    picture = picture.resize((shape.width, shape.height), Image.Resampling.BOX)
     white = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) > 127
     return white.repeat(shape.channels)
 

@@ -14,6 +14,7 @@ from unicodedata import category, normalize
 
 from vaecli.data.images import UNKNOWN
 from vaecli.errors import DataError, printable, reason
+from vaecli.reading import is_folder
 
 ENDINGS = frozenset([
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff",
@@ -36,7 +37,7 @@ FEW = 20
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
-_SPLIT = re.compile(r"(?:(train|training)|(test|testing)|(val|valid|validation))(?:[ _-]?(?:set|split|data|images))?")
+_SPLIT = re.compile(r"(?:(train|training)|(test|testing)|(val|valid|validation|dev|eval))(?:[ _-]?(?:set|split|data|images))?")
 
 _WITHIN = re.compile(rf"(?<![^\W\d_]){_SPLIT.pattern}(?![^\W\d_]{{2}})")
 """The name of a split as a word within another name: ``train2017``, ``seg_train``, ``trainA``."""
@@ -221,7 +222,7 @@ def find_pictures(folder: Path | None) -> Tree:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{name}/")
-                    elif entry.is_symlink() and _is_folder(folder / name):
+                    elif entry.is_symlink() and is_folder(folder / name):
                         links += 1
                     elif ending in ENDINGS:
                         pictures.append(name)
@@ -297,11 +298,3 @@ def spelt(name: str) -> str:
 
 def _order(path: str) -> tuple[str, str]:
     return normalize("NFC", path), path
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether a symbolic link leads to a folder; False too if that cannot be seen."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.distributions.pixels import PixelLikelihood, wide_type
 from vaecli.errors import UsageError
 
 
@@ -71,7 +71,7 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        wide = _wide(logits)
+        wide = wide_type(logits)
         value = logits.new_empty(logits.shape[:-1], dtype=wide)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         block = max(1, _BLOCK // x.numel()) if logits.device.type == "cpu" else len(logits)
@@ -100,7 +100,7 @@ def _value_alone(logits: Tensor, x: Tensor) -> Tensor:
     One logarithm is taken of the product over many pixels. Where that is below float32's normal range, because some pixels are all
     but impossible, the sum is -softplus(-r) pixel by pixel.
     """
-    wide = _wide(logits)
+    wide = wide_type(logits)
     sign = 2 * x.to(wide) - 1
     value = logits.new_empty(logits.shape[:-1], dtype=wide)
     block = min(len(logits), max(1, _BLOCK // x.numel()))
@@ -115,11 +115,6 @@ def _value_alone(logits: Tensor, x: Tensor) -> Tensor:
             rows = lost.any(-1)
             value[start : start + block][rows] = -F.softplus(-l[rows] * sign.expand_as(l)[rows]).sum(-1)
     return value
-
-
-def _wide(logits: Tensor) -> torch.dtype:
-    """The type to compute in: float32 at least."""
-    return torch.promote_types(logits.dtype, torch.float32)
 
 
 _BLOCK = 1 << 19

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecli.distributions.pixels import PixelLikelihood
+from vaecli.distributions.pixels import PixelLikelihood, wide_type
 
 _MOST = math.exp(7)  # of 1 / s: a scale of an eighth of a level, where nearly all probability can be on one level
 _LEAST_SHARE = 1e-6  # of it: a scale of 900, where nearly half of the probability is on either end
@@ -35,12 +35,12 @@ class DiscretizedLogistic(PixelLikelihood):
     @property
     def loc(self) -> Tensor:
         """The locations m on [-1, 1], or outside, shape (..., D)."""
-        return self.output.select(-2, 0).to(_wide(self.output))
+        return self.output.select(-2, 0).to(wide_type(self.output))
 
     @property
     def log_scale(self) -> Tensor:
         """The logarithms l of the scales, from -7 to 6.8, shape (..., D)."""
-        return -_inverse_scale(self.output.select(-2, 1).to(_wide(self.output))).log()
+        return -_inverse_scale(self.output.select(-2, 1).to(wide_type(self.output))).log()
 
     @staticmethod
     def grey(pixels: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class DiscretizedLogistic(PixelLikelihood):
         """Nats, shape (G, N), read off a table of all 256 levels where there are as many images; memory is bounded."""
         images = len(value)
         output = self.output.flatten(0, -3)
-        result = output.new_zeros(len(output), images, dtype=_wide(output))
+        result = output.new_zeros(len(output), images, dtype=wide_type(output))
         if images < _FEWEST_FOR_A_TABLE:
             rows, x = max(1, _BLOCK // value.numel()), _Pixels.of(value, result.dtype)
             for part, row in zip(output.unsqueeze(1).split(rows), result.split(rows), strict=True):
@@ -186,7 +186,7 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, x: Tensor) -> Tensor:
-        wide = _wide(output)
+        wide = wide_type(output)
         value = output.new_empty(output.shape[:-2], dtype=wide)
         gradient = torch.empty_like(output) if ctx.needs_input_grad[0] else None
         pixels = _Pixels.of(x, wide)
@@ -245,11 +245,6 @@ def _of_all_levels(loc: Tensor, inverse: Tensor) -> Tensor:
     table[:, 1:] -= softplus
     table[:, 1:-1] += _width(inverse * _HALF_WIDTH).log_()
     return table
-
-
-def _wide(output: Tensor) -> torch.dtype:
-    """The type to compute in: float32 at least."""
-    return torch.promote_types(output.dtype, torch.float32)
 
 
 _BLOCK = 1 << 19

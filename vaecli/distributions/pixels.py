@@ -75,3 +75,8 @@ class PixelLikelihood(Distribution, ABC):
     def marginal(self, mask: Tensor) -> Self:
         """The distribution of the pixels where the boolean `mask`, shape (D,), is true."""
         return type(self)(self.output[..., mask])
+
+
+def wide_type(output: Tensor) -> torch.dtype:
+    """The type to compute in: float32 at least."""
+    return torch.promote_types(output.dtype, torch.float32)

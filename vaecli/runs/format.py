@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vaecli import registry
 from vaecli.config import Config
+from vaecli.data.tree import MAX_CLASSES, MAX_NAME
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
 from vaecli.evaluation.soundness import NAMES, Warnings, known
 from vaecli.model import VAE, made, skeleton
@@ -53,7 +54,6 @@ _LARGE = 64 << 20
 _HOLES = 4
 """How many times longer than its bytes on the disk a file of more than `_LARGE` bytes may be; some disks compress."""
 _MAX_RESULT = 1e15
-_MAX_CLASSES, _MAX_NAME = 10_000, 255
 
 
 @dataclass(frozen=True)
@@ -235,8 +235,8 @@ def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[st
         return registry.load("dataset", config.dataset).class_names()
     if (
         not isinstance(names, list)
-        or len(names) > _MAX_CLASSES
-        or not all(isinstance(name, str) and len(name) <= _MAX_NAME for name in names)
+        or len(names) > MAX_CLASSES
+        or not all(isinstance(name, str) and len(name) <= MAX_NAME for name in names)
     ):
         raise CheckpointError(f"{file}: its names of labels are not valid: the file is damaged or not made by vaecli")
     return tuple(names)

@@ -12,7 +12,7 @@ from vaecli.arguments import Place, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
-from vaecli.data.labels import hide_labels
+from vaecli.data.images import UNKNOWN
 from vaecli.data.load import expect
 from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import fast_arithmetic, resolve_device, resolve_precision
@@ -31,6 +31,7 @@ from vaecli.runs.run import Run, load
 from vaecli.runs.shared import common, held_folder
 from vaecli.runs.start import Listener, Start
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.seeding import generator
 from vaecli.settings import AUTO
 from vaecli.threads import computing_threads
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
@@ -121,7 +122,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     chosen = start.config
     provenance = common(processes, provenance)
     images, held_out = _training_images(source, chosen), _held_out(source, chosen)
-    _tell(listen, start, path, provenance, summarise(source.images("train"), source.images("test"), chosen))
+    _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), chosen))
     images, held_out = images.to(placed), held_out.to(placed)
     chosen = _settled(chosen, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
@@ -168,12 +169,14 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     return results
 
 
-def _tell(listen: Listener, start: Start, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
+def _tell(listen: Listener, start: Start, images: int, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
     """Says what differs from the run that goes on, and what was understood of a person's own pictures."""
     if start.provenance and (different := start.provenance.differences(provenance)):
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
+    if start.config.limit and images < start.config.limit:
+        listen.note(f"Only {images:,} images to train on: fewer than the limit, {start.config.limit:,}")
     if summary:
         listen.data(summary)
 
@@ -225,6 +228,16 @@ def _training_images(source: Source, config: Config) -> Images:
         images = images[: len(images) - config.validation]
     images = images[: config.limit]
     return images if config.label_fraction is None else hide_labels(images, config.label_fraction, config.seed)
+
+
+def hide_labels(images: Images, fraction: float, seed: int) -> Images:
+    """The same images; exactly ``round(fraction * N)`` of them keep their label.
+
+    They are drawn without replacement, from the seed alone.
+    """
+    order = torch.randperm(len(images), generator=generator("cpu", "labels", seed))
+    hidden = order[round(fraction * len(images)) :].to(images.labels.device)
+    return replace(images, labels=images.labels.index_fill(0, hidden, UNKNOWN))
 
 
 def _held_out(source: Source, config: Config) -> Images:

@@ -1,7 +1,8 @@
 import torch
 
 from vaecli.data.images import UNKNOWN
-from vaecli.data.labels import hide_labels, one_hot
+from vaecli.model import one_hot
+from vaecli.runs.train import hide_labels
 
 
 def test_one_hot_has_an_entry_a_label_and_none_set_where_unknown():
