@@ -16,8 +16,8 @@ from tests.browser import browser  # noqa: F401
 from tests.helpers import DATA, REPORTED, Outcome, write_idx
 from vaecli.cli.app import main
 from vaecli.data import load_images
-from vaecli.device import configure_torch
 from vaecli.runs.find import FILES
+from vaecli.threads import configure_torch
 
 TRAIN, TEST = 600, 200
 configure_torch()

@@ -102,7 +102,7 @@ def test_a_program_can_ask_for_numbers_without_denormals(first):
 def test_training_makes_denormal_numbers_zero_in_every_thread_that_computes_and_in_no_other_code(threads):
     lines = """
 import torch
-from vaecli.device import fast_arithmetic
+from vaecli.threads import fast_arithmetic
 values = torch.full((300_000,), 1.2e-38)
 zeros = lambda: int((values / 2 == 0).sum())
 before = zeros()

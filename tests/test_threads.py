@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
+from tests.helpers import ROOT
 from vaecli import threads
 
 pytestmark = pytest.mark.skipif(threads.waiting_time() is None, reason="the system does not count how long threads wait")
 
 LIST_THREADS = """
 import threading
-from vaecli.device import configure_torch
+from vaecli.threads import configure_torch
 configure_torch()
 print(*(thread.name for thread in threading.enumerate()))
 """
@@ -98,3 +99,21 @@ def test_the_users_own_choice_of_waiting_wins():
     assert python(LIST_THREADS, OMP_NUM_THREADS="1") == "MainThread"
     expected = "MainThread" if threads._gnu_openmp() is None else "MainThread vaecli-threads"
     assert python(LIST_THREADS, OMP_NUM_THREADS="2") == expected
+
+
+def test_only_work_that_trains_or_measures_starts_a_thread():
+    """A command sets its process up to draw, and images are read, without one; within `measure` there is one."""
+    lines = f"""
+import threading, vaecli
+from vaecli.cli.runs import open_run, resolve_device
+names = lambda *_: print(*(thread.name for thread in threading.enumerate()))
+digits = vaecli.load_images("mnist", "test", limit=2)
+run = open_run({str(ROOT / "checkpoints/baseline")!r})
+resolve_device("cpu")
+names()
+vaecli.measure(run.model, digits, k=(2,), exact=False, on_share=names)
+"""
+    said = python(lines, OMP_NUM_THREADS="2").splitlines()
+    assert said[0] == "MainThread"
+    if threads._gnu_openmp() is not None:
+        assert said[1] == "MainThread vaecli-threads"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vaecli.analysis.sampling import reconstruct, sample
     from vaecli.config import Config
     from vaecli.data.load import load_images
-    from vaecli.device import configure_torch
     from vaecli.errors import VaecliError
     from vaecli.evaluation.encode import encode
     from vaecli.evaluation.measure import measure
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from vaecli.runs.train import train
     from vaecli.studies.search import search
     from vaecli.studies.space import Range
+    from vaecli.threads import configure_torch
 
 _HOMES = {
     "Config": "vaecli.config",
@@ -38,7 +38,7 @@ _HOMES = {
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
     "between": "vaecli.analysis.interpolation",
-    "configure_torch": "vaecli.device",
+    "configure_torch": "vaecli.threads",
     "encode": "vaecli.evaluation.encode",
     "explore": "vaecli.explorer.page",
     "inpaint": "vaecli.analysis.inpainting",

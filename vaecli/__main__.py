@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from vaecli.cli.leave import leave
+from vaecli.cli.signals import leave
 
 
 def main() -> int:

@@ -1,19 +1,13 @@
-"""The device, the precision and the set-up of torch."""
+"""The device and the precision."""
 
-import ctypes
 import math
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 
 import torch
 
 from vaecli import torchrun
 from vaecli.errors import UsageError
-from vaecli.threads import in_every_thread, share_processors
 
 
 def resolve_device(name: str) -> torch.device:
@@ -82,69 +76,3 @@ def bf16_gain() -> float:
             torch.mm(left, right)
             seconds[dtype] = min(seconds.get(dtype, math.inf), time.perf_counter() - start)
     return seconds[torch.float32] / seconds[torch.bfloat16]
-
-
-_state = threading.local()
-"""Whether this thread computes fast (`fast`)."""
-
-
-@contextmanager
-def fast_arithmetic() -> Iterator[None]:
-    """While entered, this thread computes as `configure_torch` sets it up, and afterwards as before.
-
-    Only glibc's thresholds stay: they cannot be read, and a program that goes on is the faster for them.
-    """
-    if getattr(_state, "fast", False):
-        yield
-        return
-    before = float(torch.tensor([_SMALL]) / 2) == 0
-    in_every_thread(lambda: torch.set_flush_denormal(True))
-    _keep_memory()
-    end = _share_processors()
-    _state.fast = True
-    try:
-        yield
-    finally:
-        _state.fast = False
-        end()
-        if not before:
-            in_every_thread(lambda: torch.set_flush_denormal(False))
-
-
-@cache
-def configure_torch() -> None:
-    """Sets this process up for fast arithmetic, for good; call it once, before the process's first tensors.
-
-    Numbers below float32's normal range, such as the weights of unlikely particles, become 0: processors take many times as long
-    to compute with them. Only threads that start later inherit this, hence the order.
-
-    glibc keeps the memory that a step frees for the next step. By default it returns tensors of more than 128 KiB to the system,
-    and every step fetches their pages again.
-
-    Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
-
-    vaecli's own commands call this. Functions that train or measure do the same for as long as they take, and change nothing else
-    in the program that calls them; call this in a program of your own to have it for all of its work.
-
-    Example:
-        >>> vaecli.configure_torch()
-    """
-    torch.set_flush_denormal(True)
-    _keep_memory()
-    _state.fast = True
-    _share_processors()
-
-
-_SMALL = 1.2e-38
-"""Half of it is below float32's normal range."""
-
-
-def _share_processors() -> Callable[[], None]:
-    return share_processors() if torchrun.place().size == 1 else lambda: None
-
-
-def _keep_memory() -> None:
-    mmap_threshold, trim_threshold = -3, -1
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 1 << 27)

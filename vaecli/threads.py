@@ -1,4 +1,6 @@
-"""The threads that torch computes with: how many, and how they share the processors with other processes.
+"""The threads that torch computes with: how many, how they round, and how they share the processors with other processes.
+
+Training and measuring enter `computing_threads` and `fast_arithmetic`; nothing else here starts a thread by itself.
 
 The threads of one operation wait for each other at its end, dozens of times in a training step. GNU's OpenMP lets a thread spin for
 milliseconds before it sleeps. On an idle machine that is fastest: waking a thread takes longer than most operations. Beside other
@@ -16,10 +18,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import torch
 
+from vaecli import torchrun
 from vaecli.errors import UsageError
 
 INTERVAL = 0.1
@@ -66,13 +70,80 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_entered = threading.local()
+"""Whether this thread is within `fast_arithmetic` (`fast`)."""
+
+_SMALL = 1.2e-38
+"""Half of it is below float32's normal range."""
+
+
+@contextmanager
+def fast_arithmetic() -> Iterator[None]:
+    """While entered, this thread computes as `configure_torch` sets it up, and afterwards as before.
+
+    Only glibc's thresholds stay: they cannot be read, and a program that goes on is the faster for them.
+    """
+    if getattr(_entered, "fast", False):
+        yield
+        return
+    before = float(torch.tensor([_SMALL]) / 2) == 0
+    in_every_thread(lambda: torch.set_flush_denormal(True))
+    _keep_memory()
+    end = share_processors()
+    _entered.fast = True
+    try:
+        yield
+    finally:
+        _entered.fast = False
+        end()
+        if not before:
+            in_every_thread(lambda: torch.set_flush_denormal(False))
+
+
+def flush_denormals() -> None:
+    """Sets this process up for good as `configure_torch` does, without a thread that watches: for commands that draw or read."""
+    torch.set_flush_denormal(True)
+    _keep_memory()
+
+
+@cache
+def configure_torch() -> None:
+    """Sets this process up for fast arithmetic, for good; call it once, before the process's first tensors.
+
+    Numbers below float32's normal range, such as the weights of unlikely particles, become 0: processors take many times as long
+    to compute with them. Only threads that start later inherit this, hence the order.
+
+    glibc keeps the memory that a step frees for the next step. By default it returns tensors of more than 128 KiB to the system,
+    and every step fetches their pages again.
+
+    Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
+
+    Functions that train or measure do the same for as long as they take, and change nothing else in the program that calls them;
+    call this in a program of your own to have it for all of its work.
+
+    Example:
+        >>> vaecli.configure_torch()
+    """
+    flush_denormals()
+    _entered.fast = True
+    share_processors()
+
+
+def _keep_memory() -> None:
+    mmap_threshold, trim_threshold = -3, -1
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 1 << 27)
+
+
 def share_processors() -> Callable[[], None]:
     """Makes OpenMP's threads sleep while other processes want the processors; the answer ends that.
 
-    Does nothing where the user has chosen how threads wait (`OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` in the environment), on systems
-    other than Linux, and for an OpenMP that is not GNU's.
+    Does nothing where the user has chosen how threads wait (`OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` in the environment), where
+    torchrun started several processes, on systems other than Linux, and for an OpenMP that is not GNU's.
     """
-    library = None if any(name in os.environ for name in _SETTINGS) else _gnu_openmp()
+    chosen = torchrun.place().size > 1 or any(name in os.environ for name in _SETTINGS)
+    library = None if chosen else _gnu_openmp()
     if not library or waiting_time() is None or (threads := library.omp_get_max_threads()) == 1:
         return lambda: None
     over = threading.Event()

@@ -68,8 +68,8 @@ def floor(k: int, share: float, precision: str) -> Iterator[float]:
 def vaecli(k: int, share: float, precision: str) -> Iterator[float]:
     from vaecli.config import Config
     from vaecli.data import load_images
-    from vaecli.device import configure_torch
     from vaecli.model import build
+    from vaecli.threads import configure_torch
     from vaecli.training.loop import fit, make_optimizer
 
     configure_torch()

@@ -27,10 +27,10 @@ from rich.table import Table
 
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.device import configure_torch
 from vaecli.evaluation.importance import GROUPS, ROWS, Proposal, importance_bound
 from vaecli.model import VAE, build
 from vaecli.runs.run import read_run
+from vaecli.threads import configure_torch
 
 ALL = 10_000
 SIZES = (50, 200, 200, 784)

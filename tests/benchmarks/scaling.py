@@ -40,9 +40,9 @@ def work(k: int, precision: str, share: float, epochs: int, answer: Path) -> Non
 
     from vaecli.config import Config
     from vaecli.data import load_images
-    from vaecli.device import configure_torch
     from vaecli.model import build
     from vaecli.processes import Processes, joined
+    from vaecli.threads import configure_torch
     from vaecli.training.loop import fit, make_optimizer
 
     configure_torch()

@@ -22,7 +22,7 @@ def interrupted(arguments, lines, number=signal.SIGINT):
         [sys.executable, "-X", "importtime", "-m", "vaecli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    while not process.stderr.readline().endswith(" vaecli.cli.leave\n"):
+    while not process.stderr.readline().endswith(" vaecli.cli.signals\n"):
         assert process.poll() is None
     for _ in range(lines):
         assert process.stderr.readline().startswith("import time:")
@@ -147,6 +147,6 @@ class TestInterruption:
     ],
 )
 def test_a_process_that_has_not_begun_ends_with_one_line_a_host(place, said):
-    line = [sys.executable, "-c", "from vaecli.cli.leave import leave; leave(15)"]
+    line = [sys.executable, "-c", "from vaecli.cli.signals import leave; leave(15)"]
     ended = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)} | place, capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (143, said)

@@ -14,9 +14,9 @@ from tests.explorer.page import choose, frame, mouse, touch, z
 from vaecli import registry
 from vaecli.data.picture import Drawing
 from vaecli.explorer import networks
+from vaecli.explorer.networks import levels, packed
 from vaecli.explorer.page import explore
 from vaecli.explorer.payload import payload
-from vaecli.explorer.rounding import levels, packed
 from vaecli.seeding import generator
 
 pytestmark = in_browser
@@ -175,7 +175,7 @@ def test_pictures_of_a_persons_own_are_drawn_on_all_of_the_pad_dark_on_light_if_
     assert page.execute_script("return getComputedStyle(document.querySelector('[data-own=pad]')).filter") == "invert(1)"
 
 
-@pytest.mark.parametrize("bits", [6, 7, 10, 12])
+@pytest.mark.parametrize("bits", [6, 7, 9, 12])
 def test_weights_of_few_bits_are_unpacked(page, bits):
     weight = torch.randn(7, 11, generator=generator("cpu", "weights", bits))
     rows, scale = levels(weight, bits)
@@ -185,23 +185,10 @@ def test_weights_of_few_bits_are_unpacked(page, bits):
     assert (found - weight).abs().max() <= 0.51 * scale.max()
 
 
-def test_rounding_makes_up_for_its_errors(tmp_path):
-    noise = generator("cpu", "inputs")
-    weight, inputs = (
-        torch.randn(40, 60, generator=noise),
-        torch.randn(500, 4, generator=noise) @ torch.randn(4, 60, generator=noise),
-    )
-    errors = []
-    for seen in (None, inputs):
-        rows, scale = levels(weight, 6, seen)
-        errors.append(float((inputs @ (rows * scale[:, None] - weight).T).square().mean()))
-    assert errors[1] < errors[0] / 4
-
-
 def test_a_page_of_the_baseline_is_about_a_megabyte(tmp_path):
     import vaecli
 
     run = vaecli.load("baseline")
     data = payload([run], [run.images("test")[:500]])["spaces"][0]
-    assert [layer["weight"].get("bits", 16) for layer in data["layers"]] == [16, 6]
+    assert [layer["weight"].get("bits", 16) for layer in data["layers"]] == [16, 9]
     assert [layer["weight"].get("bits", 16) for layer in data["encoder"]] == [7, 16]

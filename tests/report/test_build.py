@@ -9,7 +9,7 @@ from vaecli.data import fashion_mnist
 from vaecli.data.idx import read_folder
 from vaecli.evaluation.importance import evaluate
 from vaecli.report.definitions import Z2
-from vaecli.report.finding import Finding
+from vaecli.report.verdicts import Finding
 from vaecli.runs.run import read_run
 
 

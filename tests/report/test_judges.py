@@ -4,15 +4,8 @@ import re
 
 import pytest
 
-from vaecli.report.differences import Compared
 from vaecli.report.figures import FIGURES
-from vaecli.report.figures.beta import Grey
-from vaecli.report.figures.dimensions import Sampled, Spread
-from vaecli.report.figures.divergence import Divergences
-from vaecli.report.figures.fashion import Clothes, Convolved
-from vaecli.report.figures.inpainting import Bottoms
-from vaecli.report.figures.iwae import Clearness, Particles
-from vaecli.report.figures.labels import Labelled, Networks
+from vaecli.report.verdicts import Compared
 
 YES, NO, IN_PART, OPEN, OPEN_OF_ONE = "yes", "no", "in part", "not decided by three seeds", "not decided"
 UP, DOWN, LEVEL = 5.0, -5.0, 0.5
@@ -28,8 +21,8 @@ def share(by, first=0.5, seeds=3):
     return Compared(first, first + by / 100, 0.01, 0.001 if seeds > 1 else 0.0, seeds)
 
 
-def judge(number, data):
-    found = FIGURES[number - 1].judge(data)
+def judge(number, *numbers):
+    found = FIGURES[number - 1].judge(*numbers)
     assert found.text and found.ours
     assert not re.search(r"nan|inf|\bNone\b", found.text)
     return found
@@ -45,7 +38,7 @@ def test_latent_spaces_are_judged_by_their_neighbours(by, verdict):
     ("spread", "words"), [(UP, "are more evenly spread"), (DOWN, "are less evenly spread"), (LEVEL, "are not seen to be")]
 )
 def test_samples_are_judged_by_what_is_recognised(by, verdict, spread, words):
-    found = judge(2, Sampled(0.97, share(by), apart(LEVEL), apart(spread)))
+    found = judge(2, 0.97, share(by), apart(LEVEL), apart(spread))
     assert found.verdict == verdict
     assert words in found.reading
     assert "right on 97.0%" in found.text
@@ -67,15 +60,15 @@ def test_losses_are_judged_by_the_bound(by, verdict):
     ],
 )
 def test_each_dimension_is_judged_by_itself(by, verdict, words):
-    found = judge(4, Spread([apart(each) for each in by], [0.5, 1.5]))
+    found = judge(4, [apart(each) for each in by], [0.5, 1.5])
     assert (found.verdict, found.reading) == (verdict, words)
 
 
 def test_an_architecture_is_described_and_not_judged():
-    found = judge(5, Networks([("encoder.input", 10)], 5, 20))
+    found = judge(5, [("encoder.input", 10)], 5, 20)
     assert found.text == "encoder.input takes 10 inputs more: 5 of 20 parameters."
     assert found.verdict == "nothing is claimed"
-    assert judge(5, Networks([], 0, 20)).text.startswith("No layer takes the label")
+    assert judge(5, [], 0, 20).text.startswith("No layer takes the label")
 
 
 @pytest.mark.parametrize(("by", "words"), [(DOWN, "say less"), (UP, "say more"), (LEVEL, "do not differ")])
@@ -90,7 +83,7 @@ def test_the_sentence_on_labels_is_chosen_by_the_numbers(by, words):
     [(UP, DOWN, YES), (DOWN, UP, NO), (UP, UP, IN_PART), (DOWN, DOWN, IN_PART), (UP, LEVEL, OPEN), (LEVEL, LEVEL, OPEN)],
 )
 def test_labels_are_judged_by_the_digit_asked_for_and_by_clear_pixels(drawn, entropy, verdict):
-    found = judge(7, Labelled(0.97, share(drawn), apart(entropy), apart(LEVEL, -140)))
+    found = judge(7, 0.97, share(drawn), apart(entropy), apart(LEVEL, -140))
     assert found.verdict == verdict
     assert "Test -ELBO 139.50 nats and 140.00." in found.text
 
@@ -100,7 +93,7 @@ def test_labels_are_judged_by_the_digit_asked_for_and_by_clear_pixels(drawn, ent
     [(UP, DOWN, YES), (DOWN, UP, NO), (DOWN, DOWN, IN_PART), (UP, UP, IN_PART), (LEVEL, DOWN, OPEN_OF_ONE)],
 )
 def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
-    found = judge(8, Clothes(share(-20, seeds=1), share(easy, seeds=1), apart(detail, seeds=1)))
+    found = judge(8, share(-20, seeds=1), share(easy, seeds=1), apart(detail, seeds=1))
     assert found.verdict == verdict
 
 
@@ -120,11 +113,8 @@ def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
 @pytest.mark.parametrize(("kl", "words"), [(UP, "The posterior is further"), (LEVEL, "not seen to be further")])
 def test_divergences_are_judged_by_what_is_alike(kept, drawn, spread, verdict, kl, words):
     found = judge(
-        9,
-        Divergences(
-            share(kept, seeds=1), share(drawn, seeds=1), Compared(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1), apart(kl, seeds=1),
-            (0.3, 0.9),
-        ),
+        9, share(kept, seeds=1), share(drawn, seeds=1), Compared(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1), apart(kl, seeds=1),
+        (0.3, 0.9),
     )  # fmt: skip
     assert found.verdict == verdict
     assert found.reading.startswith(words) or words in found.reading
@@ -134,7 +124,7 @@ def test_divergences_are_judged_by_what_is_alike(kept, drawn, spread, verdict, k
 def particles(losses, continued=-8.0, share=LEVEL):
     bounds = {k: apart(LEVEL, -150.0) for k in (1, 5, 10, 500)}
     more = apart(continued, 150.0, 0.3), apart(-6.0, 150.0, 0.3), apart(share, -continued / 2)
-    return Particles(2000, apart(losses, 150.0, 0.3), bounds, apart(1.0, -150.0), *more)
+    return 2000, apart(losses, 150.0, 0.3), bounds, apart(1.0, -150.0), *more
 
 
 @pytest.mark.parametrize(
@@ -149,7 +139,7 @@ def particles(losses, continued=-8.0, share=LEVEL):
     ],
 )
 def test_the_direction_and_the_size_of_iwaes_gain_are_two_answers(losses, verdict, words):
-    found = judge(10, particles(losses))
+    found = judge(10, *particles(losses))
     assert found.verdict == verdict
     assert words in found.reading
     assert "-L_1 150.00 and 149.50; -L_5 150.00 and 149.50" in found.text
@@ -166,21 +156,21 @@ def test_the_direction_and_the_size_of_iwaes_gain_are_two_answers(losses, verdic
     ],
 )
 def test_a_gain_of_the_warm_start_is_set_against_longer_training(continued, share, words):
-    assert judge(10, particles(-2.0, continued, share)).reading.endswith(words)
+    assert judge(10, *particles(-2.0, continued, share)).reading.endswith(words)
 
 
 @pytest.mark.parametrize(
     ("entropy", "closeness", "verdict"), [(DOWN, UP, YES), (UP, DOWN, NO), (DOWN, DOWN, IN_PART), (LEVEL, UP, OPEN)]
 )
 def test_reconstructions_are_judged_by_clear_pixels_and_by_closeness(entropy, closeness, verdict):
-    assert judge(11, Clearness(apart(entropy), apart(closeness, -120), 0.01)).verdict == verdict
+    assert judge(11, apart(entropy), apart(closeness, -120), 0.01).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("squared", "seen", "verdict"), [(UP, DOWN, YES), (DOWN, UP, NO), (UP, UP, IN_PART), (UP, LEVEL, OPEN_OF_ONE)]
 )
 def test_the_beta_likelihood_is_judged_by_error_and_recognition(squared, seen, verdict):
-    assert judge(12, Grey(apart(squared, seeds=1), share(seen, seeds=1))).verdict == verdict
+    assert judge(12, apart(squared, seeds=1), share(seen, seeds=1)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -191,7 +181,7 @@ def test_the_beta_likelihood_is_judged_by_error_and_recognition(squared, seen, v
     [(UP, "is ahead of the mean image of the zeros"), (DOWN, "The mean image of the zeros, for"), (LEVEL, "do not differ")],
 )
 def test_a_bottom_follows_its_top_where_that_makes_it_likelier(others, without, verdict, mean, words):
-    found = judge(13, Bottoms(20, apart(without, seeds=1), apart(others, seeds=1), apart(mean, seeds=1), -130.0))
+    found = judge(13, 20, apart(without, seeds=1), apart(others, seeds=1), apart(mean, seeds=1), -130.0)
     assert found.verdict == verdict
     assert words in found.reading
     assert found.reading.startswith(f"By its parts: likelier than given other digits' tops: {'yes' if others > 0 else 'no'}; ")
@@ -203,7 +193,7 @@ def test_a_bottom_follows_its_top_where_that_makes_it_likelier(others, without, 
     ("epochs", "words"), [((1, 1), "one epoch each."), ((3, 3), "3 epochs each."), ((3, 2), "2 and 3 epochs.")]
 )
 def test_convolutions_are_judged_by_reconstruction_beside_what_they_cost(by, verdict, epochs, words):
-    found = judge(14, Convolved(apart(by, -180), share(LEVEL), apart(-by, -200), (800_000, 400_000), (5.0, 40.0), epochs))
+    found = judge(14, apart(by, -180), share(LEVEL), apart(-by, -200), (800_000, 400_000), (5.0, 40.0), epochs)
     assert found.verdict == verdict
     assert found.text.endswith(words)
     assert found.reading == "Convolutions take 8.0 times the seconds of training, and 0.50 times the parameters."

@@ -101,7 +101,8 @@ def test_a_picture_says_its_parts_in_words_too(tmp_path):
             "pictures": [{"path": "x.png", "width": 1, "height": 1, "what": what}],
         }  # fmt: skip
         figure = FIGURES[number - 1]
-        return entry(figure, kept, figure.words([f"folder/{run}" for run in runs], figure.options), tmp_path).pictures[0].caption
+        line = figure.words([f"folder/{run}" for run in runs], figure.options)
+        return entry(figure, kept, line, tmp_path)["pictures"][0]["caption"]
 
     assert captions(9, "reconstructions", "one", "two").startswith("Test images, and beside them of one and of two: the mean of")
     assert captions(9, "samples", "one", "two").startswith("Samples from the prior, on the left of one and on the right of two: ")

@@ -1,17 +1,45 @@
-"""The layers of a model, layer by layer, before anything is trained."""
+"""The layers of a model before anything is trained, found by passing no image through them: their weights take no memory."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from vaecli import registry
 from vaecli.arguments import checked
 from vaecli.config import Config
+from vaecli.image_shape import ImageShape
 from vaecli.model import skeleton
-from vaecli.networks.summary import Layer, layers
 
 HEADINGS = ("layer", "kind", "from", "label", "to", "parameters", "of them from the label")
 """Of the columns of `Architecture.cells`; the last two are numbers."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network.
+
+    Attributes:
+        network: ``encoder`` or ``decoder``.
+        name: its name in the checkpoint.
+        kind: its class, such as ``Linear``.
+        inputs: the input shape of one image, without the label.
+        labels: how many of its inputs are the label.
+        outputs: the output shape of one image.
+        parameters: weights and biases.
+        label_parameters: how many of these multiply the label.
+    """
+
+    network: str
+    name: str
+    kind: str
+    inputs: tuple[int, ...]
+    labels: int
+    outputs: tuple[int, ...]
+    parameters: int
+    label_parameters: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,61 @@ def architecture(config: Config, folder: Path | None = None) -> Architecture:
     """
     labelled = config.labels != "none"
     model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
-    return Architecture(layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
+    return Architecture(_layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
+
+
+def _layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_dim: int, labels: int) -> list[Layer]:
+    """The layers of the encoder and of the decoder, in the order of the forward pass.
+
+    Args:
+        encoder: on the meta device; afterwards on the CPU, without weights.
+        decoder: likewise.
+        shape: of the images.
+        latent_dim: size of the latent space.
+        labels: entries of y that they see.
+    """
+    networks = {"encoder": encoder, "decoder": decoder}
+    rows: list[Layer] = []
+
+    def watch(network: str, name: str, layer: nn.Module) -> None:
+        def passed(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+            labels = getattr(module, "labels", 0)
+            count = sum(parameter.numel() for parameter in module.parameters())
+            shape = tuple(inputs[0].shape[1:])
+            rows.append(
+                Layer(
+                    network,
+                    f"{network}.{name}",
+                    _kind(module),
+                    shape,
+                    labels,
+                    tuple(output.shape[1:]),
+                    count,
+                    labels * output.shape[1],
+                )
+            )
+
+        layer.register_forward_hook(passed)
+
+    for network, module in networks.items():
+        for name, layer in module.named_modules():
+            if next(layer.parameters(recurse=False), None) is not None:
+                watch(network, name, layer)
+    for module in networks.values():
+        # the first computation on the meta device imports PyTorch's compiler, which takes a second
+        module.load_state_dict(
+            {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in module.state_dict().items()},
+            assign=True,
+        )
+        module.eval()
+    y = torch.empty(0, labels) if labels else None
+    encoder(torch.empty(0, shape.size), y)
+    decoder(torch.empty(0, latent_dim), y)
+    return rows
+
+
+def _kind(layer: nn.Module) -> str:
+    return "Linear" if isinstance(layer, nn.Linear) else type(layer).__name__
 
 
 def _by(shape: tuple[int, ...]) -> str:

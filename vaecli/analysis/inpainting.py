@@ -13,7 +13,6 @@ from vaecli.analysis.inpainting_inference import infer
 from vaecli.analysis.masks import Half, half
 from vaecli.arguments import Count, Seed, Within, checked
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.device import fast_arithmetic
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -21,6 +20,7 @@ from vaecli.evaluation.quadrature import exact_log_prob_of_parts, grid_covers
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
+from vaecli.threads import fast_arithmetic
 
 LARGEST = 32 * 32
 """Values of an image at the most for exact log p: on the fine grids that larger ones need, an image takes many minutes."""

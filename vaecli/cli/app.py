@@ -14,8 +14,7 @@ from vaecli import __version__, torchrun
 from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, reconstruct, report, sample, search, train
 from vaecli.cli.commands import Command, Group, options_of
 from vaecli.cli.declare import example
-from vaecli.cli.leave import leave
-from vaecli.cli.signals import Interruption
+from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
 from vaecli.errors import UsageError, VaecliError, is_out_of_memory, printable, reason, shown
 

@@ -1,22 +1,28 @@
 """``vaecli compare``."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
-from vaecli.cli import compare_pictures, compare_table, console
+from vaecli.cli import compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
-from vaecli.errors import UsageError
+from vaecli.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from vaecli.data.images import Images
+    from vaecli.runs.run import Run
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
 TABLE = "Table"
@@ -83,7 +89,7 @@ def compare(
 
     def draw() -> None:
         originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
-        files.extend(compare_pictures.draw(opened, names, originals, n, samples, seed, out))
+        files.extend(_draw(opened, names, originals, n, samples, seed, out))
 
     note_fewer(context, len(opened[0].images(split, data_dir, read)), "limit")
     note_fewer(context, len(opened[0].images(split, data_dir, read)))
@@ -115,6 +121,40 @@ def compare(
     for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels)):
         console.note(remark)
     console.print_paths(files)
+
+
+def _draw(
+    runs: Sequence[Run], names: Sequence[str], images: Iterable[Images], n: int, samples: int | None, seed: int, out: Path | None
+) -> list[Path]:
+    """Draws reconstructions, samples and loss curves of runs side by side, and gives the paths of the pictures.
+
+    Args:
+        runs: with their models on the device of `images`.
+        names: of the runs, all distinct.
+        images: those that each run reconstructs.
+        n: how many of them.
+        samples: how many are drawn from the prior; `n` if not given.
+        seed: of latents and pixels drawn at random.
+        out: the folder of the pictures; that of the first run if not given.
+    """
+    from vaecli.analysis.comparison import loss_curve, show_run
+    from vaecli.plotting.panels import save_reconstructions, save_samples
+    from vaecli.plotting.plots import save_curves
+
+    shown, curves = [], []
+    for run, name, originals in zip(runs, names, images, strict=True):
+        shown.append(show_run(run, name, originals, n, seed, samples))
+        try:
+            curves.append(loss_curve(run, name))
+        except CheckpointError as error:
+            console.note(f"{error}; its loss curve is left out")
+    paths = [picture_path(out, runs[0].path, f"compare-{kind}.png") for kind in ("reconstructions", "samples")]
+    save_reconstructions(paths[0], shown)
+    save_samples(paths[1], shown)
+    if curves:
+        paths.append(picture_path(out, runs[0].path, "compare-losses.png"))
+        save_curves(paths[-1], curves)
+    return paths
 
 
 def _sort_key(sort: str | None, particles: list[int], exact: bool) -> Callable[[dict[str, Any]], Any] | None:

@@ -1,13 +1,15 @@
 """``vaecli inpaint``."""
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from vaecli.cli import console
 from vaecli.cli.declare import example, label_option, optional
-from vaecli.cli.inpaint_table import table
 from vaecli.cli.options import (
     AsJson,
     Count,
@@ -29,6 +31,17 @@ from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli inpaint --label 0 --observed top")
 INFERENCE = "Inference"
+
+HEADINGS = {
+    "log_p_missing_given_seen": "log p(missing | seen)",
+    "predictive_score": "predictive score",
+    "log_p_missing": "log p(missing)",
+    "mean_image": "mean image",
+    "mean_image_of_label": "mean image of label",
+    "log_p_seen": "log p(seen)",
+    "bound_log_p_seen": "bound on log p(seen)",
+}
+"""The columns of numbers, by their names in JSON."""
 
 
 def inpaint(
@@ -107,7 +120,16 @@ def inpaint(
         exact = {} if filled.unconverged is None else {"unconverged": filled.unconverged}
         console.result_json("inpaint", names_and_folders([opened]), [path], images=labelled, mean=means, **exact)
         return
-    console.table(table(rows, means))
+    console.table(_table(rows, means))
     if filled.unconverged:
         console.result(f"log p is not exact: {filled.unconverged:,} of {len(images):,} images had not converged on the finest grid")
     console.print_paths([path])
+
+
+def _table(rows: Sequence[Mapping[str, float]], means: Mapping[str, float]) -> Table:
+    """The numbers of each image and their means, in nats; columns without a mean are left out."""
+    headings = {name: heading for name, heading in HEADINGS.items() if not math.isnan(means.get(name, math.nan))}
+    images = console.new_table(["nats"], headings.values())
+    for name, row in [*((f"image {index}", row) for index, row in enumerate(rows, 1)), (f"mean of {len(rows)}", means)]:
+        images.add_row(name, *(f"{row[column]:.2f}" for column in headings))
+    return images

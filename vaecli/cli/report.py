@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +19,8 @@ from vaecli.errors import Interrupted, UsageError, VaecliError
 if TYPE_CHECKING:
     from vaecli.config import Config
     from vaecli.data import Read
-    from vaecli.report.build import Train
+    from vaecli.report.build import OnStep, Train
     from vaecli.report.definitions import Figure
-    from vaecli.report.progress import OnStep
 
 HELP = example("vaecli report --only 1,4,13")
 
@@ -50,8 +49,7 @@ def report(
     if only and not any(figure.trains for figure in figures):
         without_effect(context, f"with --only {only}", "epochs", "device")
 
-    from vaecli.report.build import QUICK, build
-    from vaecli.report.progress import PARTS
+    from vaecli.report.build import PARTS, QUICK, build
 
     folder = out or Path("report-quick" if quick else "report")
     change = {**(QUICK if quick else {}), **({"epochs": epochs} if epochs else {})}
@@ -69,7 +67,7 @@ def report(
         raise VaecliError(f"a part of the report is missing: {built.missing[0]}")
 
 
-def _figures(only: str | None) -> list[Figure[Any]]:
+def _figures(only: str | None) -> list[Figure]:
     """The figures in ``--only``; all of them without it."""
     from vaecli.report.figures import FIGURES
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def resolve_device(name: str) -> torch.device:
     """The device called `name`; imports PyTorch, and sets this process up for it."""
-    from vaecli import device
+    from vaecli import device, threads
 
-    device.configure_torch()
+    threads.flush_denormals()
     return device.resolve_device(name)
 
 
@@ -28,10 +28,10 @@ def open_run(run: str | None) -> Run:
     """The run that a person named; the newest if they named none, with a note that says which."""
     path, newest = find_checkpoint(run, RUNS)
 
-    from vaecli.device import configure_torch
     from vaecli.runs.run import read_run
+    from vaecli.threads import flush_denormals
 
-    configure_torch()
+    flush_denormals()
     opened = read_run(path)
     if newest:
         console.note(f"Using the newest run, {opened.path}")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vaecli.cli import console, sample_between
+from vaecli.cli import console
 from vaecli.cli.declare import example, label_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunName, Seed, without_effect
 from vaecli.cli.output_paths import picture_path
+from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 from vaecli.errors import UsageError
+from vaecli.reading import is_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
+    from vaecli.analysis.interpolation import Way
+    from vaecli.data import Images, Read
     from vaecli.runs.run import Run
 
 HELP = example("vaecli sample --n 20 --kind mean")
@@ -53,12 +56,14 @@ def sample(
     """Draw images from the prior, means above draws; or images between two others."""
     console.set_quiet(quiet)
     if between:
-        sample_between.check(context, between)
+        without_effect(context, "with --between", "kind")
+        if not any(map(_is_number, between)):
+            without_effect(context, "with --between of files", "data_dir")
     else:
         without_effect(context, "without --between", "way", "data_dir")
     opened = open_run(run)
-    if between:
-        sample_between.check_run(context, opened)
+    if between and opened.config.binarize != "stochastic":
+        without_effect(context, "with --between and pixels that are not drawn at random", "seed")
 
     from vaecli.analysis.images import label_number
 
@@ -71,7 +76,7 @@ def sample(
             label=digit,
         )
     if between:
-        path = sample_between.draw(opened, between, n, way, number, data_dir, seed, place, out)
+        path = _draw_between(opened, between, n, way, number, data_dir, seed, place, out)
     else:
         path = _draw(opened, n, kind, number, seed, place, out)
     console.written("sample", names_and_folders([opened]), [path], as_json)
@@ -102,3 +107,47 @@ def _draw(run: Run, n: int, kind: str, label: int | None, seed: int, device: tor
         ],
     )
     return path
+
+
+def _draw_between(
+    run: Run, ends: tuple[str, str], n: int, way: Way, label: int | None, data_dir: Path | None, seed: int,
+    device: torch.device, out: Path | None,
+) -> Path:  # fmt: skip
+    """Draws the filmstrip from one image to another, and gives the path of the picture."""
+    from vaecli.analysis.interpolation import between
+    from vaecli.plotting.panels import save_filmstrip
+
+    read = reader()
+    captions, images = zip(*(_end(run, end, label, data_dir, read) for end in ends), strict=True)
+    path = picture_path(out, run.path, "between.png")
+    a, b = (image.to(device) for image in images)
+    strip = between(run.model.to(device), a, b, n, way, label=label, seed=seed)
+    if run.model.conditional and label is None and int(a.labels) != int(b.labels):
+        labels = (_label_name(run, image) for image in (a, b))
+        console.note(f"The label goes linearly from {' to '.join(labels)}; keep one with --digit")
+    save_filmstrip(path, strip, captions, way, run.config.image_shape)
+    return path
+
+
+def _end(run: Run, word: str, label: int | None, data_dir: Path | None, read: Read) -> tuple[str, Images]:
+    """The caption and the image of a number or of a picture file."""
+    from vaecli.analysis.images import choose_images
+
+    if not _is_number(word):
+        if is_folder(Path(word)):
+            raise UsageError(f"--between {word}: found a folder, expected a picture file, or the number of a test image")
+        picture = choose_images(run, label=label, pictures=[Path(word)], listen=listener(), n=1)
+        return Path(word).name, picture
+    images, number = run.images("test", data_dir, read), int(word)
+    if number >= len(images):
+        raise UsageError(f"--between {word}: expected a number from 0 to {len(images) - 1:,}, of a test image, or a picture file")
+    image = images[number : number + 1]
+    return f"image {number}" + (f"\n{_label_name(run, image)}" if int(image.labels) >= 0 else ""), image
+
+
+def _label_name(run: Run, image: Images) -> str:
+    return run.class_names[int(image.labels)] if int(image.labels) >= 0 else "unknown"
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) < 10

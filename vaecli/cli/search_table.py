@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from vaecli.cli import console
 from vaecli.cli.compare_table import with_error
 from vaecli.errors import shown
 from vaecli.studies.trials import DONE, FAILED, PRUNED
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from vaecli.studies.plan import Plan
     from vaecli.studies.search import Outcome
     from vaecli.studies.trials import Row, Trial
@@ -36,11 +37,9 @@ def table(outcome: Outcome) -> Table:
     plan = outcome.plan
     names = [name for name in plan.space.varied if name != "seed"]
     seeds = len(plan.space.seeds)
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        made.add_column(name.replace("_", " "))
-    for head in (bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"):
-        made.add_column(head, justify="right", no_wrap=True)
+    made = console.new_table(
+        [name.replace("_", " ") for name in names], [bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"]
+    )
     made.add_column("best run" if seeds > 1 else "run")
     for row in outcome.rows:
         spent = [trial.seconds for trial in row.trials if trial.seconds is not None]

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first one ends the work in good order, later ones are ignored."""
+"""Ctrl-C and SIGTERM: the first one ends the work in good order, later ones are ignored.
+
+Imports next to nothing, so that Ctrl-C is handled from the start.
+"""
 
 import os
 import signal
@@ -13,6 +16,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _AGAIN = 0.05
 """Seconds after which a signal that came while a module was imported is sent again."""
+
+
+def leave(number: int, _frame: object = None) -> None:
+    """Ends a process that has not begun to work, with one line and the exit code of the signal `number`; a handler of signals.
+
+    Of the processes that torchrun started on a host only the first one says the line.
+    """
+    try:
+        if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("LOCAL_RANK") == "0":
+            os.write(2, b"vaecli: interrupted\n")
+    finally:  # also if stderr is closed
+        os._exit(128 + number)
 
 
 class Interruption:

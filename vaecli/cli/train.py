@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaecli import registry
-from vaecli.cli import console, layer_table
+from vaecli.cli import console
 from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
@@ -63,7 +63,7 @@ def train(
         ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
         without_effect(context, "with --dry-run", *ignored, *([] if decides_labels else ["data_dir"]))
-        layer_table.print_layers(chosen, data_dir, as_json)
+        _print_layers(chosen, data_dir, as_json)
         return
 
     from vaecli.processes import joined
@@ -93,6 +93,20 @@ def train(
         )  # fmt: skip
     else:
         console.result(str(folder))
+
+
+def _print_layers(config: Config, data_dir: Path | None, as_json: bool) -> None:
+    """Prints the layers of a model with these settings, as a table or as JSON; of a person's own pictures in `data_dir`."""
+    from vaecli.analysis.architecture import HEADINGS, architecture
+
+    layers = architecture(config, data_dir)
+    if as_json:
+        console.result_json("train", [], [], **layers.to_json(), settings=config.to_json())
+        return
+    table = console.new_table(HEADINGS[:-2], HEADINGS[-2:])
+    for row in layers.cells():
+        table.add_row(*row)
+    console.table(table)
 
 
 def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:

@@ -51,8 +51,7 @@ def train_run(
         VaecliError: as `vaecli.runs.train.train_in`.
     """
     from vaecli.processes import joined
-    from vaecli.runs.shared import held_folder
-    from vaecli.runs.start import Listener
+    from vaecli.runs.start import Listener, held_folder
     from vaecli.runs.train import train_in
 
     processes = joined(resolve_device(device))

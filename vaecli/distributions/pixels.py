@@ -78,5 +78,5 @@ class PixelLikelihood(Distribution, ABC):
 
 
 def wide_type(output: Tensor) -> torch.dtype:
-    """The type to compute in: float32 at least."""
+    """The type to compute with a decoder's output in: float32 at least."""
     return torch.promote_types(output.dtype, torch.float32)

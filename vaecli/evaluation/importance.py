@@ -12,12 +12,13 @@ from torch.distributions import kl_divergence
 
 from vaecli.arguments import Count, Within, checked
 from vaecli.data.images import Images
-from vaecli.device import accumulator, fast_arithmetic
+from vaecli.device import accumulator
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
 from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
+from vaecli.threads import fast_arithmetic
 
 Proposal = Literal["posterior", "mixture"]
 

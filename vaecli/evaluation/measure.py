@@ -11,13 +11,13 @@ from torch import Tensor
 
 from vaecli.arguments import Count, checked
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.device import fast_arithmetic
 from vaecli.errors import UsageError
 from vaecli.evaluation.estimates import Accuracy, Convergence, Estimate, Measured
 from vaecli.evaluation.importance import Proposal, evaluate, importance_bound, jackknife
 from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
 from vaecli.model import VAE, check_finite
 from vaecli.processes import Processes, joined
+from vaecli.threads import fast_arithmetic
 
 DRAWS = 5
 """Draws of the single particle of the ELBO and of L_1; the Monte Carlo error comes from their spread."""

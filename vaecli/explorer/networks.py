@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.errors import VaecliError
-from vaecli.explorer.rounding import levels, packed
 from vaecli.model import VAE
 from vaecli.networks.layers import LabelledLinear
 from vaecli.seeding import generator
@@ -16,7 +15,7 @@ from vaecli.seeding import generator
 MANY = 50_000
 """Weights of a layer from which on it is given in few bits a weight, where that is precise enough."""
 
-BITS = (6, 7, 8, 10, 12)
+BITS = (6, 7, 8, 9, 10, 12)
 """Bits a weight that are tried in turn; 16 (half precision) if none will do."""
 
 TOLERANCE = 4e-3
@@ -38,8 +37,7 @@ def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
 
     Args:
         model: on the CPU.
-        z: latents, shape (N, latent_dim). Half of them, and draws of the prior, say how weights are best rounded; the other
-            half, whether that is precise enough.
+        z: latents, shape (N, latent_dim), which say with as many draws of the prior whether few bits are precise enough.
         y: their labels, shape (N, labels); None for a model without labels.
 
     Raises:
@@ -47,7 +45,7 @@ def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
     """
     z = torch.cat((z, torch.randn(z.shape, generator=generator("cpu", "explorer latents"))))
     y = None if y is None else y.repeat(2, 1)
-    return _network(model.decoder, lambda part: model.likelihood(z[part], _some(y, part)).mean, TOLERANCE)
+    return _network(model.decoder, lambda: model.likelihood(z, y).mean, TOLERANCE)
 
 
 def encoder_of(model: VAE, x: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
@@ -61,7 +59,7 @@ def encoder_of(model: VAE, x: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
     Raises:
         VaecliError: the encoder has layers that the page cannot compute.
     """
-    return _network(model.encoder, lambda part: model.encoder(x[part], _some(y, part)), ENCODER_TOLERANCE)
+    return _network(model.encoder, lambda: model.encoder(x, y), ENCODER_TOLERANCE)
 
 
 def base64_of(values: Tensor) -> str:
@@ -69,33 +67,43 @@ def base64_of(values: Tensor) -> str:
     return base64.b64encode(values.detach().contiguous().numpy().tobytes()).decode()
 
 
-def _some(y: Tensor | None, part: slice) -> Tensor | None:
-    return None if y is None else y[part]
+def levels(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """A weight as whole numbers of so many bits, int32, and the float32 that those of each first index are multiplied by."""
+    rows, most = weight.flatten(1).double(), 2 ** (bits - 1) - 1
+    scale = (rows.abs().amax(1, keepdim=True) / most).clamp(min=1e-12).float().double()
+    return (rows / scale).round().clamp(-most, most).int().view(weight.shape), scale.float().flatten()
+
+
+def packed(values: Tensor, bits: int) -> Tensor:
+    """Whole numbers of so many bits as bytes: uint8, each number's lowest bit first, one number right after the other."""
+    flat = values.flatten().long() & (2**bits - 1)
+    stream = ((flat[:, None] >> torch.arange(bits)) & 1).flatten()
+    stream = torch.cat((stream, stream.new_zeros(-len(stream) % 8))).view(-1, 8)
+    return (stream << torch.arange(8)).sum(1).to(torch.uint8)
 
 
 @torch.inference_mode()
-def _network(network: nn.Module, outputs: Callable[[slice], Tensor], tolerance: float) -> list[dict[str, Any]]:
-    """The layers, large ones in as few bits as leave the outputs of the odd examples within the tolerance, one after the other.
+def _network(network: nn.Module, outputs: Callable[[], Tensor], tolerance: float) -> list[dict[str, Any]]:
+    """The layers, large ones in as few bits as leave the outputs within the tolerance, one after the other.
 
     Args:
         network: its weights are changed meanwhile.
-        outputs: runs the network on some of the examples.
+        outputs: runs the network on examples.
         tolerance: of any output.
     """
     layers = _layers(network)
     large = [layer for layer in layers if layer.weight.numel() >= MANY]
     whole = [layer.weight.data for layer in large]
-    fitted, checked = slice(0, None, 2), slice(1, None, 2)
-    exact = outputs(checked)
+    exact = outputs()
     rounded: dict[Any, dict[str, Any]] = {}
     share, total = 0.0, sum(weight.numel() for weight in whole)
     for layer in large:
         share += layer.weight.numel() / total
-        weight, inputs = layer.weight.data, _inputs(layer, lambda: outputs(fitted))
+        weight = layer.weight.data
         for bits in BITS:
-            rows, scale = levels(weight, bits, inputs)
+            rows, scale = levels(weight, bits)
             layer.weight.data = rows * scale.view(-1, *[1] * (rows.ndim - 1))
-            if _precise((outputs(checked) - exact).abs(), tolerance * share):
+            if _precise((outputs() - exact).abs(), tolerance * share):
                 rounded[layer] = {"bits": bits, "levels": base64_of(packed(rows, bits)), "scale": base64_of(scale)}
                 break
             layer.weight.data = weight
@@ -106,22 +114,6 @@ def _network(network: nn.Module, outputs: Callable[[slice], Tensor], tolerance: 
 
 def _precise(error: Tensor, tolerance: float) -> bool:
     return float((error > tolerance).float().mean()) <= _RARE and float(error.max()) <= _LARGEST * tolerance
-
-
-def _inputs(layer: Any, run: Callable[[], Tensor]) -> Tensor | None:
-    """What a dense layer gets when a network runs, shape (N, inputs); None for a convolution."""
-    if not isinstance(layer, nn.Linear):
-        return None
-    seen: list[Tensor] = []
-
-    def keep(module: nn.Module, got: tuple[Tensor, ...], given: Tensor) -> None:
-        labels = getattr(module, "labels", 0)
-        y = got[1] if len(got) > 1 and got[1] is not None else got[0].new_zeros(len(got[0]), labels)
-        seen.append(torch.cat((got[0], y.to(got[0].dtype)), -1) if labels else got[0])
-
-    with layer.register_forward_hook(keep):
-        run()
-    return seen[0].flatten(0, -2)
 
 
 def _layers(network: nn.Module) -> list[Any]:

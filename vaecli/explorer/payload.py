@@ -15,6 +15,7 @@ from vaecli.analysis.latents import principal_directions
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
+from vaecli.evaluation.importance import ACTIVE
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
@@ -32,9 +33,6 @@ LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic"
 
 _LARGEST_DRAWN = 64
 """Pixels a side of the largest images that a person can draw."""
-
-_ACTIVE = 0.01
-"""The variance of its posterior means from which on a latent is active (Burda et al. 2015, section 5.2)."""
 
 
 def points_of(shape: ImageShape, n: int | None = None) -> int:
@@ -107,7 +105,7 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
         "logScale": base64_of(log_scale.half()),
         "axes": axes.tolist(),
         "shares": shares,
-        "active": (loc.var(0, correction=0) > _ACTIVE).nonzero().flatten().tolist(),
+        "active": (loc.var(0, correction=0) > ACTIVE).nonzero().flatten().tolist(),
         "reach": max(3.0, float((loc @ axes[:2].T).abs().flatten()[:1_000_000].quantile(0.999))),
     }
     drawn = _drawn(run, images)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,42 @@ from vaecli import __version__
 from vaecli.config import Config
 from vaecli.data import Read
 from vaecli.device import resolve_device
+from vaecli.errors import DataError
 from vaecli.explorer.payload import POINTS, payload
 from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
-from vaecli.report.definitions import Figure, Settings
+from vaecli.report.definitions import IWAE10, Z2, Figure, Settings
 from vaecli.report.draw import draw
-from vaecli.report.evidence import Evidence, evidence
+from vaecli.report.evidence import QUICK_TEST, Evidence, Shared
 from vaecli.report.figures import FIGURES
-from vaecli.report.finding import Finding
 from vaecli.report.page import assets, entry, render, row_of
 from vaecli.report.plots import KINDS
-from vaecli.report.progress import OnPart, OnStep, Progress
-from vaecli.report.runs import EXPLORED, config_of, configs_of, epochs_of, finished, folder_for, missing_data, needs_fashion
-from vaecli.report.shared import Shared
 from vaecli.report.state import State
+from vaecli.report.verdicts import Finding
 from vaecli.runs.find import MODEL
+from vaecli.runs.reuse import Same, finished, folder_for
 from vaecli.runs.run import Run, read_run
 from vaecli.runs.train import train as train_run
 
 QUICK: Settings = {"limit": 2000, "epochs": 1}
 """The settings that a quick pass changes in all runs."""
 
+EXPLORED = (Z2, IWAE10)
+"""The runs whose latent spaces the page lets its reader explore."""
+
 STATE, PAGE = "report.json", "index.html"
+
+PARTS = 1000
+"""The number of parts that all work is counted in."""
+
+DRAWING = 0.5
+"""The time that a figure takes, in epochs of the baseline."""
+
+OnPart = Callable[[int, str], None]
+"""Called with how many of PARTS are done, and a description of the work."""
+
+OnStep = Callable[[int, str | None, int | None], None]
+"""Called with the steps of a run that are done, a description, and all steps."""
 
 Train = Callable[[Config, Path, OnStep, Read], object]
 """Trains a run with these settings in this folder, calls the third argument with its steps, and reads images by the fourth."""
@@ -87,27 +101,21 @@ class _Work:
     change: Settings
     folders: dict[Config, Path]
     shared: Shared
-    _loaded: dict[Path, Run] = field(default_factory=dict)
-    _digests: dict[Path, str] = field(default_factory=dict)
 
     def folder(self, settings: Settings) -> Path:
-        return self.folders[config_of(settings, self.change)]
+        return self.folders[_config(settings, self.change)]
 
     def run(self, settings: Settings) -> Run:
         """The run with these settings; loaded once."""
         folder = self.folder(settings)
-        if folder not in self._loaded:
-            self._loaded[folder] = read_run(folder)
-        return self._loaded[folder]
+        return self.shared.once(("run", folder), lambda: read_run(folder))
 
     def digest(self, settings: Settings) -> str:
         """The digest of a run's weights and settings; computed once."""
         folder = self.folder(settings)
-        if folder not in self._digests:
-            self._digests[folder] = digest_of(folder / MODEL)
-        return self._digests[folder]
+        return self.shared.once(("digest", folder), lambda: digest_of(folder / MODEL))
 
-    def line(self, figure: Figure[Any], device: str) -> list[str]:
+    def line(self, figure: Figure, device: str) -> list[str]:
         """The words of the command line that draws a figure, when drawn on this device."""
         options = figure.options_for(self.quick)
         if figure.draws:
@@ -117,7 +125,7 @@ class _Work:
 
 def build(
     out: str | Path,
-    figures: Sequence[Figure[Any]] = FIGURES,
+    figures: Sequence[Figure] = FIGURES,
     *,
     change: Settings | None = None,
     explorer: bool = True,
@@ -136,7 +144,7 @@ def build(
         quick: draw and measure on a small part of the data, and give no verdicts.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         train: trains a run; `vaecli.train` if not given.
-        on_part: called with the parts of all work that are done, out of `vaecli.report.progress.PARTS`.
+        on_part: called with the parts of all work that are done, out of PARTS.
 
     Raises:
         VaecliError: settings, data or files are at fault, or training diverged. What was trained and drawn is kept.
@@ -145,34 +153,65 @@ def build(
     resolve_device(device)
     make_folder(out)
     shared = Shared()
-    missing = missing_data(figures, shared.read)
-    figures = [figure for figure in figures if not missing or not needs_fashion(figure)]
+    missing = _missing_data(figures, shared)
+    figures = [figure for figure in figures if not missing or not figure.needs_fashion]
     change = (QUICK if quick else {}) if change is None else change
-    configs = configs_of(figures, change, explorer, quick)
-    folders = finished(configs, shared.read)
-    progress = Progress(on_part, sum(epochs_of(config) for config in configs if config not in folders), len(figures))
+    needed = [settings for figure in figures for of_seed in figure.runs(quick) for settings in of_seed]
+    configs = list(dict.fromkeys(_config(settings, change) for settings in (*needed, *(EXPLORED if explorer else ()))))
+    folders = finished(configs, _same_images(shared))
     train = train or (lambda config, folder, _, read: train_run(config, folder, device=device, read=read))
+    every, done = sum(_epochs(config) for config in configs if config not in folders) + DRAWING * len(figures), 0.0
+
+    def show(description: str, more: float = 0) -> None:
+        on_part(round(PARTS * (done + more) / max(1e-9, every)), description)
+
     for config in configs:
-        if config not in folders:
-            folders[config] = _trained(config, train, progress, shared.read)
+        if config in folders:
+            continue
+        folder, epochs = folder_for(config, _same_images(shared)), _epochs(config)
+
+        def on_step(steps: int, doing: str | None, total: int | None, folder: Path = folder, epochs: float = epochs) -> None:
+            show(f"{folder.name} {(doing or '').lower()}", epochs * steps / (total or max(1, steps)))
+
+        train(config, folder, on_step, shared.read)
+        folders[config] = folder
+        done += epochs
     work = _Work(out, State.read(out / STATE), device, quick, change, folders, shared)
     for figure in figures:
-        progress.say(f"Figure {figure.number}")
+        show(f"Figure {figure.number}")
         _bring_up_to_date(figure, work)
-        progress.drawn()
+        done += DRAWING
     written = _write_page(figures, work, missing)
     kept = {figure.number: work.state.figures[str(figure.number)] for figure in figures}
     return Report(out / PAGE, out / STATE, list(folders.values()), kept, work.state.drawn, written, missing)
 
 
-def _trained(config: Config, train: Train, progress: Progress, read: Read) -> Path:
-    folder = folder_for(config, read)
-    train(config, folder, progress.training(epochs_of(config), folder.name), read)
-    progress.trained(epochs_of(config))
-    return folder
+def _config(settings: Settings, change: Settings) -> Config:
+    return Config(**{**settings, **change})
 
 
-def _bring_up_to_date(figure: Figure[Any], work: _Work) -> None:
+def _epochs(config: Config) -> float:
+    """The time that a run trains, roughly, in epochs of the baseline."""
+    return config.number("epochs") * (0.6 + 0.4 * (config.k or 1)) * (6 if config.arch == "conv" else 1)
+
+
+def _same_images(shared: Shared) -> Same:
+    """Whether a run's images are the data set's own."""
+    return lambda config, data: data.test == shared.images(config, "test").digest
+
+
+def _missing_data(figures: Sequence[Figure], shared: Shared) -> list[str]:
+    """A sentence on the figures that need Fashion-MNIST if it is not there, and how to get it; else nothing."""
+    numbers = [str(figure.number) for figure in figures if figure.needs_fashion]
+    try:
+        if numbers:
+            shared.images(Config(dataset="fashion-mnist"), "test")
+    except DataError as error:
+        return [f"figures {' and '.join(numbers)} are not drawn: {error}"]
+    return []
+
+
+def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     """Draws and measures a figure, unless that was done with the same runs."""
     measured = figure.runs(work.quick)
     digests = [work.digest(settings) for of_seed in measured for settings in of_seed]
@@ -186,7 +225,9 @@ def _bring_up_to_date(figure: Figure[Any], work: _Work) -> None:
         make_folder(folder)
     seeds = [[work.run(settings) for settings in of_seed] for of_seed in measured]
     drawn = draw(figure, seeds[0][: len(figure.trains)], folder, resolve_device(work.device), work.quick, work.shared)
-    finding = find(figure, evidence(seeds, drawn.measured, work.shared, work.quick))
+    config = seeds[0][0].config if seeds[0] else Config()
+    test = work.shared.images(config, "test")[: QUICK_TEST if work.quick else None]
+    finding = find(figure, Evidence(seeds, test, lambda: work.shared.images(config, "train"), work.quick, work.shared))
     work.state.figures[str(figure.number)] = {
         "key": key,
         "finding": asdict(finding),
@@ -211,9 +252,9 @@ def _is_whole(kept: dict[str, Any], out: Path) -> bool:
 
 
 @torch.inference_mode()
-def find(figure: Figure[Any], evidence: Evidence) -> Finding:
+def find(figure: Figure, evidence: Evidence) -> Finding:
     """The finding of a figure; its numbers alone in a quick pass."""
-    judged: Finding = figure.judge(figure.measure(evidence))
+    judged = figure.judge(**figure.measure(evidence))
     return judged.without_verdict() if evidence.quick else judged
 
 
@@ -222,10 +263,10 @@ def _picture(path: Path, kind: str, out: Path) -> dict[str, Any]:
         return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": kind}
 
 
-def _write_page(figures: Sequence[Figure[Any]], work: _Work, missing: list[str]) -> bool:
+def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> bool:
     """Writes the page, unless it is up to date."""
     kept = [work.state.figures[str(figure.number)] for figure in figures]
-    explored = [settings for settings in EXPLORED if config_of(settings, work.change) in work.folders]
+    explored = [settings for settings in EXPLORED if _config(settings, work.change) in work.folders]
     digests = [work.digest(settings) for settings in explored]
     lines = [work.line(figure, was["device"]) for figure, was in zip(figures, kept, strict=True)]
     key = _key([assets(), [was["key"] for was in kept], lines, digests, missing, __version__])

@@ -5,21 +5,21 @@ The report is "Variational AutoEncoder++", Feng Chen and Fanxuan Guo, University
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vaecli.command_line import flag
 from vaecli.errors import shown
 
 if TYPE_CHECKING:
     from vaecli.report.evidence import Evidence
-    from vaecli.report.finding import Finding
-
-Data = TypeVar("Data")
+    from vaecli.report.verdicts import Finding
 
 Settings = Mapping[str, Any]
+Measured = dict[str, Any]
 
 Z2: Settings = {}
 Z3: Settings = {"latent_dim": 3}
@@ -42,7 +42,7 @@ SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
-class Figure(Generic[Data]):
+class Figure:
     """A figure of the report.
 
     Attributes:
@@ -52,8 +52,8 @@ class Figure(Generic[Data]):
         claim: what the report says there, in its own words.
         trains: the settings of the runs that it shows.
         command: the command that draws it.
-        measure: measures runs and images.
-        judge: the finding on such measurements: the numbers in words, and the verdict that they give.
+        measure: measures runs and images: numbers by name.
+        judge: the finding on such numbers, its arguments: in words, and the verdict that they give.
         how: how the verdict is reached, where the numbers do not say so.
         options: that command's options, as in Python.
         quick: the options that replace these in a quick pass.
@@ -69,8 +69,8 @@ class Figure(Generic[Data]):
     claim: str
     trains: tuple[Settings, ...]
     command: str
-    measure: Callable[[Evidence], Data] = field(repr=False)
-    judge: Callable[[Data], Finding] = field(repr=False)
+    measure: Callable[[Evidence], Measured] = field(repr=False)
+    judge: Callable[..., Finding] = field(repr=False)
     how: str = ""
     options: Settings = field(default_factory=dict)
     quick: Settings = field(default_factory=dict)
@@ -83,6 +83,11 @@ class Figure(Generic[Data]):
     def folder(self) -> str:
         """The folder of its pictures, beside the page."""
         return f"figure{self.number}"
+
+    @property
+    def needs_fashion(self) -> bool:
+        """Whether it is of Fashion-MNIST, which does not come with vaecli."""
+        return any(settings.get("dataset") == "fashion-mnist" for settings in self.trains)
 
     @property
     def draws(self) -> bool:
@@ -103,14 +108,6 @@ class Figure(Generic[Data]):
         return {**self.options, **more, **(self.quick if quick else {})}
 
     def words(self, runs: Sequence[str], options: Settings) -> list[str]:
-        """The words of the command line that draws it.
-
-        Args:
-            runs: the runs' names or folders.
-            options: in Python's words; True for those without a value.
-        """
-        return [self.command, *runs, *(word for name, value in options.items() for word in _words(name, value))]
-
-
-def _words(name: str, value: object) -> list[str]:
-    return [flag(name)] if value is True else [flag(name), shown(value)]
+        """The words of the command line that draws it, of runs by name or folder; options are True where they have no value."""
+        given = ([flag(name)] if value is True else [flag(name), shown(value)] for name, value in options.items())
+        return [self.command, *runs, *itertools.chain(*given)]

@@ -1,6 +1,6 @@
-"""The pictures and numbers of a figure: what its command draws and measures, no more than the page shows."""
+"""The pictures of a figure: what its command draws, no more than the page shows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,27 @@ from vaecli.config import Config
 from vaecli.files import csv_bytes, write_file
 from vaecli.plotting import panels, plots
 from vaecli.report.definitions import Figure
-from vaecli.report.shared import Shared
+from vaecli.report.evidence import Shared
 from vaecli.runs.run import Run, names_of
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The pictures and numbers of a figure.
+    """The pictures of a figure.
 
     Attributes:
         pictures: the files by what they show of the figure; a single one under an empty text.
         plots: CSV files that the page plots, by the name in `vaecli.report.plots.KINDS`.
-        measured: numbers, as its command prints them as JSON, where the figure is judged by them.
         text: shown instead of a picture.
     """
 
     pictures: dict[str, Path] = field(default_factory=dict)
     plots: dict[str, Path] = field(default_factory=dict)
-    measured: dict[str, Any] = field(default_factory=dict)
     text: str = ""
 
 
-def draw(figure: Figure[Any], runs: Sequence[Run], folder: Path, device: torch.device, quick: bool, shared: Shared) -> Drawn:
-    """Draws and measures a figure as its command does; the models are on the CPU again afterwards.
+def draw(figure: Figure, runs: Sequence[Run], folder: Path, device: torch.device, quick: bool, shared: Shared) -> Drawn:
+    """Draws a figure as its command does; the models are on the CPU again afterwards.
 
     Args:
         figure: one that shows these runs.
@@ -72,7 +70,7 @@ def draw(figure: Figure[Any], runs: Sequence[Run], folder: Path, device: torch.d
 
 
 def _compare(
-    figure: Figure[Any], runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared
+    figure: Figure, runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared
 ) -> Drawn:
     names, count = names_of(runs), options.get("n", COMPARED_IMAGES)
     pictures = {kind: folder / f"compare-{kind}.png" for kind in figure.shows}
@@ -95,18 +93,16 @@ def _compare(
 
 
 def _latents(runs: Sequence[Run], options: dict[str, Any], folder: Path, device: torch.device, shared: Shared) -> Drawn:
-    names = names_of(runs)
+    def drawn(name: str, kind: str, count: int, compute: Callable[..., Any], save: Callable[..., None]) -> Drawn:
+        path = folder / f"{name}.png"
+        parts = [compute(run.model, run.images("test", read=shared.read)[:count].to(device)) for run in runs]
+        named = list(zip(names_of(runs), parts, strict=True))
+        save(path, named)
+        return Drawn({"": path}, {kind: _data(path, [{"run": run, **row} for run, part in named for row in part.rows()])})
+
     if options.get("variance"):
-        path = folder / "latent-variance.png"
-        spreads = [latents.variances(run.model, run.images("test", read=shared.read)[:VARIANCE_IMAGES].to(device)) for run in runs]
-        plots.save_variances(path, list(zip(names, spreads, strict=True)))
-        rows = [{"run": name, **row} for name, spread in zip(names, spreads, strict=True) for row in spread.rows()]
-        return Drawn({"": path}, {"variances": _data(path, rows)})
-    path = folder / "latent-plot.png"
-    clouds = [latents.cloud(run.model, run.images("test", read=shared.read)[:CLOUD_IMAGES].to(device)) for run in runs]
-    plots.save_clouds(path, list(zip(names, clouds, strict=True)))
-    rows = [{"run": name, **row} for name, cloud in zip(names, clouds, strict=True) for row in cloud.rows()]
-    return Drawn({"": path}, {"clouds": _data(path, rows)})
+        return drawn("latent-variance", "variances", VARIANCE_IMAGES, latents.variances, plots.save_variances)
+    return drawn("latent-plot", "clouds", CLOUD_IMAGES, latents.cloud, plots.save_clouds)
 
 
 def _data(picture: Path, rows: Sequence[dict[str, Any]]) -> Path:
@@ -129,11 +125,6 @@ def _layers(options: dict[str, Any]) -> Drawn:
     layers = architecture(Config(**{name: value for name, value in options.items() if name != "dry_run"}))
     rows = [HEADINGS, *layers.cells()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if index >= len(HEADINGS) - 2 else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return Drawn(measured=layers.to_json(), text="\n".join(lines) + "\n")
+    sides = [*[str.ljust] * (len(HEADINGS) - 2), str.rjust, str.rjust]
+    lines = ["  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)) for row in rows]
+    return Drawn(text="\n".join(lines) + "\n")

@@ -1,22 +1,23 @@
 """The evidence on figures: runs, images, and what is measured of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from vaecli.config import Config
-from vaecli.data import Images
+from vaecli.data import Images, Read, Source, read_once
 from vaecli.evaluation.encode import encode
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import VAE
 from vaecli.report.classifier import EPOCHS, Classifier, train_classifier
-from vaecli.report.differences import Compared, compared
-from vaecli.report.shared import Shared
+from vaecli.report.verdicts import Compared, compared
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
+
+Result = TypeVar("Result")
 
 NEIGHBOURS = 10
 SAMPLES = 1000
@@ -26,12 +27,34 @@ QUICK_TEST, QUICK_TRAIN = 1000, 10_000
 
 
 @dataclass(frozen=True)
+class Shared:
+    """The images that were read and the results that were computed so far, once for all figures.
+
+    Attributes:
+        read: reads a split, once.
+    """
+
+    read: Read = field(default_factory=read_once)
+    _results: dict[Hashable, Any] = field(default_factory=dict)
+
+    def images(self, config: Config, split: str) -> Images:
+        """A split of a run's data set, from the data set's own place."""
+        return Source(config, None, self.read).images(split)
+
+    def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """The result of `compute` when it was first called for this key: what is computed, of which run, and with what."""
+        if key not in self._results:
+            self._results[key] = compute()
+        result: Result = self._results[key]
+        return result
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """The runs, numbers and images by which a figure is judged.
+    """The runs and images by which a figure is judged, and what is measured of a run, once for all figures.
 
     Attributes:
         seeds: for each seed, the runs that the figure shows, then those that they are measured against.
-        measured: the numbers that the command which draws it prints as JSON.
         test: the test images of those runs.
         train: reads the training images.
         quick: whether in a quick pass.
@@ -39,7 +62,6 @@ class Evidence:
     """
 
     seeds: Sequence[Sequence[Run]]
-    measured: dict[str, Any]
     test: Images
     train: Callable[[], Images]
     quick: bool = False
@@ -52,11 +74,10 @@ class Evidence:
 
     def classifier(self) -> Classifier:
         """The classifier of this data set."""
-        test = self.test
 
         def trained() -> Classifier:
             train = self.train()
-            return train_classifier(train[:QUICK_TRAIN] if self.quick else train, test, 1 if self.quick else EPOCHS)
+            return train_classifier(train[:QUICK_TRAIN] if self.quick else train, self.test, 1 if self.quick else EPOCHS)
 
         return self.shared.once(("classifier", self.runs[0].config.dataset), trained)
 
@@ -64,16 +85,27 @@ class Evidence:
         """The comparison of two of the runs by the values of each, shape (N,), for all seeds."""
         return compared([(values(runs[first]), values(runs[second])) for runs in self.seeds])
 
-    def once(self, name: str, run: Run, compute: Callable[[], Tensor]) -> Tensor:
-        """What is computed of a run under a name; computed once for all figures."""
-        return self.shared.once((name, run.path), compute)
+    def agreement(self, run: Run) -> Tensor:
+        """The `agreement` of the test images' posterior means with their labels: 0 or 1, shape (N,)."""
+        test = self.test
+        return self.shared.once(("agreement", run.path), lambda: agreement(encode(run.model, test).loc, test.labels)).double()
 
+    def evaluation(self, run: Run) -> Evaluation:
+        """The ELBO of the test images, and its parts."""
+        return self.shared.once(("evaluation", run.path), lambda: evaluate(run.model, self.test))
 
-def evidence(seeds: Sequence[Sequence[Run]], measured: dict[str, Any], shared: Shared, quick: bool) -> Evidence:
-    """The evidence on a figure of these runs."""
-    config = seeds[0][0].config if seeds[0] else Config()
-    test = shared.images(config, "test")
-    return Evidence(seeds, measured, test[:QUICK_TEST] if quick else test, lambda: shared.images(config, "train"), quick, shared)
+    def reconstructions(self, run: Run) -> Tensor:
+        """The `reconstructed` test images, shape (N, D)."""
+        return self.shared.once(("reconstructed", run.path), lambda: reconstructed(run.model, self.test))
+
+    def recognised(self, run: Run) -> Tensor:
+        """Whether the classifier takes each reconstruction for what its image is: 0 or 1, shape (N,)."""
+        means, labels = self.reconstructions(run), self.test.labels
+        return self.shared.once(("recognised", run.path), lambda: self.classifier().right(means, labels))
+
+    def samples(self, run: Run) -> Tensor:
+        """The means of samples from the prior, shape (SAMPLES, D)."""
+        return self.shared.once(("samples", run.path), lambda: sampled(run.model)[0])
 
 
 def agreement(points: Tensor, labels: Tensor) -> Tensor:
@@ -106,33 +138,6 @@ def reconstructed(model: VAE, images: Images) -> Tensor:
         x, y = model.observe(part.pixels, generator("cpu", "report")), model.condition(part.labels)
         parts.append(model.likelihood(model.posterior(x, y).loc, y).mean)
     return torch.cat(parts)
-
-
-def agreements(evidence: Evidence) -> Callable[[Run], Tensor]:
-    """Gives the `agreement` of the test images' posterior means with their labels, of a run."""
-    test = evidence.test
-    return lambda run: evidence.once("agreement", run, lambda: agreement(encode(run.model, test).loc, test.labels)).double()
-
-
-def evaluations(evidence: Evidence) -> Callable[[Run], Evaluation]:
-    """Gives the ELBO of the test images, and its parts, of a run."""
-    return lambda run: evidence.shared.once(("evaluation", run.path), lambda: evaluate(run.model, evidence.test))
-
-
-def reconstructions(evidence: Evidence) -> Callable[[Run], Tensor]:
-    """Gives the `reconstructed` test images, of a run."""
-    return lambda run: evidence.once("reconstructed", run, lambda: reconstructed(run.model, evidence.test))
-
-
-def recognitions(evidence: Evidence) -> Callable[[Run], Tensor]:
-    """Gives whether the classifier takes each reconstruction for what its image is, of a run."""
-    means, labels = reconstructions(evidence), evidence.test.labels
-    return lambda run: evidence.once("recognised", run, lambda: evidence.classifier().right(means(run), labels))
-
-
-def samples(evidence: Evidence) -> Callable[[Run], Tensor]:
-    """Gives the means of samples from the prior, of a run."""
-    return lambda run: evidence.once("samples", run, lambda: sampled(run.model)[0])
 
 
 def surprises(classes: Tensor, count: int) -> Tensor:

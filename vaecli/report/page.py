@@ -7,7 +7,6 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,109 +23,41 @@ from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
 from vaecli.reading import read_file
 from vaecli.report.definitions import Figure
-from vaecli.report.finding import NO, UNCLAIMED, YES
 from vaecli.report.plots import KINDS
 from vaecli.report.svg import svg
+from vaecli.report.verdicts import NO, UNCLAIMED, YES
 from vaecli.runs.find import read_log
 
 _MOST_DATA = 20_000_000
 """Bytes of a plot's data; those of 5,000 points are half a million."""
 
+_MACHINE = f"{sys.platform} on {platform.machine()}"
+
 CLASSES = {YES: "yes", NO: "no", UNCLAIMED: "quiet"}
 """Of verdicts, in the style sheet; all others have one of their own."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG beside the page.
+def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str], out: Path) -> dict[str, Any]:
+    """A figure as the page's template has it.
 
-    Attributes:
-        path: relative to the page.
-        width: pixels.
-        height: pixels.
-        what: what it shows of its figure; empty for a single picture.
-        caption: its parts, in words, which are legible where those in it are too small.
+    Args:
+        figure: what it shows and claims.
+        kept: what `vaecli.report.state.State` keeps of it.
+        line: the words of the command that draws it.
+        out: the page's folder.
     """
-
-    path: str
-    width: int
-    height: int
-    what: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Plots inside the page.
-
-    Attributes:
-        svgs: one for each.
-        legend: names and colours.
-        data: the CSV that they are made from, relative to the page.
-    """
-
-    svgs: list[Markup]
-    legend: Sequence[tuple[str, str]]
-    data: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A figure on the page.
-
-    Attributes:
-        number: the report's.
-        title: what it shows.
-        section: where the report says it.
-        claim: what the report says, in its own words.
-        theirs: the numbers that the report prints.
-        ours: those that decide the verdict.
-        how: how it is reached.
-        compares: whether models are compared, each trained with several seeds.
-        finding: what was measured.
-        verdict: a class name, and words; no words where no verdict is given.
-        pictures: of it.
-        plots: of it.
-        text: printed by its command, if that draws nothing.
-        command: the line that drew it.
-    """
-
-    number: int
-    title: str
-    section: str
-    claim: str
-    theirs: str
-    ours: str
-    how: str
-    compares: bool
-    finding: str
-    verdict: tuple[str, str]
-    pictures: list[Picture]
-    plots: list[Drawing]
-    text: str
-    command: str
-
-
-def entry(figure: Figure[Any], kept: Mapping[str, Any], line: Sequence[str], out: Path) -> Entry:
-    """A figure on the page in the folder `out`, from what `vaecli.report.state.State` keeps of it and the line that draws it."""
     finding = kept["finding"]
     verdict = finding["verdict"]
-    return Entry(
-        figure.number,
-        figure.title,
-        figure.section,
-        figure.claim,
-        figure.theirs,
-        finding["ours"],
-        figure.how,
-        figure.compares,
-        " ".join(filter(None, (finding["text"], finding["reading"]))),
-        (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
-        [Picture(**picture, caption=_caption(picture["what"], line)) for picture in kept["pictures"]],
-        [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
-        kept["text"],
-        printable(shlex.join(["vaecli", *line])),
-    )
+    return {
+        "figure": figure,
+        "ours": finding["ours"],
+        "finding": " ".join(filter(None, (finding["text"], finding["reading"]))),
+        "verdict": (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
+        "pictures": [picture | {"caption": _caption(picture["what"], line)} for picture in kept["pictures"]],
+        "plots": [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
+        "text": kept["text"],
+        "command": printable(shlex.join(["vaecli", *line])),
+    }
 
 
 def _caption(what: str, line: Sequence[str]) -> str:
@@ -143,9 +74,9 @@ def _caption(what: str, line: Sequence[str]) -> str:
     return f"Samples from the prior, on the left of {' and on the right of '.join(runs)}: their means above, draws below."
 
 
-def _drawing(out: Path, path: str, kind: str) -> Drawing:
+def _drawing(out: Path, path: str, kind: str) -> dict[str, Any]:
     plots = KINDS[kind](list(csv.DictReader(io.StringIO(read_file(out / path, _MOST_DATA).decode()))))
-    return Drawing([svg(plot, assets()["plot.svg.j2"]) for plot in plots.plots], plots.legend, path)
+    return {"svgs": [svg(plot, assets()["plot.svg.j2"]) for plot in plots.plots], "legend": plots.legend, "data": path}
 
 
 def row_of(config: Config, folder: Path) -> dict[str, Any]:
@@ -178,13 +109,13 @@ def assets() -> dict[str, str]:
 
 
 def render(
-    figures: list[Entry], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
+    figures: list[dict[str, Any]], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
     seconds: float, quick: bool,
 ) -> str:  # fmt: skip
     """The page's HTML.
 
     Args:
-        figures: in their order.
+        figures: the values of `entry`, in their order.
         runs: the rows of the table of runs.
         explorer: the value of `vaecli.explorer.payload.payload`; None for a page without it.
         missing: sentences on what could not be drawn, and how to mend it.
@@ -194,13 +125,10 @@ def render(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     files = assets()
     parts = component(explorer) if explorer else None
+    versions = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}", _MACHINE
     return environment.from_string(files["page.html.j2"]).render(
-        figures=figures, runs=runs, explorer=parts, missing=missing, versions=_versions(), seconds=f"{seconds:.0f}", quick=quick,
-        seeded=", ".join(str(each.number) for each in figures if each.compares),
+        figures=figures, runs=runs, explorer=parts, missing=missing, versions=", ".join(versions),
+        seconds=f"{seconds:.0f}", quick=quick,
+        seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
         css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip
-
-
-def _versions() -> str:
-    parts = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}"
-    return ", ".join((*parts, f"{sys.platform} on {platform.machine()}"))

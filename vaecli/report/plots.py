@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, pvariance
+from typing import NamedTuple
 
 from vaecli.plotting.palette import TEN, class_colours, hex_of
 from vaecli.report.svg import Plot, Series
@@ -14,14 +14,8 @@ _AROUND, _ABOVE = math.radians(-60), math.radians(30)
 """From where a space of three dimensions is seen, as in ``latent-plot``."""
 
 
-@dataclass(frozen=True)
-class Plots:
-    """Plots side by side.
-
-    Attributes:
-        plots: one or more.
-        legend: names and their colours.
-    """
+class Plots(NamedTuple):
+    """Plots side by side, and the names and colours of their legend."""
 
     plots: Sequence[Plot]
     legend: Sequence[tuple[str, str]]
@@ -84,9 +78,8 @@ def clouds(rows: Sequence[Row]) -> Plots:
     plots = []
     for run, own in _parts(rows, "run").items():
         deep = bool(own[0].get("z3"))
-        place: Callable[[Row], tuple[float, float]] = _seen if deep else _flat
         by_label = _parts(own, "label")
-        series = [Series(name, colours[name], [place(row) for row in by_label[name]]) for name in names if name in by_label]
+        series = [Series(name, colours[name], [_place(row, deep) for row in by_label[name]]) for name in names if name in by_label]
         title = f"{run}: posterior means of {len(own):,} test images"
         plots.append(Plot(title, "" if deep else "z1", "z2", series, arrows=_axes(own) if deep else ()))
     return Plots(plots, list(colours.items()))
@@ -96,12 +89,8 @@ KINDS: Mapping[str, Callable[[Sequence[Row]], Plots]] = {"curves": curves, "vari
 """What makes plots of a file's rows, by name."""
 
 
-def _flat(row: Row) -> tuple[float, float]:
-    return float(row["z1"]), float(row["z2"])
-
-
-def _seen(row: Row) -> tuple[float, float]:
-    return _project(*(float(row[name]) for name in ("z1", "z2", "z3")))
+def _place(row: Row, deep: bool) -> tuple[float, float]:
+    return _project(*(float(row[name]) for name in ("z1", "z2", "z3"))) if deep else (float(row["z1"]), float(row["z2"]))
 
 
 def _project(x: float, y: float, z: float) -> tuple[float, float]:

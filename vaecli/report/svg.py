@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -56,7 +56,7 @@ class Plot:
     series: Sequence[Series]
     ticks: Sequence[float] = ()
     log: bool = False
-    arrows: Sequence[tuple[tuple[float, float], tuple[float, float], str]] = field(default=())
+    arrows: Sequence[tuple[tuple[float, float], tuple[float, float], str]] = ()
 
 
 def svg(plot: Plot, template: str) -> Markup:

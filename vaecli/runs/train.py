@@ -15,7 +15,7 @@ from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
 from vaecli.data.load import expect
 from vaecli.data.summary import DataSummary, summarise
-from vaecli.device import fast_arithmetic, resolve_device, resolve_precision
+from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
@@ -28,12 +28,11 @@ from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.run import Run, load
-from vaecli.runs.shared import common, held_folder
-from vaecli.runs.start import Listener, Start
+from vaecli.runs.start import Listener, Start, common, held_folder
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
 from vaecli.seeding import generator
 from vaecli.settings import AUTO
-from vaecli.threads import computing_threads
+from vaecli.threads import computing_threads, fast_arithmetic
 from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
 from vaecli.training.settle import settle, spoken
 
@@ -81,14 +80,13 @@ def train(
     return load(folder)
 
 
-@fast_arithmetic()
 def train_in(
     folder: Folder, start: Start, device: str = "auto", listen: Listener | None = None, processes: Processes = ALONE
 ) -> dict[str, float]:
     """The results of the last epoch, after training to it and writing the run after each epoch.
 
     Args:
-        folder: the run's, from `vaecli.runs.shared.held_folder`.
+        folder: the run's, from `vaecli.runs.start.held_folder`.
         start: the state in which training begins, from there too.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         listen: callbacks.
@@ -108,7 +106,7 @@ def train_in(
         return training.results if training else {}
     placed = resolve_device(device)
     recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
-    with computing_threads(start.threads, recorded.threads if recorded else None):
+    with computing_threads(start.threads, recorded.threads if recorded else None), fast_arithmetic():
         return _train(folder, start, placed, listen, processes)
 
 

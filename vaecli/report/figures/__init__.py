@@ -3,8 +3,6 @@
 The report is "Variational AutoEncoder++", Feng Chen and Fanxuan Guo, University of Toronto, 2021.
 """
 
-from typing import Any
-
 from vaecli.report.definitions import Figure
 from vaecli.report.figures.beta import BETA_LIKELIHOOD
 from vaecli.report.figures.dimensions import LATENT_SPACES, LOSSES, SAMPLES, VARIANCES
@@ -14,7 +12,7 @@ from vaecli.report.figures.inpainting import INPAINTING
 from vaecli.report.figures.iwae import CLEARER, IWAE_LOSSES
 from vaecli.report.figures.labels import ARCHITECTURE, COMPLETE, GIVEN_LABELS
 
-FIGURES: tuple[Figure[Any], ...] = (
+FIGURES: tuple[Figure, ...] = (
     LATENT_SPACES,
     SAMPLES,
     LOSSES,

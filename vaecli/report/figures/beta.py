@@ -1,40 +1,24 @@
 """Figure 12: the Beta likelihood on grey pixels."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from vaecli.report.definitions import BETA, Z2, Figure
-from vaecli.report.differences import Compared
-from vaecli.report.evidence import Evidence, recognitions, reconstructions
-from vaecli.report.finding import Finding, above, below, by_part, together
+from vaecli.report.definitions import BETA, Z2, Figure, Measured
+from vaecli.report.evidence import Evidence
+from vaecli.report.verdicts import Compared, Finding, above, below, by_part, together
 from vaecli.runs.run import Run
 
 
-@dataclass(frozen=True)
-class Grey:
-    """The baseline and a model with the Beta likelihood, in this order.
-
-    Attributes:
-        squared: the mean squared error of a grey pixel of a reconstruction.
-        recognised: shares of reconstructions taken for their digit.
-    """
-
-    squared: Compared
-    recognised: Compared
-
-
-def _grey(evidence: Evidence) -> Grey:
-    grey, means = evidence.test.pixels / 255, reconstructions(evidence)
+def _grey(evidence: Evidence) -> Measured:
+    grey = evidence.test.pixels / 255
 
     def squared(run: Run) -> Tensor:
-        return (means(run) - grey).square().mean(1)
+        return (evidence.reconstructions(run) - grey).square().mean(1)
 
-    return Grey(evidence.compare(squared, first=1, second=0), evidence.compare(recognitions(evidence), first=1, second=0))
+    return {"squared": evidence.compare(squared, 1, 0), "seen": evidence.compare(evidence.recognised, 1, 0)}
 
 
-def _judge_beta(data: Grey) -> Finding:
-    squared, seen = data.squared, data.recognised
+def _judge_beta(squared: Compared, seen: Compared) -> Finding:
+    """Judges the squared error of a grey pixel, and the share of reconstructions taken for their digit; the baseline is first."""
     blurry, hard = above(squared), below(seen)
     return Finding(
         f"The mean squared error of a grey pixel is {squared.second:.4f}; the baseline, which sees black and white only, has "

@@ -1,17 +1,16 @@
 """Figures 1 to 4: two latent dimensions against three."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vaecli.evaluation.encode import encode
-from vaecli.report.definitions import Z2, Z3, Figure
-from vaecli.report.differences import Compared, compared
-from vaecli.report.evidence import Evidence, agreements, entropies, evaluations, samples, surprises
-from vaecli.report.finding import IN_PART, Finding, above, below, together
+from vaecli.report.definitions import Z2, Z3, Figure, Measured
+from vaecli.report.evidence import Evidence, entropies, surprises
+from vaecli.report.verdicts import IN_PART, Compared, Finding, above, below, compared, together
 
 
-def _agreeing(evidence: Evidence) -> Compared:
-    return evidence.compare(agreements(evidence), first=1, second=0)  # the report shows three dimensions first
+def agreeing(evidence: Evidence) -> Measured:
+    """How often neighbours agree on the label, of the second model shown and of the first: the report shows two dimensions last."""
+    return {"apart": evidence.compare(evidence.agreement, 1, 0)}
 
 
 def _judge_latent_spaces(apart: Compared) -> Finding:
@@ -30,7 +29,7 @@ LATENT_SPACES = Figure(
     "we could clearly see how each group of digit is located in the 3D space which is more expressive than 2D latent space",
     (Z3, Z2),
     "latent-plot",
-    _agreeing,
+    agreeing,
     _judge_latent_spaces,
     "More expressive counts as: nearest neighbours agree on the digit more often.",
     options={"csv": True},
@@ -38,42 +37,32 @@ LATENT_SPACES = Figure(
 )
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What samples from the prior show, in two and in three dimensions.
+def _sampled(evidence: Evidence) -> Measured:
+    classifier, samples = evidence.classifier(), evidence.samples
+    return {
+        "accuracy": classifier.accuracy,
+        "seen": evidence.compare(lambda run: classifier.recognised(samples(run))),
+        "sharp": evidence.compare(lambda run: entropies(samples(run))),
+        "spread": evidence.compare(lambda run: surprises(classifier.classes(samples(run)), 10)),
+    }
 
-    Attributes:
+
+def _judge_samples(accuracy: float, seen: Compared, sharp: Compared, spread: Compared) -> Finding:
+    """Judges samples from the prior in two and in three dimensions.
+
+    Args:
         accuracy: of the classifier.
-        recognised: shares of samples that are taken for some digit with confidence.
-        entropy: nats, of a sample's pixels.
+        seen: shares of samples that are taken for some digit with confidence.
+        sharp: nats, the entropy of a sample's pixels.
         spread: nats, the entropy of the digits that samples are taken for; of all ten alike it is 2.30.
     """
-
-    accuracy: float
-    recognised: Compared
-    entropy: Compared
-    spread: Compared
-
-
-def _sampled(evidence: Evidence) -> Sampled:
-    classifier, means = evidence.classifier(), samples(evidence)
-    return Sampled(
-        classifier.accuracy,
-        evidence.compare(lambda run: classifier.recognised(means(run))),
-        evidence.compare(lambda run: entropies(means(run))),
-        evidence.compare(lambda run: surprises(classifier.classes(means(run)), 10)),
-    )
-
-
-def _judge_samples(data: Sampled) -> Finding:
-    seen, sharp, spread = data.recognised, data.entropy, data.spread
     diversity = "The digits drawn are not seen to be more or less evenly spread in 3-D."
     if spread.above():
         diversity = "The digits drawn are more evenly spread in 3-D."
     elif spread.below():
         diversity = "The digits drawn are less evenly spread in 3-D."
     return Finding(
-        f"A classifier, right on {data.accuracy:.1%} of the test digits, recognises {seen.second:.1%} of the samples in 3-D with confidence "
+        f"A classifier, right on {accuracy:.1%} of the test digits, recognises {seen.second:.1%} of the samples in 3-D with confidence "
         f"and {seen.first:.1%} in 2-D: {seen.percent()}. The pixels of a sample have {sharp.second:.1f} nats of entropy in 3-D and "
         f"{sharp.first:.1f} in 2-D; which digit is drawn has {spread.second:.2f} and {spread.first:.2f}, and would have 2.30 if all ten came equally often.",
         above(seen),
@@ -98,9 +87,8 @@ SAMPLES = Figure(
 )
 
 
-def _elbos(evidence: Evidence) -> Compared:
-    evaluation = evaluations(evidence)
-    return evidence.compare(lambda run: -evaluation(run).elbo)
+def _elbos(evidence: Evidence) -> Measured:
+    return {"apart": evidence.compare(lambda run: -evidence.evaluation(run).elbo)}
 
 
 def _judge_losses(apart: Compared) -> Finding:
@@ -128,41 +116,35 @@ LOSSES = Figure(
 )
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Variances of the posterior and of its means.
-
-    Attributes:
-        dimensions: the posterior's variance along each dimension of three, from the least to the greatest, against the mean of the
-            two dimensions of the other model.
-        of_means: the variance over images of the posterior's means, along each dimension of both models.
-    """
-
-    dimensions: Sequence[Compared]
-    of_means: Sequence[float]
-
-
-def _spread(evidence: Evidence) -> Spread:
+def _spread(evidence: Evidence) -> Measured:
     pairs, of_means = [], []
     for runs in evidence.seeds:
         two, three = (encode(run.model, evidence.test) for run in runs)
         order = three.variance.mean(0).argsort()
         pairs.append((two.variance.mean(1), three.variance[:, order]))
         of_means += [float(value) for q in (two, three) for value in q.loc.double().var(0)]
-    return Spread([compared([(two, three[:, place]) for two, three in pairs]) for place in range(pairs[0][1].shape[1])], of_means)
+    dimensions = [compared([(two, three[:, place]) for two, three in pairs]) for place in range(pairs[0][1].shape[1])]
+    return {"dimensions": dimensions, "of_means": of_means}
 
 
-def _judge_variances(data: Spread) -> Finding:
-    verdicts = [above(apart) for apart in data.dimensions]
+def _judge_variances(dimensions: Sequence[Compared], of_means: Sequence[float]) -> Finding:
+    """Judges variances of the posterior and of its means.
+
+    Args:
+        dimensions: the posterior's variance along each dimension of three, from the least to the greatest, against the mean of the
+            two dimensions of the other model.
+        of_means: the variance over images of the posterior's means, along each dimension of both models.
+    """
+    verdicts = [above(apart) for apart in dimensions]
     verdict = together(verdicts)
-    two, three = data.dimensions[0].first, [apart.second for apart in data.dimensions]
+    two, three = dimensions[0].first, [apart.second for apart in dimensions]
     along = ", ".join(f"{value:.4f}" for value in three)
-    more, less = sum(apart.above() for apart in data.dimensions), sum(apart.below() for apart in data.dimensions)
+    more, less = sum(apart.above() for apart in dimensions), sum(apart.below() for apart in dimensions)
     counted = f"{more} of the {len(three)} dimensions have more variance than the two on average, {less} less."
     return Finding(
         f"The posterior's variance is {two:.4f} a dimension in 2-D; along the three dimensions of 3-D, from the least to the greatest, it is "
-        f"{along}: {'; '.join(apart.words(5) for apart in data.dimensions)}. The variance of the posterior means over images is "
-        f"{min(data.of_means):.2f} to {max(data.of_means):.2f}.",
+        f"{along}: {'; '.join(apart.words(5) for apart in dimensions)}. The variance of the posterior means over images is "
+        f"{min(of_means):.2f} to {max(of_means):.2f}.",
         verdict,
         counted if verdict == IN_PART else "",
         f"{two:.4f} in 2-D, {along} in 3-D: the posterior's variance",

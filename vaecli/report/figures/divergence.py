@@ -1,61 +1,40 @@
 """Figure 9: the Jensen-Shannon divergence instead of KL."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import Tensor
-
-from vaecli.report.definitions import JSD, KL_AS_LONG, Figure
-from vaecli.report.differences import Compared
-from vaecli.report.evidence import Evidence, evaluations, recognitions, samples, surprises
-from vaecli.report.finding import Finding, all_hold, by_part, within
-from vaecli.runs.run import Run
+from vaecli.report.definitions import JSD, KL_AS_LONG, Figure, Measured
+from vaecli.report.evidence import Evidence, surprises
+from vaecli.report.verdicts import Compared, Finding, all_hold, by_part, within
 
 ALIKE, ALIKE_SPREAD = 0.05, 0.25
 """How far shares of recognised pictures, and the nats of the digits' entropy, may be apart to count as similar."""
 
 
-@dataclass(frozen=True)
-class Divergences:
-    """A model trained with KL and one with the Jensen-Shannon divergence, in this order, for as many epochs.
+def _divergences(evidence: Evidence) -> Measured:
+    classifier, samples = evidence.classifier(), evidence.samples
+    drawn = [classifier.classes(samples(run)).bincount(minlength=10) for run in evidence.runs]
+    jsd, kl = (float(counts.topk(2).values.sum() / counts.sum()) for counts in drawn)
+    return {
+        "kept": evidence.compare(evidence.recognised, 1, 0),
+        "drawn": evidence.compare(lambda run: classifier.recognised(samples(run)), 1, 0),
+        "spread": evidence.compare(lambda run: surprises(classifier.classes(samples(run)), 10), 1, 0),
+        "reconstruction": evidence.compare(lambda run: evidence.evaluation(run).reconstruction, 1, 0),
+        "kl": evidence.compare(lambda run: evidence.evaluation(run).kl, 1, 0),
+        "commonest": (kl, jsd),
+    }
 
-    Attributes:
-        reconstructed: shares of reconstructions taken for their digit.
-        sampled: shares of samples from the prior taken for some digit with confidence.
+
+def _judge_divergences(
+    kept: Compared, drawn: Compared, spread: Compared, reconstruction: Compared, kl: Compared, commonest: tuple[float, float]
+) -> Finding:
+    """Judges a model trained with KL, the first, and one with the Jensen-Shannon divergence, for as many epochs.
+
+    Args:
+        kept: shares of reconstructions taken for their digit.
+        drawn: shares of samples from the prior taken for some digit with confidence.
         spread: nats, the entropy of the digits that samples are taken for.
         reconstruction: log p(x|z), nats.
         kl: KL(posterior || prior), nats.
         commonest: shares of the two commonest digits among the samples, of both models.
     """
-
-    reconstructed: Compared
-    sampled: Compared
-    spread: Compared
-    reconstruction: Compared
-    kl: Compared
-    commonest: tuple[float, float]
-
-
-def _divergences(evidence: Evidence) -> Divergences:
-    classifier, means, evaluation = evidence.classifier(), samples(evidence), evaluations(evidence)
-
-    def both(values: Callable[[Run], Tensor]) -> Compared:
-        return evidence.compare(values, first=1, second=0)
-
-    drawn = [classifier.classes(means(run)).bincount(minlength=10) for run in evidence.runs]
-    two = [float(counts.topk(2).values.sum() / counts.sum()) for counts in drawn]
-    return Divergences(
-        both(recognitions(evidence)),
-        both(lambda run: classifier.recognised(means(run))),
-        both(lambda run: surprises(classifier.classes(means(run)), 10)),
-        both(lambda run: evaluation(run).reconstruction),
-        both(lambda run: evaluation(run).kl),
-        (two[1], two[0]),
-    )
-
-
-def _judge_divergences(data: Divergences) -> Finding:
-    kept, drawn, spread, kl = data.reconstructed, data.sampled, data.spread, data.kl
     parts = within(kept, ALIKE), within(drawn, ALIKE), within(spread, ALIKE_SPREAD)
     named = by_part({"reconstructions": parts[0], "samples": parts[1], "the digits drawn": parts[2]})
     reading = "The posterior is not seen to be further from the prior than with KL."
@@ -64,9 +43,9 @@ def _judge_divergences(data: Divergences) -> Finding:
     return Finding(
         f"A classifier sees the digit in {kept.second:.1%} of the reconstructions, {kept.first:.1%} with KL: {kept.percent()}. Of "
         f"samples from the prior it recognises {drawn.second:.1%} with confidence, {drawn.first:.1%} with KL: {drawn.percent()}; the two "
-        f"commonest digits are {data.commonest[1]:.1%} of them, {data.commonest[0]:.1%} with KL, and the entropy of the digits "
-        f"{spread.second:.2f} nats and {spread.first:.2f}. log p(x|z) is {data.reconstruction.second:.2f} nats, with KL "
-        f"{data.reconstruction.first:.2f}; KL(posterior || prior) is {kl.second:.2f} and {kl.first:.2f}.",
+        f"commonest digits are {commonest[1]:.1%} of them, {commonest[0]:.1%} with KL, and the entropy of the digits "
+        f"{spread.second:.2f} nats and {spread.first:.2f}. log p(x|z) is {reconstruction.second:.2f} nats, with KL "
+        f"{reconstruction.first:.2f}; KL(posterior || prior) is {kl.second:.2f} and {kl.first:.2f}.",
         all_hold(parts),
         f"{named} {reading}",
         f"{kept.second:.1%} of reconstructions, {drawn.second:.1%} of samples recognised; with KL {kept.first:.1%}, {drawn.first:.1%}",

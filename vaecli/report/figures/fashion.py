@@ -1,36 +1,18 @@
 """Figures 8 and 14: Fashion-MNIST, without and with convolutions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vaecli.report.definitions import FASHION, FASHION_CONV, Figure
-from vaecli.report.differences import Compared, compared
-from vaecli.report.evidence import Evidence, evaluations, recognitions, reconstructions
-from vaecli.report.finding import Finding, above, below, by_part, together
+from vaecli.report.definitions import FASHION, FASHION_CONV, Figure, Measured
+from vaecli.report.evidence import Evidence
+from vaecli.report.verdicts import Compared, Finding, above, below, by_part, compared, together
 from vaecli.runs.find import read_log
-from vaecli.runs.run import Run
 from vaecli.seeding import generator
 
 EASY = 0.75
 """The share of the recognised images whose reconstructions have to be recognised too, if that is to count as easy."""
-
-
-@dataclass(frozen=True)
-class Clothes:
-    """What reconstructions keep of clothes.
-
-    Attributes:
-        recognised: shares of images, as the model sees them, and of reconstructions that the classifier takes for their type.
-        easy: EASY of the former, and the latter.
-        detail: the sum of steps between neighbouring pixels, of images and of reconstructions.
-    """
-
-    recognised: Compared
-    easy: Compared
-    detail: Compared
 
 
 def steps(pictures: Tensor, width: int) -> Tensor:
@@ -40,21 +22,26 @@ def steps(pictures: Tensor, width: int) -> Tensor:
     return torch.add(across, down)
 
 
-def _clothes(evidence: Evidence) -> Clothes:
+def _clothes(evidence: Evidence) -> Measured:
     (run,), test, width = evidence.runs, evidence.test, evidence.runs[0].model.image_shape.width
-    seen = run.model.observe(test.pixels, generator("cpu", "report"))
-    originals, means = evidence.classifier().right(seen, test.labels), reconstructions(evidence)(run)
-    found = recognitions(evidence)(run)
-    return Clothes(
-        compared([(originals, found)]),
-        compared([(EASY * originals, found)]),
-        compared([(steps(seen, width), steps(means, width))]),
-    )
+    images = run.model.observe(test.pixels, generator("cpu", "report"))
+    of_images, of_means = evidence.classifier().right(images, test.labels), evidence.recognised(run)
+    return {
+        "seen": compared([(of_images, of_means)]),
+        "enough": compared([(EASY * of_images, of_means)]),
+        "detail": compared([(steps(images, width), steps(evidence.reconstructions(run), width))]),
+    }
 
 
-def _judge_clothes(data: Clothes) -> Finding:
-    seen, detail = data.recognised, data.detail
-    easy, missing = above(data.easy), below(detail)
+def _judge_clothes(seen: Compared, enough: Compared, detail: Compared) -> Finding:
+    """Judges what reconstructions keep of clothes.
+
+    Args:
+        seen: shares of images, as the model sees them, and of reconstructions that the classifier takes for their type.
+        enough: EASY of the former, and the latter.
+        detail: the sum of steps between neighbouring pixels, of images and of reconstructions.
+    """
+    easy, missing = above(enough), below(detail)
     return Finding(
         f"A classifier sees the type of clothing in {seen.first:.1%} of the test images, in black and white, and in {seen.second:.1%} of their "
         f"reconstructions: {seen.percent()}. Differences between neighbouring pixels add up to {detail.first:.0f} in an image and to "
@@ -81,52 +68,37 @@ FASHION_MNIST = Figure(
 )
 
 
-@dataclass(frozen=True)
-class Convolved:
-    """A dense and a convolutional model, in this order.
+def _convolved(evidence: Evidence) -> Measured:
+    logs = [[read_log(run.path) for run in runs] for runs in evidence.seeds]
+    return {
+        "kept": evidence.compare(lambda run: evidence.evaluation(run).reconstruction),
+        "seen": evidence.compare(evidence.recognised),
+        "elbo": evidence.compare(lambda run: evidence.evaluation(run).elbo),
+        "parameters": [sum(weights.numel() for weights in run.model.parameters()) for run in evidence.runs],
+        "seconds": [sum(row["seconds"] for of_seed in logs for row in of_seed[which]) / len(logs) for which in (0, 1)],
+        "epochs": [len(log) for log in logs[0]],
+    }
 
-    Attributes:
-        reconstruction: log p(x|z), nats.
-        recognised: shares of reconstructions taken for their type.
+
+def _judge_convolutions(
+    kept: Compared, seen: Compared, elbo: Compared, parameters: Sequence[int], seconds: Sequence[float], epochs: Sequence[int]
+) -> Finding:
+    """Judges a dense and a convolutional model, in this order.
+
+    Args:
+        kept: log p(x|z), nats.
+        seen: shares of reconstructions taken for their type.
         elbo: nats.
         parameters: of both.
         seconds: that both were trained for, the mean over seeds.
         epochs: of both.
     """
-
-    reconstruction: Compared
-    recognised: Compared
-    elbo: Compared
-    parameters: Sequence[int]
-    seconds: Sequence[float]
-    epochs: Sequence[int]
-
-
-def _convolved(evidence: Evidence) -> Convolved:
-    evaluation = evaluations(evidence)
-    logs = [[read_log(run.path) for run in runs] for runs in evidence.seeds]
-    return Convolved(
-        evidence.compare(lambda run: evaluation(run).reconstruction),
-        evidence.compare(recognitions(evidence)),
-        evidence.compare(lambda run: evaluation(run).elbo),
-        [_parameters(run) for run in evidence.runs],
-        [sum(row["seconds"] for of_seed in logs for row in of_seed[which]) / len(logs) for which in (0, 1)],
-        [len(log) for log in logs[0]],
-    )
-
-
-def _parameters(run: Run) -> int:
-    return sum(parameter.numel() for parameter in run.model.parameters())
-
-
-def _judge_convolutions(data: Convolved) -> Finding:
-    kept, seen, elbo = data.reconstruction, data.recognised, data.elbo
-    (dense, conv), (quick, slow) = data.parameters, data.seconds
+    (dense, conv), (quick, slow) = parameters, seconds
     costs = f"Convolutions take {slow / quick:.1f} times the seconds of training, and {conv / dense:.2f} times the parameters."
     return Finding(
         f"log p(x|z) of the test images is {kept.second:.2f} nats with convolutions and {kept.first:.2f} without: {kept.words()}; test -ELBO "
         f"{-elbo.second:.2f} and {-elbo.first:.2f}; {seen.second:.1%} and {seen.first:.1%} of the reconstructions are recognised. "
-        f"{conv:,} and {dense:,} parameters, {slow:.0f} and {quick:.0f} seconds, {_epochs(data.epochs)}.",
+        f"{conv:,} and {dense:,} parameters, {slow:.0f} and {quick:.0f} seconds, {_epochs(epochs)}.",
         above(kept),
         costs,
         f"{kept.second:.2f} nats, {kept.first:.2f} without convolutions: log p(x|z)",

@@ -1,7 +1,5 @@
 """Figure 13: the bottom of a digit from its top."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -9,10 +7,9 @@ from vaecli.analysis.inpainting import mean_image_scores
 from vaecli.analysis.masks import half
 from vaecli.data import Images
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts
-from vaecli.report.definitions import Z2, Figure
-from vaecli.report.differences import Compared, compared
+from vaecli.report.definitions import Z2, Figure, Measured
 from vaecli.report.evidence import Evidence
-from vaecli.report.finding import Finding, above, by_part, together
+from vaecli.report.verdicts import Compared, Finding, above, by_part, compared, together
 from vaecli.seeding import generator
 
 DIGIT = 0
@@ -27,39 +24,20 @@ QUICK_SIDES = (50, 50)
 """The grid of a quick pass, whose numbers are rough."""
 
 
-@dataclass(frozen=True)
-class Bottoms:
-    """log p of the bottoms of zeros, in nats, exactly: by quadrature over both latents.
-
-    Attributes:
-        count: of zeros.
-        without: given no top, and given their own.
-        others: given the tops of other digits, a mean over several, and given their own.
-        mean_of_digit: of the mean zero, and given their own top.
-        mean_of_all: of the mean image of all digits.
-    """
-
-    count: int
-    without: Compared
-    others: Compared
-    mean_of_digit: Compared
-    mean_of_all: float
-
-
-def _bottoms(evidence: Evidence) -> Bottoms:
+def _bottoms(evidence: Evidence) -> Measured:
     model, test, train = evidence.runs[0].model, evidence.test, evidence.train()
     zeros = test[test.labels == DIGIT][: QUICK_ZEROS if evidence.quick else ZEROS]
     seen = half("top", model.image_shape)
     own, without = _log_prob_of_bottoms(evidence, zeros.pixels, zeros.labels)
     x = model.observe(zeros.pixels, generator("cpu", "report"))
     of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~seen)
-    return Bottoms(
-        len(own),
-        compared([(without, own)]),
-        compared([(_given_other_tops(evidence, zeros), own)]),
-        compared([(of_digit, own)]),
-        float(of_all.mean()),
-    )
+    return {
+        "count": len(own),
+        "without": compared([(without, own)]),
+        "others": compared([(_given_other_tops(evidence, zeros), own)]),
+        "of_digit": compared([(of_digit, own)]),
+        "of_all": float(of_all.mean()),
+    }
 
 
 def _given_other_tops(evidence: Evidence, zeros: Images) -> Tensor:
@@ -82,8 +60,16 @@ def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> 
     return both - tops, bottoms
 
 
-def _judge_bottoms(data: Bottoms) -> Finding:
-    without, others, of_digit = data.without, data.others, data.mean_of_digit
+def _judge_bottoms(count: int, without: Compared, others: Compared, of_digit: Compared, of_all: float) -> Finding:
+    """Judges log p of the bottoms of zeros, in nats, exactly: by quadrature over both latents.
+
+    Args:
+        count: of zeros.
+        without: given no top, and given their own.
+        others: given the tops of other digits, a mean over several, and given their own.
+        of_digit: of the mean zero, and given their own top.
+        of_all: of the mean image of all digits.
+    """
     parts = {"likelier than given other digits' tops": above(others), "likelier than given none": above(without)}
     reading = (
         "The model, which does not see the label, and the mean image of the zeros do not differ by more than two standard errors."
@@ -93,9 +79,9 @@ def _judge_bottoms(data: Bottoms) -> Finding:
     elif of_digit.below():
         reading = "The mean image of the zeros, for which the label has to be known, is ahead of the model."
     return Finding(
-        f"log p(bottom | top) of {data.count} zeros is {without.second:.2f} nats with their own tops and {others.first:.2f} with the tops of "
+        f"log p(bottom | top) of {count} zeros is {without.second:.2f} nats with their own tops and {others.first:.2f} with the tops of "
         f"other digits: {others.words()}. By the same model log p(bottom) without any top is {without.first:.2f}: {without.words()}. The "
-        f"mean image of all digits has {data.mean_of_all:.2f}, the mean image of the zeros {of_digit.first:.2f}; the model's is that plus "
+        f"mean image of all digits has {of_all:.2f}, the mean image of the zeros {of_digit.first:.2f}; the model's is that plus "
         f"{of_digit.words()}.",
         together(list(parts.values())),
         f"{by_part(parts)} {reading}",

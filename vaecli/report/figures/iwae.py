@@ -1,8 +1,8 @@
 """Figures 10 and 11: the importance-weighted autoencoder with five particles and with ten."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,10 +10,9 @@ from torch import Tensor
 from vaecli.evaluation.importance import importance_bound
 from vaecli.evaluation.measure import DRAWS
 from vaecli.model import VAE
-from vaecli.report.definitions import IWAE5, IWAE5_LONGER, IWAE10, Figure
-from vaecli.report.differences import Compared, compared
-from vaecli.report.evidence import Evidence, entropies, evaluations, reconstructions
-from vaecli.report.finding import NO, YES, Finding, above, below, by_part, is_open, together
+from vaecli.report.definitions import IWAE5, IWAE5_LONGER, IWAE10, Figure, Measured
+from vaecli.report.evidence import Evidence, entropies
+from vaecli.report.verdicts import NO, YES, Compared, Finding, above, below, by_part, compared, is_open, together
 from vaecli.runs.run import Run
 from vaecli.training.loop import fit, make_optimizer
 
@@ -24,30 +23,7 @@ ENOUGH = CLAIMED_GAP / 2
 """Nats that count as a difference of that size."""
 
 
-@dataclass(frozen=True)
-class Particles:
-    """Models trained with k = 5 and with k = 10, in this order.
-
-    Attributes:
-        images: that the bounds are of.
-        losses: -L_5 of the first and -L_10 of the second, nats: what each was trained to lower.
-        bounds: L_k of both for each k.
-        tighter: L_5 and L_10 of the first model alone, which is the theorem.
-        continued: -L_5 of the first and -L_10 of a model trained on from its weights with k = 10, for as many epochs again.
-        longer: -L_5 of the first and of a model trained as it was, but for as many epochs as that one.
-        share: half of what the former gains, and what the latter gains.
-    """
-
-    images: int
-    losses: Compared
-    bounds: Mapping[int, Compared]
-    tighter: Compared
-    continued: Compared
-    longer: Compared
-    share: Compared
-
-
-def _particles(evidence: Evidence) -> Particles:
+def _particles(evidence: Evidence) -> Measured:
     options = IWAE_LOSSES.options_for(evidence.quick)
     images = evidence.test[: options["limit"]]
 
@@ -55,20 +31,26 @@ def _particles(evidence: Evidence) -> Particles:
         repeats = DRAWS if k == 1 else 1
         return torch.stack([importance_bound(model, images, k, repeat=repeat).value for repeat in range(repeats)]).mean(0)
 
-    bounds = {k: [(bound(runs[0].model, k), bound(runs[1].model, k)) for runs in evidence.seeds] for k in options["k"]}
-    five, ten = bounds[5], bounds[10]
+    pairs = {k: [(bound(runs[0].model, k), bound(runs[1].model, k)) for runs in evidence.seeds] for k in options["k"]}
+    five, five_by_ten = [first for first, _ in pairs[5]], [first for first, _ in pairs[10]]
+    ten = [second for _, second in pairs[10]]
     on = [bound(trained_on(evidence, *runs[:2]), 10) for runs in evidence.seeds]
     as_long = [bound(runs[2].model, 5) for runs in evidence.seeds]
-    starts = [of_five[0] for of_five in five]
-    return Particles(
-        len(images),
-        compared([(-of_five[0], -of_ten[1]) for of_five, of_ten in zip(five, ten, strict=True)]),
-        {k: compared(pairs) for k, pairs in bounds.items()},
-        compared([(of_five[0], of_ten[0]) for of_five, of_ten in zip(five, ten, strict=True)]),
-        compared([(-start, -after) for start, after in zip(starts, on, strict=True)]),
-        compared([(-start, -after) for start, after in zip(starts, as_long, strict=True)]),
-        compared([((by_ten - start) / 2, by_five - start) for start, by_ten, by_five in zip(starts, on, as_long, strict=True)]),
-    )
+
+    def losses(ends: Sequence[Tensor]) -> Compared:
+        return compared([(-start, -end) for start, end in zip(five, ends, strict=True)])
+
+    return {
+        "images": len(images),
+        "losses": losses(ten),
+        "bounds": {k: compared(of_seeds) for k, of_seeds in pairs.items()},
+        "tighter": compared(list(zip(five, five_by_ten, strict=True))),
+        "continued": losses(on),
+        "longer": losses(as_long),
+        "share": compared(
+            [((by_ten - start) / 2, by_five - start) for start, by_ten, by_five in zip(five, on, as_long, strict=True)]
+        ),
+    }
 
 
 @torch.inference_mode(False)
@@ -85,12 +67,26 @@ def trained_on(evidence: Evidence, first: Run, second: Run) -> VAE:
     return model.eval()
 
 
-def _judge_particles(data: Particles) -> Finding:
-    direction = below(data.losses)
-    size = below(data.losses, -ENOUGH)
-    last = max(data.bounds)
-    model = data.bounds[last]
-    lines = "; ".join(f"-L_{k} {-apart.first:.2f} and {-apart.second:.2f}" for k, apart in data.bounds.items())
+def _judge_particles(
+    images: int, losses: Compared, bounds: Mapping[int, Compared], tighter: Compared, continued: Compared, longer: Compared,
+    share: Compared,
+) -> Finding:  # fmt: skip
+    """Judges models trained with k = 5 and with k = 10, in this order.
+
+    Args:
+        images: that the bounds are of.
+        losses: -L_5 of the first and -L_10 of the second, nats: what each was trained to lower.
+        bounds: L_k of both for each k.
+        tighter: L_5 and L_10 of the first model alone, which is the theorem.
+        continued: -L_5 of the first and -L_10 of a model trained on from its weights with k = 10, for as many epochs again.
+        longer: -L_5 of the first and of a model trained as it was, but for as many epochs as that one.
+        share: half of what the former gains, and what the latter gains.
+    """
+    direction = below(losses)
+    size = below(losses, -ENOUGH)
+    last = max(bounds)
+    model = bounds[last]
+    lines = "; ".join(f"-L_{k} {-apart.first:.2f} and {-apart.second:.2f}" for k, apart in bounds.items())
     reading = [by_part({"a lower loss": direction, f"lower by {ENOUGH:g} nats or more": size})]
     if direction == YES and size == NO:
         reading.append(f"The direction is the report's, the size is not: it printed {CLAIMED_GAP:.0f} nats.")
@@ -100,23 +96,23 @@ def _judge_particles(data: Particles) -> Finding:
         reading.append("Even the direction is open.")
     reading.append(
         "The report's k = 10 was trained on from the weights of k = 5. Done here, for as many epochs again, that moves the loss by "
-        f"{data.continued.words()} nats; training k = 5 itself as long moves it by {data.longer.words()}."
+        f"{continued.words()} nats; training k = 5 itself as long moves it by {longer.words()}."
     )
-    if data.continued.below():
-        if data.share.above():
+    if continued.below():
+        if share.above():
             reading.append("So most of it is longer training, not the five more particles.")
-        elif data.share.below():
+        elif share.below():
             reading.append("So less than half of it is longer training.")
         else:
             reading.append("Whether that is most of it is not decided.")
     return Finding(
-        f"On {data.images:,} test digits the model of k = 5 has -L_5 of {data.losses.first:.2f} nats, that of k = 10 -L_10 of "
-        f"{data.losses.second:.2f}: {data.losses.words()}. By one bound for both: {lines}; -L_{last} moves by "
+        f"On {images:,} test digits the model of k = 5 has -L_5 of {losses.first:.2f} nats, that of k = 10 -L_10 of "
+        f"{losses.second:.2f}: {losses.words()}. By one bound for both: {lines}; -L_{last} moves by "
         f"{Compared(-model.first, -model.second, model.error, model.error_of_seeds, model.seeds).words()}. Of the model of k = 5 alone L_10 "
-        f"is {data.tighter.value:.2f} nats above L_5.",
+        f"is {tighter.value:.2f} nats above L_5.",
         together([direction, size]),
         " ".join(reading),
-        f"{data.losses.first:.2f} with k = 5, {data.losses.second:.2f} with k = 10: test -L_k, each by its own k",
+        f"{losses.first:.2f} with k = 5, {losses.second:.2f} with k = 10: test -L_k, each by its own k",
     )
 
 
@@ -141,37 +137,21 @@ IWAE_LOSSES = Figure(
 )
 
 
-@dataclass(frozen=True)
-class Clearness:
-    """Reconstructions of models trained with k = 5 and with k = 10, in this order.
-
-    Attributes:
-        entropy: nats, of a reconstruction's pixels.
-        closeness: log p(x|z), nats.
-        apart: mean difference of a pixel between the two.
-    """
-
-    entropy: Compared
-    closeness: Compared
-    apart: float
+def _clearness(evidence: Evidence) -> Measured:
+    five, ten = map(evidence.reconstructions, evidence.runs)
+    return {
+        "entropy": evidence.compare(lambda run: entropies(evidence.reconstructions(run))),
+        "closeness": evidence.compare(lambda run: evidence.evaluation(run).reconstruction),
+        "apart": float((five - ten).abs().mean()),
+    }
 
 
-def _clearness(evidence: Evidence) -> Clearness:
-    means, evaluation = reconstructions(evidence), evaluations(evidence)
-    five, ten = (means(run) for run in evidence.runs)
-    return Clearness(
-        evidence.compare(lambda run: entropies(means(run))),
-        evidence.compare(lambda run: evaluation(run).reconstruction),
-        float((five - ten).abs().mean()),
-    )
-
-
-def _judge_clearness(data: Clearness) -> Finding:
-    entropy, closeness = data.entropy, data.closeness
+def _judge_clearness(entropy: Compared, closeness: Compared, apart: float) -> Finding:
+    """Judges reconstructions of models trained with k = 5 and with k = 10: nats of entropy, log p(x|z), difference of a pixel."""
     return Finding(
         f"A reconstruction has {entropy.first:.1f} nats of entropy with k = 5 and {entropy.second:.1f} with k = 10: {entropy.words()}; "
         f"log p(x|z) is {closeness.first:.2f} nats and {closeness.second:.2f}: {closeness.words()}. Pixels of the two differ by "
-        f"{data.apart:.3f} on average.",
+        f"{apart:.3f} on average.",
         together([below(entropy), above(closeness)]),
         by_part({"clearer": below(entropy), "closer": above(closeness)}),
         ours=f"{entropy.first:.1f} nats with k = 5, {entropy.second:.1f} with k = 10: entropy of a reconstruction; log p(x|z) "

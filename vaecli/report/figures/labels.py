@@ -1,48 +1,28 @@
 """Figures 5 to 7: models that are given labels."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from torch import Tensor
-
-from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure
-from vaecli.report.differences import Compared
-from vaecli.report.evidence import Evidence, agreements, entropies, evaluations, reconstructions, sampled
-from vaecli.report.finding import UNCLAIMED, Finding, above, below, by_part, together
-from vaecli.runs.run import Run
+from vaecli.analysis.architecture import architecture
+from vaecli.config import Config
+from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure, Measured
+from vaecli.report.evidence import Evidence, entropies, sampled
+from vaecli.report.figures.dimensions import agreeing
+from vaecli.report.verdicts import UNCLAIMED, Compared, Finding, above, below, by_part, together
 
 
-@dataclass(frozen=True)
-class Networks:
-    """Where the networks take the label.
-
-    Attributes:
-        fed: names of the layers that take it, with the inputs that it adds.
-        by_label: parameters that multiply it.
-        parameters: all of them.
-    """
-
-    fed: Sequence[tuple[str, int]]
-    by_label: int
-    parameters: int
+def _networks(evidence: Evidence) -> Measured:
+    layers = architecture(Config(**FULL))
+    fed = [(layer.name, layer.labels) for layer in layers.layers if layer.labels]
+    return {"fed": fed, "by_label": layers.label_parameters, "parameters": layers.parameters}
 
 
-def _networks(evidence: Evidence) -> Networks:
-    layers: Sequence[dict[str, Any]] = evidence.measured["layers"]
-    return Networks(
-        [(layer["name"], layer["labels"]) for layer in layers if layer["labels"]],
-        sum(layer["label_parameters"] for layer in layers),
-        evidence.measured["parameters"],
-    )
-
-
-def _judge_networks(data: Networks) -> Finding:
-    fed = " and ".join(f"{name} takes {inputs} inputs more" for name, inputs in data.fed)
+def _judge_networks(fed: Sequence[tuple[str, int]], by_label: int, parameters: int) -> Finding:
+    """Describes the layers that take the label, with the inputs that it adds, and the parameters that multiply it, of all."""
+    more = " and ".join(f"{name} takes {inputs} inputs more" for name, inputs in fed)
     return Finding(
-        f"{fed or 'No layer takes the label'}: {data.by_label:,} of {data.parameters:,} parameters.",
+        f"{more or 'No layer takes the label'}: {by_label:,} of {parameters:,} parameters.",
         UNCLAIMED,
-        ours=f"{data.by_label:,} parameters multiply the label",
+        ours=f"{by_label:,} parameters multiply the label",
     )
 
 
@@ -55,12 +35,8 @@ ARCHITECTURE = Figure(
     "train",
     _networks,
     _judge_networks,
-    options={"labels": "full", "latent_dim": 3, "dry_run": True},
+    options={**FULL, "dry_run": True},
 )
-
-
-def _agreeing(evidence: Evidence) -> Compared:
-    return evidence.compare(agreements(evidence), first=1, second=0)
 
 
 def _judge_given_labels(apart: Compared) -> Finding:
@@ -85,7 +61,7 @@ GIVEN_LABELS = Figure(
     "Below (Figure 6) is the visualization of the 3D latent space representation given the labels",
     (FULL,),
     "latent-plot",
-    _agreeing,
+    agreeing,
     _judge_given_labels,
     options={"csv": True},
     also=(Z3,),
@@ -93,45 +69,28 @@ GIVEN_LABELS = Figure(
 )
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What models draw that were trained with half of the labels and with all of them, compared in this order.
+def _labelled(evidence: Evidence) -> Measured:
+    classifier = evidence.classifier()
+    return {
+        "accuracy": classifier.accuracy,
+        "drawn": evidence.compare(lambda run: classifier.right(*sampled(run.model)), 1, 0),
+        "entropy": evidence.compare(lambda run: entropies(evidence.reconstructions(run)), 1, 0),
+        "elbo": evidence.compare(lambda run: evidence.evaluation(run).elbo, 1, 0),
+    }
 
-    Attributes:
+
+def _judge_complete(accuracy: float, drawn: Compared, entropy: Compared, elbo: Compared) -> Finding:
+    """Judges models trained with half of the labels, the first, and with all of them.
+
+    Args:
         accuracy: of the classifier.
         drawn: shares of samples that are taken for the digit asked for.
         entropy: nats, of a reconstruction's pixels.
         elbo: of the test images.
     """
-
-    accuracy: float
-    drawn: Compared
-    entropy: Compared
-    elbo: Compared
-
-
-def _labelled(evidence: Evidence) -> Labelled:
-    classifier, means, evaluation = evidence.classifier(), reconstructions(evidence), evaluations(evidence)
-
-    def compare(values: Callable[[Run], Tensor]) -> Compared:
-        return evidence.compare(values, first=1, second=0)
-
-    def right(run: Run) -> Tensor:
-        return classifier.right(*sampled(run.model))
-
-    return Labelled(
-        classifier.accuracy,
-        compare(right),
-        compare(lambda run: entropies(means(run))),
-        compare(lambda run: evaluation(run).elbo),
-    )
-
-
-def _judge_complete(data: Labelled) -> Finding:
-    drawn, entropy, elbo = data.drawn, data.entropy, data.elbo
     asked, clear = above(drawn), below(entropy)
     return Finding(
-        f"A classifier, right on {data.accuracy:.1%} of the test digits, sees the digit asked for in {drawn.second:.1%} of the samples where "
+        f"A classifier, right on {accuracy:.1%} of the test digits, sees the digit asked for in {drawn.second:.1%} of the samples where "
         f"all labels were known, in {drawn.first:.1%} where half were: {drawn.percent()}. A reconstruction has {entropy.second:.1f} nats of "
         f"entropy with all labels and {entropy.first:.1f} with half: {entropy.words()}. Test -ELBO {-elbo.second:.2f} nats and "
         f"{-elbo.first:.2f}.",

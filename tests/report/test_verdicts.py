@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from vaecli.report.differences import Compared, compared
-from vaecli.report.finding import Finding, above, below, together, undecided, within
+from vaecli.report.verdicts import Compared, Finding, above, below, compared, together, undecided, within
 from vaecli.seeding import generator
 
 N = 400
