@@ -39,7 +39,8 @@ def state():
 """
 
 CALLS = {
-    "import": "from pathlib import Path; from vaecli.plotting import formats, grids, palette, panels, plots, search, thumbnails",
+    "import": "from pathlib import Path\nfrom vaecli.plotting import formats, grids, palette, panels, plots, search_plot\n"
+    "from vaecli.plotting import thumbnails",
     "load_images": "digits = vaecli.load_images('mnist', 'test', limit=20)",
     "load": "run = vaecli.load('baseline')",
     "build": "from vaecli.model import build; build(vaecli.Config())",
@@ -53,7 +54,7 @@ CALLS = {
     "inpaint": "vaecli.inpaint(run.model, digits[:1], train, starts=1, steps=5)",
     "train": "vaecli.train(vaecli.Config(epochs=1, limit=300), 'checkpoints/a')",
     "search": "found = vaecli.search({'latent_dim': [2, 3], 'epochs': 1, 'limit': 200, 'validation': 100}, 'searched')",
-    "save_search": "search.save_search(Path('d.svg'), found)",
+    "save_search": "search_plot.save_search(Path('d.svg'), found)",
     "explore": "vaecli.explore([run], [digits])",
     "cloud": "from vaecli.analysis.latents import cloud; points = cloud(run.model, digits)",
     "save_clouds": "plots.save_clouds(Path('a.png'), [('a', points)])",

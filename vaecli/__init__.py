@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vaecli.model import VAE
     from vaecli.runs.run import load
     from vaecli.runs.train import train
-    from vaecli.studies.search import search
+    from vaecli.studies.run_plan import search
     from vaecli.studies.space import Range
     from vaecli.threads import configure_torch
 
@@ -47,7 +47,7 @@ _HOMES = {
     "measure": "vaecli.evaluation.measure",
     "reconstruct": "vaecli.analysis.sampling",
     "sample": "vaecli.analysis.sampling",
-    "search": "vaecli.studies.search",
+    "search": "vaecli.studies.run_plan",
     "train": "vaecli.runs.train",
 }
 

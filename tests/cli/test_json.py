@@ -80,6 +80,8 @@ COMMANDS = {
     "vaecli search": [
         ["search", *SEARCHED, "--lr", "1e-3,1e5", "--seed", "0,1", "--by", "L_2"],
         ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--trials", "2"],
+        ["search", "--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--hidden", "4", "--epochs", "1",
+         "--latent-dim", "1,2"],
     ],
     "vaecli search --dry-run": [
         ["search", *SEARCHED, "--lr", "1e-3,1e-2", "--dry-run"],

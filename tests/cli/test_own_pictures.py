@@ -259,6 +259,9 @@ def test_a_search_holds_out_what_the_folder_keeps_for_it_or_a_sixth(vaecli, tmp_
     outcome = vaecli("search", *words, "--latent-dim", "1,2", "--name", "s")
     assert outcome.code == 0, outcome.err
     assert f"on the last {kept or 4} training images" in outcome.err
+    (understood,) = [line for line in outcome.err.splitlines() if " to train on " in line]
+    assert f"{24 if kept else 20} pictures to train on from train/, {kept or 4} to choose by" in understood
+    assert len([line for line in outcome.err.splitlines() if "test pictures that equal" in line]) == 1, "once for the search"
 
 
 def test_the_list_of_a_run_that_is_replaced_is_its_own(vaecli, tmp_path):

@@ -60,7 +60,7 @@ def test_mistakes_are_one_line(search, words, code, said):
     ],
 )  # fmt: skip
 def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch, kind, said):
-    monkeypatch.setattr("vaecli.studies.connection.find_spec", lambda name: None)
+    monkeypatch.setattr("vaecli.studies.storage.find_spec", lambda name: None)
     outcome = search("--latent-dim", "2,3", "--storage", f"{kind}://me@127.0.0.1:9/db", "-q")
     assert one_line(outcome, 1) == f"vaecli: {said}"
 
@@ -104,7 +104,7 @@ def test_a_search_that_may_be_read_but_not_written(search, forked, small_mnist, 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_a_file_where_none_can_be_is_refused_at_once(search, monkeypatch):
     """The file lock takes that for a file which somebody else makes, and waits."""
-    monkeypatch.setattr("vaecli.studies.connection.PATIENCE", 2)
+    monkeypatch.setattr("vaecli.studies.storage.PATIENCE", 2)
     line = one_line(search("--latent-dim", "2,3", "--storage", "sqlite:////proc/x.db", "-q"), 1)
     said = "/proc: SQLite cannot write there (no such file or directory); choose another place with --storage sqlite:///FILE"
     assert line == f"vaecli: {said}"

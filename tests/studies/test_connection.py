@@ -5,9 +5,8 @@ import sqlite3
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from vaecli.studies.address import address_of
-from vaecli.studies.connection import unreachable
-from vaecli.studies.records import difference
+from vaecli.studies.storage import address_of, unreachable
+from vaecli.studies.trial_queue import difference
 
 
 @pytest.mark.parametrize(

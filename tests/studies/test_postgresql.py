@@ -1,93 +1,27 @@
 """A study in a real PostgreSQL: many workers, one killed, the server restarted, and the wrong ways in."""
 
-import os
-import pwd
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from tests.helpers import one_line
+from tests.studies.postgresql import IN_A_URL, PASSWORD, WORKER, needs_postgresql
 from vaecli.errors import VaecliError
 from vaecli.studies.plan import Plan
-from vaecli.studies.study import BROKEN_OFF, Study
+from vaecli.studies.trial_queue import TrialQueue
 from vaecli.studies.trials import DONE, LOST, RUNNING
 
-PASSWORD = "open-sesame-%41"
-IN_A_URL = "open-sesame-%2541"
-HEARTBEAT, GRACE = 1, 4
-WORKER = f"""
-import sys
-from dataclasses import replace
-from vaecli.cli.app import main
-from vaecli.studies.plan import Plan
-made = Plan.of
-Plan.of = staticmethod(lambda *some, **named: replace(made(*some, **named), heartbeat={HEARTBEAT}, grace={GRACE}))
-sys.exit(main())
-"""
-
-
-def missing():
-    """Why there can be no server here."""
-    if not programs():
-        return "PostgreSQL's initdb and pg_ctl are not installed (Debian: apt-get install postgresql)"
-    if os.getuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
-        return "PostgreSQL does not run as root, and there is no user postgres"
-    return None
-
-
-def programs():
-    found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
-
-
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
-
-
-class Server:
-    def __init__(self, folder):
-        self.folder, self.user = folder, "postgres" if os.getuid() == 0 else None
-        if self.user:
-            shutil.chown(folder, self.user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "password").write_text(PASSWORD)
-        self("initdb", "-U", "me", "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-locale", "-E", "UTF8")
-        options = f"-p {self.port} -h 127.0.0.1 -k {folder} -F"
-        self("pg_ctl", "-w", "-l", f"{folder}/log", "-o", options, "start")
-
-    def __call__(self, program, *words):
-        line = [programs() / program, "-D", self.folder / "data", *words]
-        # a server that starts keeps its output open
-        subprocess.run(line, user=self.user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def url(self, database="postgres", password=f":{IN_A_URL}", user="me"):
-        return f"postgresql://{user}{password}@127.0.0.1:{self.port}/{database}"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="vaecli-postgresql-", ignore_cleanup_errors=True) as folder:
-        made = Server(Path(folder))
-        yield made
-        made("pg_ctl", "-w", "-m", "immediate", "stop")
+pytestmark = needs_postgresql
 
 
 def plan_of(server, tmp_path, name, settings=None):
     settings = settings or {"latent_dim": [2, 3], "epochs": 1}
-    plan = Plan.of(settings, tmp_path, name=name, storage=server.url())
-    return replace(plan, heartbeat=HEARTBEAT, grace=GRACE)
+    return Plan.of(settings, tmp_path, name=name, storage=server.url())
 
 
 def until(true, seconds=60):
@@ -132,41 +66,28 @@ def test_three_workers_one_killed_and_the_server_restarted(server, start, tmp_pa
     workers = [start([*line, "--out", str(folder)]) for folder in folders]
     settings = {"latent_dim": [2, 3, 4], "seed": [0, 1, 2], "epochs": 9, "validation": 100, "batch_size": 20}
     plan = Plan.of(settings, tmp_path / "watch", name="many", storage=server.url(), data_dir=small_mnist)
-    with Study(plan) as watch:
+    with TrialQueue(plan) as watch:
 
-        def running(worker):
-            return [trial for trial in watch.trials() if trial.state == RUNNING and f"-{worker.pid}-" in trial.worker]
-
-        def stopped_at_a_trial(worker):
-            worker.send_signal(signal.SIGSTOP)
-            time.sleep(0.2)  # what it had sent to the server is done by then
-            if running(worker):
-                return True
-            worker.send_signal(signal.SIGCONT)
-            return False
+        def begun_there():
+            return [log for log in (tmp_path / "there").glob("own-*/loss.csv") if len(log.read_text().splitlines()) < 10]
 
         until(lambda: any(trial.over for trial in watch.trials()))
-        until(lambda: stopped_at_a_trial(workers[2]))
+        until(begun_there)
         workers[2].kill()
-        (taken,) = running(workers[2])
-        assert all(f"{PASSWORD}" not in Path(f"/proc/{each.pid}/cmdline").read_text() for each in workers[:2])
-        assert all(f"{IN_A_URL}" not in Path(f"/proc/{each.pid}/cmdline").read_text() for each in workers[:2])
+        workers[2].wait()
+        running = [trial.point for trial in watch.trials() if trial.state == RUNNING]
         server("pg_ctl", "-w", "-m", "fast", "restart")
         said = [worker.communicate(timeout=120) for worker in workers]
         assert [worker.returncode for worker in workers] == [0, 0, -signal.SIGKILL], said
         trials = watch.trials()
-        points = {(trial.settings["latent_dim"], trial.seed) for trial in trials}
-        assert len(points) == 9
-        done = [trial for trial in trials if trial.state == DONE]
-        assert Counter((trial.settings["latent_dim"], trial.seed) for trial in done) == Counter(points)
-        (killed,) = [trial for trial in trials if trial.state == LOST and trial.number == taken.number]
-        assert killed.error is None, "it was the heartbeat that showed it"
-        others = [trial for trial in trials if trial.state == LOST and trial is not killed]
-        assert {trial.error for trial in others} <= {BROKEN_OFF}, "the restart may come while a trial is taken"
-        (again,) = [trial for trial in done if (trial.group, trial.seed) == (taken.group, taken.seed)]
-        assert not again.path.startswith(str(folders[2])), "it was done on the other machine"
+        assert {trial.state for trial in trials} == {DONE, LOST}
+        done = [trial.point for trial in trials if trial.state == DONE]
+        assert sorted(done) == [(group, seed) for group in range(3) for seed in range(3)]
+        lost = [trial.point for trial in trials if trial.state == LOST]
+        assert set(lost) & set(running), "the killed worker's trial was lost"
         finished = [log.parent.name for log in tmp_path.glob("*here/own-*/loss.csv") if len(log.read_text().splitlines()) == 10]
         assert len(finished) == len(set(finished)) == 9, "no settings were trained to their end on two machines"
+        assert "see the password in --storage with ps; PGPASSWORD" in said[0][1]
         assert said[0][0].splitlines()[:4] == said[1][0].splitlines()[:4], "both end with the same table"
     kept = "".join(out + err for out, err in said).encode() + b"".join(
         file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
@@ -178,41 +99,28 @@ def test_three_workers_one_killed_and_the_server_restarted(server, start, tmp_pa
         assert secret not in tables
 
 
-def test_a_worker_that_only_seemed_dead_gives_way(server, tmp_path):
-    """Its trial was given to another; it neither goes on nor overwrites how that ends."""
-    plan = plan_of(server, tmp_path, "seemed-dead")
-    with Study(plan) as slow, Study(replace(plan, out=tmp_path / "other")) as quick:
-        taken = slow.take()
-        assert slow.is_ours(taken)
-        time.sleep(GRACE + 1.5)  # it shows no sign of life
-        given = quick.take()
-        assert given.point == taken.point
-        assert not slow.is_ours(taken)
-        quick.end(given, DONE, -100.0)
-        slow.end(taken, DONE, -50.0)
-        assert [(trial.state, trial.value) for trial in quick.trials()] == [(LOST, None), (DONE, -100.0)]
-
-
-def test_trials_are_taken_once_whoever_asks(server, start, tmp_path):
+def test_trials_are_claimed_once_whoever_asks(server, start, tmp_path):
     plan = plan_of(server, tmp_path, "once", {"latent_dim": list(range(2, 12)), "seed": [0, 1], "epochs": 1})
     script = f"""
 import sys
-from dataclasses import replace
 from pathlib import Path
 from vaecli.studies.plan import Plan
-from vaecli.studies.study import BROKEN_OFF, Study
+from vaecli.studies.trial_queue import Ending, TrialQueue
 plan = Plan.of({{"latent_dim": list(range(2, 12)), "seed": [0, 1], "epochs": 1}}, Path(sys.argv[1]), name="once",
                storage={plan.storage!r})
-study = Study(plan)
-while (taken := study.take()) is not None:
-    print(taken.point)
-    study.end(taken, "done", -1.0)
+def train(claimed):
+    print(claimed.group, claimed.seed)
+    return Ending("done", {{"host": "h"}}, -1.0)
+queue = TrialQueue(plan)
+while not all(trial.over for trial in queue.trials()) or not queue.trials():
+    if not queue.train_next(train):
+        queue.replenish()
 """
     workers = [start([sys.executable, "-c", script, str(tmp_path / str(number))]) for number in range(3)]
     points = [line for worker in workers for line in worker.communicate(timeout=60)[0].splitlines()]
     assert len(points) == len(set(points)) == 20
-    with Study(plan) as study:
-        assert {trial.state for trial in study.trials()} == {DONE}
+    with TrialQueue(plan) as queue:
+        assert {trial.state for trial in queue.trials()} <= {DONE, LOST}, "one was claimed where none waited any more"
 
 
 @pytest.mark.parametrize(
@@ -236,8 +144,8 @@ def test_the_wrong_ways_in_are_one_line(server, vaecli, monkeypatch, url, said):
 def test_the_password_may_come_from_the_environment(server, tmp_path, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     plan = replace(plan_of(server, tmp_path, "environment"), storage=server.url(password=""))
-    with Study(plan) as study:
-        assert study.trials() == []
+    with TrialQueue(plan) as queue:
+        assert len(queue.trials()) == 2
     monkeypatch.setenv("PGPASSWORD", "wrong")
     with pytest.raises(VaecliError, match="refused the user or the password"):
-        Study(plan)
+        TrialQueue(plan)

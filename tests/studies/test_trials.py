@@ -1,25 +1,12 @@
-"""Which trial is next, and how settings rank."""
+"""How settings rank."""
 
 from dataclasses import replace
 
 import pytest
 
-from vaecli.studies.trials import DONE, FAILED, LOST, PRUNED, RUNNING, Point, Trial, next_point, ranked
+from vaecli.studies.trials import DONE, FAILED, PRUNED, RUNNING, Trial, ranked
 
-PLAIN = Trial(0, DONE, 0, 0, {"latent_dim": 2}, "w", "h", -100.0)
-
-
-def test_every_point_comes_once_and_lost_ones_come_again():
-    for seed_first, order in ((True, [(0, 5), (1, 5), (0, 6), (1, 6)]), (False, [(0, 5), (0, 6), (1, 5), (1, 6)])):
-        trials, given = [], []
-        while point := next_point(trials, 2, (5, 6), seed_first=seed_first):
-            given.append((point.group, point.seed))
-            state = (DONE, RUNNING, PRUNED, FAILED)[len(trials)]
-            trials.append(replace(PLAIN, number=len(trials), group=point.group, seed=point.seed, state=state))
-        assert given == order
-        for at, trial in enumerate(trials):
-            lost = [*trials[:at], replace(trial, state=LOST), *trials[at + 1 :]]
-            assert next_point(lost, 2, (5, 6), seed_first=seed_first) == Point(trial.group, trial.seed)
+PLAIN = Trial(0, DONE, 0, 0, {"latent_dim": 2}, "h", -100.0)
 
 
 def test_settings_rank_by_their_mean_over_seeds():

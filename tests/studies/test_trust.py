@@ -9,7 +9,6 @@ import optuna
 import pytest
 
 from tests.helpers import one_line
-from vaecli.studies.study import Study
 
 LINE = ["search", "--latent-dim", "2,3", "--lr", "0.001:0.01", "--epochs", "1", "--hidden", "4", "--name", "mine", "-q"]
 LINE += ["--trials", "2", "--limit", "60"]
@@ -56,32 +55,19 @@ TEXTS = ["", "{", "NaN", "\x00", *map(json.dumps, VALUES)]
 
 def attributes():
     for text in TEXTS:
-        for table, key in [("trial", "vaecli"), ("trial", "ended"), ("trial", "error"), ("study", "vaecli"), ("study", "test%")]:
+        for table, key in [("trial", "group"), ("trial", "seed"), ("trial", "run"), ("study", "vaecli"), ("study", "test%")]:
             yield f"{table} {key} {text}", sql((f"UPDATE {table}_user_attributes SET value_json=? WHERE key LIKE ?", (text, key)))
-    about = ("group", "seed", "settings", "worker", "host", "path", "seconds")
-    for name in about:
-        for value in (
-            None,
-            -1,
-            "x",
-            "\x00",
-            1e999,
-            [],
-            {"lr": 0.005},
-            {"lr": "x", "latent_dim": 2},
-            {"latent_dim": 7, "lr": 0.005},
-        ):
-            new = json.dumps(value)
-            key = "ended" if name in ("path", "seconds") else "vaecli"
-            if value == 1e999 or value == "\x00":
-                bad = (f'"{name}": ', f'"{name}": 1e999, "y": ', key)
-                yield (
-                    f"{name} {new}",
-                    sql(("UPDATE trial_user_attributes SET value_json=replace(value_json, ?, ?) WHERE key=?", bad)),
-                )
-            else:
-                set_value = f"UPDATE trial_user_attributes SET value_json=json_set(value_json, '$.{name}', json(?)) WHERE key=?"
-                yield f"{name} {new}", sql((set_value, (new, key)))
+    for name in ("host", "path", "seconds", "error", "other"):
+        for value in (None, -1, "x", "\x00", 1e999, [], {"lr": 0.005}):
+            new = "1e999" if value == 1e999 else json.dumps(value)
+            bad = ("{", f'{{"{name}": {new}, ', "run") if name == "other" else (f'"{name}": ', f'"{name}": {new}, "other": ', "run")
+            yield (
+                f"{name} beside {new}",
+                sql(("UPDATE trial_user_attributes SET value_json=replace(value_json, ?, ?) WHERE key=?", bad)),
+            )
+            if new != "1e999":
+                set_value = f"UPDATE trial_user_attributes SET value_json=json_set(value_json, '$.{name}', json(?)) WHERE key='run'"
+                yield f"{name} {new}", sql((set_value, (new,)))
 
 
 def a_byte_off(file):
@@ -112,6 +98,8 @@ OTHERS = {
     "directions": sql("UPDATE study_directions SET direction='MINIMIZE'"),
     "directions of nothing": sql("UPDATE study_directions SET direction='x'"),
     "no directions": sql("DELETE FROM study_directions"),
+    "no points": sql("DELETE FROM trial_user_attributes WHERE key IN ('group', 'seed')"),
+    "lost": sql("UPDATE trials SET state='FAIL'"),
     "no identity": sql("DELETE FROM study_user_attributes"),
     "schema": sql("UPDATE version_info SET schema_version=99"),
     "version": sql("UPDATE alembic_version SET version_num='v99'"),
@@ -159,31 +147,6 @@ def test_a_study_of_others_is_left_alone(vaecli, tmp_path, small_mnist, fill, di
     assert "has a study of that name which is not of vaecli; choose another with --name NAME" in one_line(outcome, 2)
     assert list(sqlite3.connect(file).iterdump()) == before
     assert not (tmp_path / "checkpoints").exists()
-
-
-def test_trials_are_read_while_nobody_writes_them(finished, monkeypatch):
-    """A trial is read in several pieces, between which another worker may take it: it waited, and is of vaecli."""
-    locked = []
-    read = Study._read
-
-    def watched(study):
-        from filelock import FileLock, Timeout
-
-        try:
-            with FileLock(f"{study.connection.address.file}.trials", timeout=0):
-                locked.append(False)
-        except Timeout:
-            locked.append(True)
-        return read(study)
-
-    from vaecli.studies.plan import Plan
-
-    monkeypatch.chdir(finished)
-    monkeypatch.setattr(Study, "_read", watched)
-    with Study(Plan.of({"latent_dim": [2, 3]}, "elsewhere", name="other")) as study:
-        assert study.trials() == []
-    assert locked == [True]
-    shutil.rmtree("elsewhere")
 
 
 def test_few_images_hold_out_a_sixth_and_the_line_says_so(vaecli, small_mnist):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from vaecli.cli import console
 from vaecli.cli.declare import OUTPUT, example, flag_option, optional
@@ -13,15 +14,16 @@ from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
-from vaecli.cli.secrets import forget_password
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption
-from vaecli.errors import Interrupted
+from vaecli.command_line import as_option
+from vaecli.errors import Interrupted, shown
 from vaecli.runs.find import RUNS
 from vaecli.studies.plan import TRIALS, Plan
 
 if TYPE_CHECKING:
-    from vaecli.studies.search import Outcome
+    from vaecli.data.summary import DataSummary
+    from vaecli.studies.run_plan import Outcome
     from vaecli.studies.trials import Trial
 
 HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
@@ -61,19 +63,16 @@ def search(
 ) -> None:  # fmt: skip
     """Train a run for each of many settings, and choose the best by images that were held out of training."""
     console.set_quiet(quiet)
-    forget_password(storage)
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
     )  # fmt: skip
     if dry_run:
         without_effect(context, "with --dry-run", "storage", "prune")
-        from vaecli.cli.search_plan import print_plan
-
-        print_plan(plan, workers, as_json)
+        _print_plan(plan, workers, as_json)
         return
 
-    outcome = _carried_out(plan, workers)
-    from vaecli.plotting.search import save_search
+    outcome = _run_plan(plan, workers)
+    from vaecli.plotting.search_plot import save_search
 
     picture = plan.folder / "search.png"
     save_search(picture, outcome)
@@ -87,13 +86,17 @@ def search(
     console.print_paths([picture, outcome.path])
 
 
-def _carried_out(plan: Plan, workers: int) -> "Outcome":
-    from vaecli.studies.search import carry_out
-    from vaecli.studies.worker import Listener
+def _run_plan(plan: Plan, workers: int) -> "Outcome":
+    from vaecli.cli.reading import reader
+    from vaecli.studies.run_plan import run_plan
+    from vaecli.studies.storage import address_of
+    from vaecli.studies.trainer import SearchCallbacks
 
     names = ", ".join(name.replace("_", " ") for name in plan.space.varied)
     held_out = f"the last {plan.any_config.validation or 0:,} training images"
     console.note(f"Searching {names}: {plan.total:,} trials, by {bound_of(plan)} on {held_out}; kept in {plan.folder}")
+    if plan.storage and address_of(plan.storage).secrets:
+        console.note("Others on this machine see the password in --storage with ps; PGPASSWORD or ~/.pgpass keeps it from them")
     console.note(heading(plan))
     done = 0
     with Interruption() as interruption, console.bar("trials", plan.total) as bar:
@@ -101,13 +104,72 @@ def _carried_out(plan: Plan, workers: int) -> "Outcome":
         def progress(share: float, total: int, what: str) -> None:
             bar(share, what, total)
 
+        def show_data(summary: "DataSummary") -> None:
+            for text in summary.lines(as_option):
+                console.note(text)
+
         def ended(trial: "Trial") -> None:
             nonlocal done
             done += 1
             console.note(line(plan, trial))
 
         try:
-            return carry_out(plan, workers, Listener(console.note, ended, progress, interruption.held))
+            return run_plan(plan, workers, SearchCallbacks(console.note, show_data, ended, progress, interruption.held), reader())
         except KeyboardInterrupt:
             message = f"interrupted: {done} of {plan.total} trials are done; go on with the same line again"
             raise Interrupted(message, interruption.signal or signal.SIGINT) from None
+
+
+def _print_plan(plan: Plan, workers: int, as_json: bool) -> None:
+    """Prints the trials of a plan, with their estimated seconds."""
+    from vaecli.studies.estimate import estimate
+
+    with console.bar("%", 100) as bar:
+        seconds = estimate(plan, workers, lambda share: bar(100 * share, "timing a few steps"))
+    seeds = plan.space.seeds
+    sampled = bool(plan.space.ranges)
+    total = (sum(seconds) / len(seconds) * plan.total if sampled else sum(seconds) * len(seeds)) / workers
+    if as_json:
+        trials = [] if sampled else [
+            {"settings": values, "seed": seed, "seconds": round(spent, 1)}
+            for seed in seeds for values, spent in zip(plan.combinations, seconds, strict=True)
+        ]  # fmt: skip
+        console.result_json(
+            "search", [], [], name=plan.name, by=plan.by, trials=plan.total, seconds=round(total, 1), planned=trials,
+            ranges={name: str(span) for name, span in plan.space.ranges.items()},
+        )  # fmt: skip
+        return
+    console.table(_sampled(plan) if sampled else _listed(plan, seconds))
+    console.result(f"{plan.total:,} trials, about {_duration(total)} with {workers} worker{'s' if workers > 1 else ''} here")
+
+
+def _listed(plan: Plan, seconds: list[float]) -> Table:
+    made = _table([*(name.replace("_", " ") for name in plan.space.varied), "about"])
+    for seed in plan.space.seeds:
+        for values, spent in zip(plan.combinations, seconds, strict=True):
+            made.add_row(*(shown(seed if name == "seed" else values[name]) for name in plan.space.varied), _duration(spent))
+    return made
+
+
+def _sampled(plan: Plan) -> Table:
+    made = _table(["setting", "values", ""])
+    for name, span in plan.space.ranges.items():
+        made.add_row(name.replace("_", " "), str(span), "sampled by TPE" + (", logarithmic" if span.log else ""))
+    for name, values in plan.space.lists.items():
+        made.add_row(name.replace("_", " "), ",".join(map(shown, values)), "sampled by TPE")
+    if len(plan.space.seeds) > 1:
+        made.add_row("seed", ",".join(map(str, plan.space.seeds)), "all of them with every sample")
+    return made
+
+
+def _table(headings: list[str]) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for head in headings:
+        made.add_column(head)
+    return made
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

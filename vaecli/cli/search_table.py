@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vaecli.studies.plan import Plan
-    from vaecli.studies.search import Outcome
-    from vaecli.studies.trials import Row, Trial
+    from vaecli.studies.run_plan import Outcome
+    from vaecli.studies.trials import RankedSettings, Trial
 
 _WIDE = 12
 
@@ -79,7 +79,7 @@ def _value_of(trial: Trial, name: str) -> Any:
     return trial.seed if name == "seed" else trial.settings[name]
 
 
-def _mean(row: Row) -> str:
+def _mean(row: RankedSettings) -> str:
     if row.value is None:
         return row.trials[0].state
     return with_error(-row.value, row.standard_error)

@@ -14,7 +14,7 @@ from vaecli.device import resolve_device, resolve_precision
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.model import build
 from vaecli.studies.plan import Plan, particles_of
-from vaecli.studies.processes import threads_of
+from vaecli.studies.worker_processes import threads_of
 from vaecli.training.loop import make_optimizer
 from vaecli.training.settle import trained_on
 from vaecli.training.step import make_step

@@ -14,9 +14,6 @@ from vaecli.studies.space import MAX_RUNS, Space, name_of
 from vaecli.training.settle import settle, trained_on
 
 if TYPE_CHECKING:
-    from vaecli.data import Source
-
-if TYPE_CHECKING:
     from vaecli.data.load import Source
 
 TRIALS = 20
@@ -38,8 +35,6 @@ class Plan:
         data_dir: a folder of IDX files to read instead of the data set's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         identity: JSON values that two plans of one study share.
-        heartbeat: seconds between two signs of life of a trial.
-        grace: seconds without one after which its worker is taken for dead.
     """
 
     space: Space
@@ -52,8 +47,6 @@ class Plan:
     data_dir: Path | None
     device: str
     identity: dict[str, Any]
-    heartbeat: int = 10
-    grace: int = 60
 
     @staticmethod
     def of(

@@ -1,4 +1,4 @@
-"""The trials of a study: which there are, which is next, and how settings rank. No Optuna."""
+"""The trials of a study, and how settings rank. No Optuna."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
 
-RUNNING, DONE, PRUNED, FAILED, LOST = "running", "done", "pruned", "failed", "lost"
-"""The states of a trial; a lost one was given up by its worker, or its worker died, and is done again."""
+WAITING, RUNNING, DONE, PRUNED, FAILED, LOST = "waiting", "running", "done", "pruned", "failed", "lost"
+"""The states of a trial; a lost one was given back by its worker, or its worker died, and another trial is of the same point."""
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,15 @@ class Trial:
 
     Attributes:
         number: in the study.
-        state: RUNNING, DONE, PRUNED, FAILED or LOST.
+        state: WAITING, RUNNING, DONE, PRUNED, FAILED or LOST.
         group: the number of its settings; trials of one group differ by their seed.
         seed: its seed.
-        settings: the settings that the study varies, but for the seed.
-        worker: the process that has or had it.
-        host: the machine that this is on.
+        settings: the settings that the study varies, but for the seed; of a range none before they are sampled.
+        host: the machine that trained it; empty where none has.
         value: the bound on the validation images, in nats per image; None where there is none.
         path: the run's folder.
         seconds: how long it trained.
-        error: why it failed or was lost.
+        error: why it failed.
     """
 
     number: int
@@ -34,16 +33,20 @@ class Trial:
     group: int
     seed: int
     settings: dict[str, Any]
-    worker: str
-    host: str
+    host: str = ""
     value: float | None = None
     path: str | None = None
     seconds: float | None = None
     error: str | None = None
 
     @property
+    def point(self) -> tuple[int, int]:
+        """What it is of: the number of its settings, and its seed."""
+        return self.group, self.seed
+
+    @property
     def over(self) -> bool:
-        """Whether nothing more is to be done of it."""
+        """Whether it is finished."""
         return self.state in (DONE, PRUNED, FAILED)
 
     @property
@@ -53,42 +56,16 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
-        return {name: value for name, value in asdict(self).items() if name not in ("group", "worker", "settings")}
+        return {name: value for name, value in asdict(self).items() if name not in ("group", "settings")}
 
 
 @dataclass(frozen=True)
-class Point:
-    """What a trial is to be of: the settings of a group, and a seed."""
-
-    group: int
-    seed: int
-
-
-def next_point(trials: Sequence[Trial], groups: int, seeds: Sequence[int], *, seed_first: bool) -> Point | None:
-    """The first point that no trial is or was of; None where there is none.
-
-    Args:
-        trials: all of them.
-        groups: how many settings there are.
-        seeds: those of each.
-        seed_first: all settings with the first seed come first; else all seeds of the first settings do.
-    """
-    taken = {(trial.group, trial.seed) for trial in trials if trial.state != LOST}
-    points = (
-        [Point(group, seed) for seed in seeds for group in range(groups)]
-        if seed_first
-        else [Point(group, seed) for group in range(groups) for seed in seeds]
-    )
-    return next((point for point in points if (point.group, point.seed) not in taken), None)
-
-
-@dataclass(frozen=True)
-class Row:
+class RankedSettings:
     """Settings with all their seeds: a row of the table.
 
     Attributes:
         settings: the settings that the study varies, but for the seed.
-        trials: theirs, the best first.
+        trials: of these settings, the best first.
     """
 
     settings: dict[str, Any]
@@ -124,13 +101,13 @@ class Row:
         }
 
 
-def ranked(trials: Sequence[Trial]) -> list[Row]:
+def ranked(trials: Sequence[Trial]) -> list[RankedSettings]:
     """The settings, the best first; those of which a seed was pruned or failed come after all others."""
     groups: dict[int, list[Trial]] = {}
     for trial in trials:
         if trial.over:
             groups.setdefault(trial.group, []).append(trial)
-    rows = [Row(some[0].settings, sorted(some, key=_badness)) for some in groups.values()]
+    rows = [RankedSettings(some[0].settings, sorted(some, key=_badness)) for some in groups.values()]
     return sorted(rows, key=lambda row: (not row.complete, math.inf if row.value is None else -row.value, row.trials[0].number))
 
 

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vaecli.arguments import Place, Within, checked
-from vaecli.config import Config
-from vaecli.data.load import Source
+from vaecli.data.load import Read, Source, read_once
+from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device
 from vaecli.errors import CheckpointError, UsageError, VaecliError
 from vaecli.evaluation.measure import measure
 from vaecli.runs.find import RUNS
-from vaecli.runs.reuse import config_in, finished, is_finished, same_images
+from vaecli.runs.reuse import RunIndex, is_finished, is_run_of, same_images
 from vaecli.runs.run import Run, read_run
 from vaecli.studies.plan import Plan, particles_of
-from vaecli.studies.processes import work_together
-from vaecli.studies.signs import SIGN, ended_workers
-from vaecli.studies.study import Study
-from vaecli.studies.trials import DONE, Row, Trial, ranked
-from vaecli.studies.worker import Listener, Worker
+from vaecli.studies.trainer import SearchCallbacks, Trainer
+from vaecli.studies.trial_queue import TrialQueue
+from vaecli.studies.trials import DONE, RUNNING, RankedSettings, Trial, ranked
+from vaecli.studies.worker_processes import train_in_processes
 
 MAX_WORKERS = 256
 
@@ -38,13 +37,15 @@ class Outcome:
         test: of the winner on the test images: how many, and its bounds in nats, ``elbo`` and what it was chosen by, with their
             standard errors over images; None where the winner's folder is on another machine.
         storage: where the study is kept, without a password.
+        data: what was understood of a person's own pictures; None for other images.
     """
 
     plan: Plan
-    rows: list[Row]
+    rows: list[RankedSettings]
     best: Trial
     test: dict[str, Any] | None
     storage: str
+    data: DataSummary | None = None
 
     @property
     def path(self) -> Path:
@@ -58,7 +59,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
-        return {
+        return ({"data": self.data.to_json()} if self.data else {}) | {
             "name": self.plan.name,
             "storage": self.storage,
             "by": self.plan.by,
@@ -112,22 +113,26 @@ def search(
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
     )  # fmt: skip
-    return carry_out(plan, workers)
+    return run_plan(plan, workers)
 
 
-def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> Outcome:
-    """What `search` gives, for a plan and with callbacks."""
+def run_plan(plan: Plan, workers: int = 1, callbacks: SearchCallbacks | None = None, read: Read | None = None) -> Outcome:
+    """What `search` gives, for a plan and with callbacks; `read` reads the images."""
     if not 1 <= workers <= MAX_WORKERS:
         raise UsageError(f"{{workers}}: expected a whole number from 1 to {MAX_WORKERS}", workers=workers)
-    listen = listen or Listener()
+    callbacks, read = callbacks or SearchCallbacks(), read or read_once()
     resolve_device(plan.device)
-    with _leaving_nothing(plan), Study(plan, listen.note) as study:
+    source = Source(plan.any_config, plan.data_dir, read)
+    if data := summarise(source.images("train"), source.images("test"), plan.any_config):
+        callbacks.data(data)
+    with _leaving_nothing(plan), TrialQueue(plan, callbacks.note) as queue:
         if workers == 1:
-            Worker(study, listen).work()
+            Trainer(queue, callbacks, read).work()
         else:
-            work_together(study, workers, listen)
-        here = _paths_here(study.trials(), plan)
-        rows = ranked([replace(trial, path=here.get(trial.number, trial.path)) for trial in study.trials()])
+            train_in_processes(queue, workers, callbacks)
+        trials = [trial for trial in queue.trials() if trial.over]
+        here = _paths_here(trials, plan, source)
+        rows = ranked([replace(trial, path=here.get(trial.number, trial.path)) for trial in trials])
         best = rows[0].trials[0]
         if best.state != DONE:
             raise VaecliError(f"no run could be trained to its end: {best.error or 'all were pruned'}")
@@ -137,7 +142,7 @@ def carry_out(plan: Plan, workers: int = 1, listen: Listener | None = None) -> O
                 f"{best.path}: the winner's run is there no longer; train it again in a search of another name, such as "
                 f"with {{name={plan.name}-2}}"
             )
-        return Outcome(plan, rows, best, _tested(study, best, there, listen), study.connection.address.url)
+        return Outcome(plan, rows, best, _tested(queue, best, there, callbacks), queue.storage.address.url, data)
 
 
 @contextmanager
@@ -154,55 +159,46 @@ def _leaving_nothing(plan: Plan) -> Iterator[None]:
 
 
 def _remove_unbegun(plan: Plan) -> None:
-    if plan.storage is None and (plan.folder / "study.db").exists():
-        with Study(plan) as study:
-            others = set(plan.folder.glob(f"{SIGN}*")) - ended_workers(plan.folder).keys()
-            if others or any(trial.over for trial in study.trials()):
+    file = plan.folder / "study.db"
+    if plan.storage is None and file.exists():
+        with TrialQueue(plan) as queue:
+            if any(trial.over or trial.state == RUNNING for trial in queue.trials()):
                 return
-    for path in plan.folder.iterdir():
-        if path.name.startswith(("study.db", SIGN)):
-            path.unlink()
+        file.unlink()
     plan.folder.rmdir()
     plan.out.rmdir()
 
 
-def _paths_here(trials: Sequence[Trial], plan: Plan) -> dict[int, str]:
+def _paths_here(trials: Sequence[Trial], plan: Plan, source: Source) -> dict[int, str]:
     """The folders of the trials' runs as this process sees them, by the trial's number: of those that it can see.
 
     A folder of the same name may be another run, or half of this one, which another machine trained to its end.
     """
-    source = Source(plan.any_config, plan.data_dir)
-    same = same_images(source)
+    same, runs = same_images(source), RunIndex(plan.out)
     paths: dict[int, str] = {}
-    renamed: dict[Config, int] = {}
     for trial in trials:
-        if trial.path is None:
-            continue
-        config = plan.config(trial.settings, trial.seed, source)
-        for folder in (plan.out / Path(trial.path).name, Path(trial.path)):
-            if config_in(folder, [config], same) and (trial.state != DONE or is_finished(folder, config)):
+        if trial.path is not None:
+            config = plan.config(trial.settings, trial.seed, source)
+            kept = (folder for folder in (plan.out / Path(trial.path).name, Path(trial.path)) if is_run_of(folder, config, same))
+            whole = (folder for folder in kept if trial.state != DONE or is_finished(folder, config))
+            if folder := next(whole, None) or runs.finished(config, same):
                 paths[trial.number] = str(folder)
-                break
-        else:
-            renamed[config] = trial.number
-    if renamed:
-        paths |= {renamed[config]: str(folder) for config, folder in finished(list(renamed), same, plan.out).items()}
     return paths
 
 
-def _tested(study: Study, best: Trial, there: bool, listen: Listener) -> dict[str, Any] | None:
+def _tested(queue: TrialQueue, best: Trial, there: bool, callbacks: SearchCallbacks) -> dict[str, Any] | None:
     """The winner's bounds on the test images, which are measured once for each winner of a study."""
-    plan, folder = study.plan, Path(best.path or "")
+    plan, folder = queue.plan, Path(best.path or "")
 
     def numbers_of_test() -> dict[str, Any]:
-        listen.progress(plan.total, plan.total, f"{folder.name} on the test images")
+        callbacks.progress(plan.total, plan.total, f"{folder.name} on the test images")
         run, particles, place = read_run(folder), particles_of(plan.by), resolve_device(plan.device)
         measured = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
         bounds = {"elbo": measured.elbo} | {f"L_{k}": bound for k, bound in measured.bounds.items()}
         numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
         return {"images": measured.images, "bounds": numbers}
 
-    found = study.once(f"test {best.number}", numbers_of_test if there else None)
+    found: dict[str, Any] | None = queue.once(f"test {best.number}", numbers_of_test if there else None)
     if found is not None and not _is_of_test(found):
         raise VaecliError(
             "{name}: the winner's bounds on the test images in the storage are damaged; choose another search with {name=NAME}",

@@ -12,9 +12,9 @@ from matplotlib.ticker import LogFormatter, ScalarFormatter
 from vaecli.arguments import checked
 from vaecli.errors import shown
 from vaecli.plotting.formats import save_figure
-from vaecli.studies.search import Outcome
+from vaecli.studies.run_plan import Outcome
 from vaecli.studies.space import spans_decades
-from vaecli.studies.trials import DONE, PRUNED, Row
+from vaecli.studies.trials import DONE, PRUNED, RankedSettings
 
 _DPI = 110
 _COLUMNS = 3
@@ -59,7 +59,7 @@ def _draw(axes: Axes, name: str, outcome: Outcome) -> None:
     numeric = all(isinstance(value, int | float) for value in values)
     at = {shown(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}
 
-    def x(row: Row, seed: int) -> float:
+    def x(row: RankedSettings, seed: int) -> float:
         return at[shown(_value_of(row, name, seed))]
 
     top = _top(outcome)
@@ -109,5 +109,5 @@ def _scale(axes: Axes, at: dict[str, float], numeric: bool, few: bool) -> None:
         axes.set_xlim(-0.5, len(at) - 0.5)
 
 
-def _value_of(row: Row, name: str, seed: int) -> Any:
+def _value_of(row: RankedSettings, name: str, seed: int) -> Any:
     return seed if name == "seed" else row.settings[name]

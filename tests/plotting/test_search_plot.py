@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from vaecli.plotting import search as plots
+from vaecli.plotting import search_plot as plots
 from vaecli.studies.plan import Plan
-from vaecli.studies.search import Outcome
+from vaecli.studies.run_plan import Outcome
 from vaecli.studies.space import Range
 from vaecli.studies.trials import DONE, PRUNED, Trial, ranked
 
-PLAIN = Trial(0, DONE, 0, 0, {}, "w", "h", -100.0, path="x")
+PLAIN = Trial(0, DONE, 0, 0, {}, "h", -100.0, path="x")
 
 
 @pytest.fixture
