@@ -125,6 +125,7 @@ def test_workers_share_the_trials(search, tmp_path):
         assert made.threads == threads_of(2)
 
 
+@pytest.mark.system
 def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
     words = ["--latent-dim", "2,3,4", "--epochs", "15", "--validation", "100", "--batch-size", "50", "--data-dir", str(small_mnist)]
     line = [sys.executable, "-m", "vaecli", "search", *words, "--json"]
@@ -149,6 +150,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
         assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole" / folder.name / "model.safetensors").read_bytes()
 
 
+@pytest.mark.system
 def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
     line = [sys.executable, "-m", "vaecli", "search", *words]
@@ -164,6 +166,7 @@ def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     assert "Traceback" not in err
 
 
+@pytest.mark.system
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_workers_end_with_the_process_that_started_them(tmp_path, small_mnist):
     words = [
@@ -193,6 +196,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, small_mnist):
         time.sleep(0.1)
 
 
+@pytest.mark.system
 def test_ctrl_c_in_a_terminal_while_workers_start_is_one_line(tmp_path, small_mnist):
     """A terminal sends it to all processes of the line."""
     words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
@@ -269,6 +273,7 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.system
 def test_the_help_loads_neither_torch_nor_optuna():
     line = [sys.executable, "-X", "importtime", "-m", "vaecli", "search", "--help"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
