@@ -115,6 +115,7 @@ def test_a_run_that_diverges_is_one_trial_that_failed(search):
     assert "try a smaller learning rate" in states[1e5]["error"]
 
 
+@pytest.mark.system
 def test_workers_share_the_trials(search, tmp_path):
     outcome = search("--latent-dim", "2,3,4", "--seed", "0,1", "--workers", "2", "--json")
     assert outcome.code == 0, outcome.err
@@ -222,6 +223,7 @@ def test_an_interruption_counts_the_trials_that_ended(search, monkeypatch):
     assert one_line(search("--latent-dim", "2,3", "-q"), 130).startswith("vaecli: interrupted: 0 of 2 trials are done")
 
 
+@pytest.mark.system
 def test_paths_may_have_any_letter(search, tmp_path):
     out, name = tmp_path / "a?b", "n#%41{x} ü"
     outcome = search("--latent-dim", "2,3", "--out", out, "--name", name, "--workers", "2")
