@@ -13,7 +13,8 @@ from vaecli.image_shape import GREY_28
 
 @pytest.fixture
 def inpaint(vaecli, run_copy, small_mnist, monkeypatch):
-    monkeypatch.setitem(START, 2, 75)  # enough for a decoder that has seen so little
+    monkeypatch.setitem(START, 2, 75)
+    monkeypatch.setitem(MOST, 2, 300)  # enough for a decoder that has seen so little
 
     def run(*arguments):
         count = [] if "--image" in arguments else ["--n", "2"]
