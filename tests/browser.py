@@ -12,7 +12,7 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars --disable-background-networking",
     "--disable-component-update --disable-sync",
 )
-in_browser = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+in_browser = [pytest.mark.system, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 """The marks of a module whose tests take the fixture `browser`."""
 
 

@@ -1,10 +1,15 @@
 import json
+import os
 import subprocess
 import sys
 from functools import partial
 from types import SimpleNamespace
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch: the workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+from filelock import FileLock
 
 from tests import fork_server
 from tests.browser import browser  # noqa: F401
@@ -16,6 +21,37 @@ from vaecli.threads import configure_torch
 
 TRAIN, TEST = 600, 200
 configure_torch()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_interpreters_are_marked(request, monkeypatch):
+    """Keeps the default suite quick: a test that starts Python anew, which takes seconds, is marked."""
+    if not any(map(request.node.get_closest_marker, ("system", "slow"))):
+        begin = subprocess.Popen.__init__
+
+        def check(self, line, *rest, **options):
+            assert sys.executable not in line, "mark a test that starts an interpreter: pytest.mark.system"
+            begin(self, line, *rest, **options)
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", check)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Makes a folder in one process of pytest-xdist, for all of them: takes its name and what fills it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def make(name, fill):
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -65,14 +101,16 @@ def run_copy(trained, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory):
+def reported(made_once):
     """A folder where a part of the report was made from nothing."""
-    folder = tmp_path_factory.mktemp("report")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("VAECLI_DATA_DIR", str(DATA))
-        assert main(["report", *REPORTED, "-q"]) == 0
-    return folder
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("VAECLI_DATA_DIR", str(DATA))
+            assert main(["report", *REPORTED, "-q"]) == 0
+
+    return made_once("report", make)
 
 
 @pytest.fixture(scope="session")

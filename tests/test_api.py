@@ -48,12 +48,14 @@ def test_every_public_name_is_listed_and_no_other_is_there():
         vaecli.nothing  # noqa: B018
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("use", ["", "; vaecli.Config(latent_dim=3)", "; vaecli.VaecliError", "; dir(vaecli)"])
 def test_the_import_and_the_settings_load_nothing_heavy(use, tmp_path):
     heavy = {"torch", "torchvision", "matplotlib", "PIL", "safetensors", "numpy", "typer", "rich"}
     assert python(f"import sys, vaecli{use}; print({heavy} & set(sys.modules))", tmp_path) == "set()\n"
 
 
+@pytest.mark.system
 def test_the_six_lines_of_the_docstring_run(beside_the_baseline, tmp_path):
     lines = [line.strip() for line in vaecli.__doc__.splitlines() if line.startswith("    ")]
     assert len(lines) == 5
@@ -62,6 +64,7 @@ def test_the_six_lines_of_the_docstring_run(beside_the_baseline, tmp_path):
     assert printed == "checkpoints/mine 10 1.0 " + printed.split()[-1] + "\n"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("settings", [{"latent_dim": 3, "objective": "iwae", "k": 2}, {"likelihood": "beta", "labels": "full"}])
 def test_training_gives_the_same_bits_from_python_and_from_the_command_line(settings, tmp_path, small_mnist):
     settings = settings | {"epochs": 2, "precision": "fp32", "batch_size": 50}

@@ -68,6 +68,7 @@ def test_a_config_file_gives_the_settings_and_options_change_them(tmp_path):
             read_config(path)
 
 
+@pytest.mark.system
 def test_a_type_checker_finds_wrong_names_and_types_of_settings(tmp_path):
     right = ['vaecli.Config(latent_dim=3, hidden=(200, 100), likelihood="beta", k=5, limit=None, lr=1)', "vaecli.Config().seed + 1"]
     wrong = ["latnet_dim=3", 'latent_dim="3"', "hidden=(0.5,)", "colour=1", "k=2.5", 'lr="0.1"', "objective=None", 'alpha="x"']

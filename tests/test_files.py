@@ -50,6 +50,7 @@ def test_the_permissions_of_a_file_stay_and_a_new_one_has_the_masks(tmp_path):
         os.umask(before)
 
 
+@pytest.mark.system
 def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path):
     line = (
         "import os, signal, sys; from pathlib import Path; from vaecli import files\n"

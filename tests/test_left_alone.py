@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.system
+
 STATE = """
 import locale, logging, os, random, signal, sys, threading, warnings
 import alembic.command, matplotlib, numpy, optuna, sqlalchemy, torch

@@ -48,6 +48,7 @@ def test_the_table_has_all_fourteen_figures_with_one_command_each():
     assert all(len(draw) == 1 for _, _, draw in FIGURES)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("number", "draw"), [(number, draw) for number, _, (draw,) in FIGURES])
 def test_every_line_that_draws_runs(vaecli, monkeypatch, workplace, small_mnist, number, draw):
     monkeypatch.chdir(workplace)

@@ -39,6 +39,7 @@ def python(lines, **environment):
     return done.stdout.strip()
 
 
+@pytest.mark.system
 def test_threads_that_share_a_processor_wait_for_it():
     """Of three threads on one processor two wait, whatever other processes do."""
     assert float(python(COMPETE.replace("COUNT", "3"))) > 1
@@ -84,12 +85,14 @@ print(asleep / min(spinning, processor_seconds()))
 """
 
 
+@pytest.mark.system
 @pytest.mark.skipif(threads._gnu_openmp() is None, reason="torch computes with another OpenMP")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors, one of them for the thread that waits")
 def test_threads_that_wait_sleep_while_they_are_asked_to_and_results_stay_the_same():
     assert float(python(WAIT, OMP_NUM_THREADS="2")) < 0.5
 
 
+@pytest.mark.system
 def test_the_users_own_choice_of_waiting_wins():
     assert python(LIST_THREADS, GOMP_SPINCOUNT="1000") == "MainThread"
     assert python(LIST_THREADS, OMP_WAIT_POLICY="passive") == "MainThread"

@@ -168,12 +168,12 @@ def mean_image(baseline, digits):
     return baseline.mean_image(digits)
 
 
-@pytest.fixture(scope="module", params=[6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[3, pytest.param(20, marks=pytest.mark.slow)])
 def zeros(request, baseline):
-    """Six of the first 20 zeros of the test set, the twentieth among them; or all of these."""
+    """Three of the first 20 zeros of the test set, the twentieth among them; or all of these."""
     some = load_images("mnist", "test", limit=300)
     some = some[some.labels == 0][:20]
-    some = some if request.param == 20 else some[torch.tensor([0, 1, 2, 3, 4, 19])]
+    some = some if request.param == 20 else some[torch.tensor([0, 1, 19])]
     return baseline.observe(some.pixels, generator("cpu", 0)), some.labels
 
 
@@ -239,10 +239,11 @@ KINDS = {
 
 @pytest.mark.parametrize(
     ("kind", "threads"),
-    [*((kind, 1) for kind in KINDS), ("conv", 2), ("labels", 2),
+    [*((kind, 1) for kind in KINDS), *(pytest.param(kind, 2, marks=pytest.mark.system) for kind in ("conv", "labels")),
      *(pytest.param(kind, 2, marks=pytest.mark.slow) for kind in ("beta", "continuous-bernoulli"))],
 )  # fmt: skip
-def test_no_image_depends_on_those_after_it(digits, kind, threads):
+def test_no_image_depends_on_those_after_it(digits, kind, threads, monkeypatch):
+    monkeypatch.setattr("vaecli.analysis.inpainting_inference.PRIOR_DRAWS", 100)
     many = BLOCK + 2
     model = build(Config(**{"latent_dim": 1, "hidden": (30,), **KINDS[kind]}))
     x, mean = model.observe(digits.pixels[:many], generator("cpu", 0)), model.mean_image(digits)
@@ -255,7 +256,7 @@ def test_no_image_depends_on_those_after_it(digits, kind, threads):
             inferred = infer(model, x[:count], labels, TOP, mean, starts=2, steps=3, samples=100)
             exact = None
             if model.latent_dim == 1:
-                exact = exact_log_prob_of_parts(model, x[:count], labels, TOP, inferred.posterior, sides=(500, 16_000))
+                exact = exact_log_prob_of_parts(model, x[:count], labels, TOP, inferred.posterior, sides=(500, 2000))
             by_count.append(everything(inferred, exact, complete(model, labels, inferred.posterior, 0, 2, "mean")))
     finally:
         torch.set_num_threads(before)

@@ -14,6 +14,7 @@ from vaecli.runs.find import CONFIG, MODEL
 COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "explore", "latent-plot", "inpaint", "compare"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -52,6 +53,7 @@ WITH_AXES = [
 ]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("commands", "expected"), [(TORCH_ALONE, "torch"), (WITH_AXES, "matplotlib torch")])
 def test_commands_load_matplotlib_for_axes_only_and_never_a_compiler(run_copy, tmp_path, commands, expected):
     heavy = {
@@ -73,6 +75,7 @@ for words in {commands}:
     assert [line[2:] for line in done.stdout.splitlines() if line.startswith("> ")] == [expected] * len(commands)
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize("argument", ["--show-completion", "--help", "--version"])
 def test_a_reader_that_went_away_is_141(tmp_path, argument):
@@ -174,6 +177,7 @@ def test_a_run_without_a_finished_epoch_says_how_to_go_on(vaecli, tmp_path, fold
     assert line == f"vaecli: {named}: no epoch of this run is finished; go on with: vaecli train --name run --resume{options}"
 
 
+@pytest.mark.system
 def test_a_damaged_checkpoint_is_one_line_through_the_real_command(run_copy, tmp_path):
     file = run_copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])

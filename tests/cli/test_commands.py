@@ -134,6 +134,7 @@ def test_without_threads_a_command_ends_with_one_line(vaecli, monkeypatch, run_c
     assert line.startswith("vaecli: not enough memory, or too few processes allowed, for ")
 
 
+@pytest.mark.system
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
 @pytest.mark.parametrize("megabytes", [200, 400, 700])
 def test_libraries_that_find_no_memory_to_load_are_one_line(run_copy, tmp_path, megabytes):
@@ -159,8 +160,9 @@ def test_libraries_that_find_no_memory_to_load_are_one_line(run_copy, tmp_path, 
     ],
     ids=" ".join,
 )
-def test_fewer_images_than_were_asked_for_are_mentioned(vaecli, run_copy, words):
+def test_fewer_images_than_were_asked_for_are_mentioned(vaecli, run_copy, words, monkeypatch):
     """The small run has 200 test images."""
+    monkeypatch.setattr("vaecli.analysis.inpainting.LARGEST", 0)  # exact values take long
     option = words[-1] if words[0] == "compare" else "--n"
     words = words[:-1] if words[0] == "compare" else words
     said = re.compile(r"there are only \d+ images|\d+ images, all that the test split has")

@@ -10,6 +10,8 @@ import pytest
 from tests.helpers import from_shell
 from vaecli import registry
 
+pytestmark = pytest.mark.system
+
 
 def completed(line, **environment):
     """The process that completes the last word of a command line, as bash starts it."""

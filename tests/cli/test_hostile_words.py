@@ -108,6 +108,7 @@ def test_output_that_nothing_takes(alone, arguments):
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.system
 def test_a_full_disk_at_the_very_end_of_the_interpreter():
     line = [sys.executable, "-m", "vaecli", "--version"]
     with Path("/dev/full").open("w") as full:

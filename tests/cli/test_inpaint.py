@@ -13,7 +13,8 @@ from vaecli.image_shape import GREY_28
 
 @pytest.fixture
 def inpaint(vaecli, run_copy, small_mnist, monkeypatch):
-    monkeypatch.setitem(START, 2, 75)  # enough for a decoder that has seen so little
+    monkeypatch.setitem(START, 2, 75)
+    monkeypatch.setitem(MOST, 2, 300)  # enough for a decoder that has seen so little
 
     def run(*arguments):
         count = [] if "--image" in arguments else ["--n", "2"]
@@ -27,15 +28,15 @@ OTHERS = ["predictive_score", "bound_log_p_seen", "mean_image", "mean_image_of_l
 
 
 def test_numbers_are_printed_and_the_picture_is_written(inpaint):
-    lines = inpaint("--digit", "0").out.splitlines()
+    lines = inpaint("--digit", "7").out.splitlines()
     assert len(lines) == 5
     headings = re.split("  +", lines[0])
     assert headings == ["nats", "log p(missing | seen)", "predictive score", "log p(missing)", "mean image", "mean image of label",
                         "log p(seen)", "bound on log p(seen)"]  # fmt: skip
     assert [re.split("  +", line)[0] for line in lines[1:4]] == ["image 1", "image 2", "mean of 2"]
     assert lines[4] == "checkpoints/small/inpaint.png"
-    printed = json.loads(inpaint("--digit", "0", "--json", "-q").out)
-    assert [image["label"] for image in printed["images"]] == [0, 0]
+    printed = json.loads(inpaint("--digit", "7", "--json", "-q").out)
+    assert [image["label"] for image in printed["images"]] == [7, 7]
     assert printed["unconverged"] == 0
     assert sorted(printed["mean"]) == sorted(EXACT + OTHERS)
     for name, mean in printed["mean"].items():

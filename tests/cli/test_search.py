@@ -115,6 +115,7 @@ def test_a_run_that_diverges_is_one_trial_that_failed(search):
     assert "try a smaller learning rate" in states[1e5]["error"]
 
 
+@pytest.mark.system
 def test_workers_share_the_trials(search, tmp_path):
     outcome = search("--latent-dim", "2,3,4", "--seed", "0,1", "--workers", "2", "--json")
     assert outcome.code == 0, outcome.err
@@ -125,6 +126,7 @@ def test_workers_share_the_trials(search, tmp_path):
         assert made.threads == threads_of(2)
 
 
+@pytest.mark.system
 def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
     words = ["--latent-dim", "2,3,4", "--epochs", "15", "--validation", "100", "--batch-size", "50", "--data-dir", str(small_mnist)]
     line = [sys.executable, "-m", "vaecli", "search", *words, "--json"]
@@ -149,6 +151,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, small_mnist):
         assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole" / folder.name / "model.safetensors").read_bytes()
 
 
+@pytest.mark.system
 def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
     line = [sys.executable, "-m", "vaecli", "search", *words]
@@ -164,6 +167,7 @@ def test_ctrl_c_gives_the_trial_back(tmp_path, small_mnist):
     assert "Traceback" not in err
 
 
+@pytest.mark.system
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_workers_end_with_the_process_that_started_them(tmp_path, small_mnist):
     words = [
@@ -193,6 +197,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, small_mnist):
         time.sleep(0.1)
 
 
+@pytest.mark.system
 def test_ctrl_c_in_a_terminal_while_workers_start_is_one_line(tmp_path, small_mnist):
     """A terminal sends it to all processes of the line."""
     words = ["--latent-dim", "2,3", "--epochs", "200", "--validation", "100", "--data-dir", str(small_mnist), "--workers", "2"]
@@ -218,6 +223,7 @@ def test_an_interruption_counts_the_trials_that_ended(search, monkeypatch):
     assert one_line(search("--latent-dim", "2,3", "-q"), 130).startswith("vaecli: interrupted: 0 of 2 trials are done")
 
 
+@pytest.mark.system
 def test_paths_may_have_any_letter(search, tmp_path):
     out, name = tmp_path / "a?b", "n#%41{x} ü"
     outcome = search("--latent-dim", "2,3", "--out", out, "--name", name, "--workers", "2")
@@ -269,6 +275,7 @@ def test_a_dry_run_lists_the_trials_and_makes_nothing(search, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.system
 def test_the_help_loads_neither_torch_nor_optuna():
     line = [sys.executable, "-X", "importtime", "-m", "vaecli", "search", "--help"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

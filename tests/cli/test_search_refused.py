@@ -65,6 +65,7 @@ def test_without_a_driver_the_line_says_what_to_install(search, monkeypatch, kin
     assert one_line(outcome, 1) == f"vaecli: {said}"
 
 
+@pytest.mark.system
 def test_without_a_package_the_line_says_what_to_install(tmp_path, small_mnist):
     """As in an environment where somebody removed Optuna."""
     hide = "import sys; sys.modules['optuna'] = None; from vaecli.__main__ import main; sys.exit(main())"

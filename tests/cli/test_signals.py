@@ -13,6 +13,8 @@ import pytest
 from tests.helpers import ROOT
 from vaecli.cli.signals import Interruption
 
+pytestmark = pytest.mark.system
+
 
 def interrupted(arguments, lines, number=signal.SIGINT):
     """The exit code, stdout and stderr, without the list of imports, of a program that got a signal after so many of them."""

@@ -32,7 +32,7 @@ def warned(vaecli, small_mnist):
 
 
 def test_a_collapsed_posterior(warned):
-    warnings = warned("--kl-weight", "100", "--epochs", "30", "--batch-size", "20", "--latent-dim", "3")
+    warnings = warned("--kl-weight", "100", "--epochs", "30", "--batch-size", "20", "--latent-dim", "3", "--hidden", "50")
     assert warnings["collapsed"] == {"active_units": 0, "latent_dim": 3}
     assert "few_steps" not in warnings
 
@@ -45,10 +45,12 @@ def test_a_loss_that_never_moved(warned):
 
 def test_an_epoch_that_was_better(warned):
     """Some digits by heart: the test set's bound rises again."""
-    warnings = warned("--limit", "40", "--batch-size", "10", "--epochs", "150", "--latent-dim", "20")
+    warnings = warned(
+        "--limit", "40", "--batch-size", "10", "--epochs", "80", "--latent-dim", "20", "--hidden", "200", "--lr", "0.003"
+    )
     numbers = warnings["better_before"]
     log = [row["test_elbo"] for row in library.load("run").log]
-    assert numbers["epoch"] == log.index(max(log)) + 1 < numbers["kept_epoch"] == 150
+    assert numbers["epoch"] == log.index(max(log)) + 1 < numbers["kept_epoch"] == 80
     assert numbers["worse"] == pytest.approx(max(log) - log[-1])
 
 
@@ -76,7 +78,21 @@ def test_digits_are_black_and_white_by_convention(warned, words):
 
 
 def test_a_run_that_learnt_has_none(warned):
-    assert warned("--epochs", "60", "--batch-size", "40", "--lr-schedule", "cosine", "--latent-dim", "4", "--kl-weight", "1") == {}
+    learning = [
+        "--epochs",
+        "60",
+        "--batch-size",
+        "40",
+        "--lr-schedule",
+        "cosine",
+        "--latent-dim",
+        "4",
+        "--hidden",
+        "100",
+        "--lr",
+        "0.003",
+    ]
+    assert warned(*learning) == {}
 
 
 def test_a_run_that_is_finished_says_it_again(vaecli, small_mnist):

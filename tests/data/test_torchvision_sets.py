@@ -138,6 +138,7 @@ def test_a_picture_of_ones_own_looks_like_the_sets(tmp_path, dataset):
     assert image[:, 20, 20].tolist() == ([200, 0, 0] if dataset in COLOURED else [255])
 
 
+@pytest.mark.system
 def test_torchvision_is_left_alone_by_other_sets():
     code = "import sys, vaecli; vaecli.load_images('mnist', 'test', limit=1); print('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout == "False\n"

@@ -12,6 +12,8 @@ import pytest
 from tests.parallel.torchrun import SMALL, descendants, ended, ran, said, started, wait_for, workers
 from vaecli.runs.find import MODEL, read_log
 
+pytestmark = pytest.mark.system
+
 
 def training(data, *words):
     return ["-m", "vaecli", "train", "--data-dir", data, *SMALL, "--name", "r", *words]

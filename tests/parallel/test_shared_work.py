@@ -12,6 +12,8 @@ from vaecli.runs.find import CONFIG, FILES, MODEL
 from vaecli.runs.run import read_run
 from vaecli.threads import computing_threads
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, small_mnist):

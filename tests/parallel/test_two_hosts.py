@@ -10,6 +10,8 @@ import pytest
 from tests.parallel.torchrun import SMALL, ended, said, started, wait_for, workers
 from vaecli.runs.find import read_log
 
+pytestmark = pytest.mark.system
+
 HOSTS = ("vaecli-a", "vaecli-b")
 
 

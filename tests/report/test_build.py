@@ -28,9 +28,9 @@ def test_images_are_read_and_runs_measured_once(drawn, monkeypatch):
     monkeypatch.setattr("vaecli.report.evidence.evaluate", lambda model, *a: measured.append(model) or evaluate(model, *a))
     shutil.rmtree("report-quick")
     shutil.rmtree("checkpoints")
-    assert drawn("report", "--quick", "--only", "3,8,11,13,14", "-q").code == 0
+    assert drawn("report", "--quick", "--only", "3,8,11", "-q").code == 0
     assert len(read) == len(set(read)) == 4  # both splits of two data sets
-    assert len(measured) == len(set(map(id, measured))) == 6
+    assert len(measured) == len(set(map(id, measured))) == 4
 
 
 def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):

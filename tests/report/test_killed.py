@@ -15,6 +15,8 @@ import pytest
 from tests.helpers import DATA
 from vaecli.runs.find import CONFIG, LOSS, MODEL
 
+pytestmark = pytest.mark.system
+
 AT_FILE = """
 import os, signal, sys
 name, rename = sys.argv.pop(1), os.replace

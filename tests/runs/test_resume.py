@@ -113,6 +113,7 @@ def test_a_diverged_run_is_marked_and_not_gone_on_with(vaecli, small_mnist):
     assert f"wild: diverged in epoch {epoch + 1}" in outcome.err
 
 
+@pytest.mark.system
 def test_a_locked_folder_is_refused_and_a_dead_lock_is_not(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from pathlib import Path; from vaecli.runs.folder import locked_folder\n"
@@ -154,6 +155,7 @@ def start(folder, small_mnist, *more):
     )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_with_where_the_run_stands(tmp_path, small_mnist, number, code):
     process = start(tmp_path, small_mnist)
@@ -170,6 +172,7 @@ def test_a_signal_ends_with_where_the_run_stands(tmp_path, small_mnist, number, 
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted(FILES)
 
 
+@pytest.mark.system
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(tmp_path, small_mnist):
     """The short form; a longer one was run once, with 30 kills."""
     whole = start(tmp_path / "whole", small_mnist)

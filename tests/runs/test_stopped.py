@@ -12,6 +12,8 @@ from tests.helpers import one_line
 from vaecli.runs.find import CONFIG, FILES, MODEL
 
 fcntl = pytest.importorskip("fcntl")  # Windows stops processes in other ways
+pytestmark = pytest.mark.system
+
 SMALL = ["--batch-size", "50", "--hidden", "10"]
 
 

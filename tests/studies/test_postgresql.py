@@ -16,7 +16,7 @@ from vaecli.studies.plan import Plan
 from vaecli.studies.trial_queue import TrialQueue
 from vaecli.studies.trials import DONE, LOST, RUNNING
 
-pytestmark = needs_postgresql
+pytestmark = [pytest.mark.system, needs_postgresql]
 
 
 def plan_of(server, tmp_path, name, settings=None):

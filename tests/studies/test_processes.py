@@ -16,6 +16,7 @@ print(len(vaecli.search(settings, "runs", workers=2).rows))
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("how", ["file", "stdin", "-c"])
 def test_a_script_needs_no_guard_and_is_run_once(how, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)

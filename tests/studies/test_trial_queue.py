@@ -209,6 +209,7 @@ with TrialQueue(Plan.of({"latent_dim": list(range(2, 12)), "seed": [0, 1]}, Path
 """
 
 
+@pytest.mark.system
 def test_trials_are_claimed_once_by_processes_that_share_a_file(open_queue, tmp_path):
     queue = open_queue({"latent_dim": list(range(2, 12)), "seed": [0, 1]})
     workers = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -133,7 +134,7 @@ def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     known: dict[str, str | None] = {}
     try:
         _refuse_empty(words)
-        code = app(args=words, prog_name="vaecli", standalone_mode=False, obj=known)
+        code = _group()(args=words, prog_name="vaecli", standalone_mode=False, obj=known)
         if sys.stdout is not None:  # None where a shell closed it
             sys.stdout.flush()
         if code == INTERRUPTED:
@@ -209,11 +210,17 @@ def spelling(command: str | None, typed: Collection[str] = ()) -> Callable[[str,
     return spell
 
 
-def _options() -> dict[str, set[str]]:
-    """The options of each command."""
+@cache
+def _group() -> Group:
+    """All commands; making them takes 20 ms."""
     group = typer.main.get_command(app)
     assert isinstance(group, Group)
-    return {name: options_of(command.params) for name, command in group.commands.items()}
+    return group
+
+
+def _options() -> dict[str, set[str]]:
+    """The options of each command."""
+    return {name: options_of(command.params) for name, command in _group().commands.items()}
 
 
 def _either(words: Iterable[str]) -> str:
