@@ -17,7 +17,7 @@ from vaecli.model import VAE
 from vaecli.runs.run import Run
 
 SIDE = 20
-"""Images a side of a manifold."""
+"""Images per side of a manifold."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class Manifold:
     Attributes:
         z: the latents, shape (side * side, 2), the top row first.
         mean: the means of p(x | z, y), shape (side * side, D).
-        side: cells a side.
+        side: cells per side.
         shape: of each image.
-        class_name: that of the label that they were decoded with; empty if there is none.
+        class_name: the name of the label that was decoded; empty if there is none.
     """
 
     z: Tensor
@@ -152,8 +152,8 @@ def manifold(run: Run, label: int | str | None = None, side: Annotated[int, With
 
     Args:
         run: of two latents.
-        label: its name or number, for a conditional model; unknown if not given.
-        side: cells a side.
+        label: the label's name or number, for a conditional model; unknown if not given.
+        side: cells per side.
 
     Raises:
         UsageError: it has more or fewer latents, its prior has no quantiles, or there is no such label.

@@ -28,7 +28,7 @@ MAX_MEMORY = 5 << 28
 """Bytes of memory that all pictures which are unpacked at one time may take, and so the most that one may."""
 
 LARGE = 1000
-"""Pixels a side to which a larger picture is shrunk first."""
+"""Pixels per side to which a larger picture is shrunk first."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "PPM")
 """Formats of pictures that Pillow opens here; it reads some others by starting programs."""
@@ -44,7 +44,7 @@ MEMORY_OF = {
 with transparency or more than 256 levels. A test measures some of them."""
 
 _PROGRESSIVE = 8
-"""Bytes a pixel of the whole picture that a progressive JPEG takes, also where it is shrunk as it is unpacked."""
+"""Bytes per pixel of the whole picture that a progressive JPEG takes, also where it is shrunk as it is unpacked."""
 
 _SIGNATURES = (
     (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"),

@@ -113,7 +113,7 @@ class TorchvisionDataset:
         arrays: all its bytes, shape (N, channels, height, width), and labels, where it keeps them: much faster than one by one.
         names: of the labels 0, 1, ..., or a function that reads them from the files; torchvision's if there are none.
         drawing: how a person's own drawing is prepared; None for photographs, whose middle square is taken.
-        module: that the class imports, and that the extra of the data set's name installs.
+        module: what the class imports beside torchvision; the extra of the data set's name installs it.
         digests: empty, since those of the images are not published.
     """
 
@@ -206,12 +206,12 @@ class TorchvisionDataset:
             raise DataError(f"{self.name}: cannot be read from {', '.join(map(str, archives.values()))} ({why})") from None
 
 
-def _put(archive: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _put(archive: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        place.symlink_to(archive)
+        target.symlink_to(archive)
     except OSError:  # Windows allows links to some users only
-        shutil.copyfile(archive, place)
+        shutil.copyfile(archive, target)
 
 
 @contextlib.contextmanager

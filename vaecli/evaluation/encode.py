@@ -47,7 +47,7 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> Encoded:
     model.eval()
     noise = generator(images.pixels.device, "encode", seed)
     parts = []
-    batch_size = model.image_shape.in_place_of(BATCH)
+    batch_size = model.image_shape.scaled_batch(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))
@@ -57,5 +57,5 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> Encoded:
 
 def features_of(model: VAE, x: Tensor, y: Tensor | None) -> Tensor:
     """`VAE.features` of any number of images, a batch at a time: shape (N, posterior_of.features)."""
-    size = model.image_shape.in_place_of(BATCH)
+    size = model.image_shape.scaled_batch(BATCH)
     return torch.cat([model.features(part, None if y is None else y[i * size :][:size]) for i, part in enumerate(x.split(size))])

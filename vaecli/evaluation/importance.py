@@ -66,7 +66,7 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
         model: on the same device as `images`.
         images: with labels where the model is conditional.
         draws: particles drawn for each image. The first is the estimate; all draws give its variance.
-        processes: that share the images; all of them have the result.
+        processes: the processes that share the images; every one returns the result.
     """
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
@@ -74,8 +74,8 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
     count = len(images)
     value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(3, count, dtype=torch.float64)
     means, exact = torch.zeros(count, model.latent_dim), torch.zeros(1)
-    at_once = model.image_shape.in_place_of(BATCH)
-    for start, mine in zip(range(0, count, at_once), processes.turns(), strict=False):
+    at_once = model.image_shape.scaled_batch(BATCH)
+    for start, mine in zip(range(0, count, at_once), processes.round_robin(), strict=False):
         part = slice(start, start + at_once)
         batch = images[part]
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
@@ -171,17 +171,17 @@ def importance_bound(
             (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
         repeat: another number gives other particles; pixels that are binarised at random stay the same.
         on_images: called with how many images are done, now and then.
-        processes: that share the images; all of them have the result.
+        processes: the processes that share the images; every one returns the result.
     """
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
     noise = generator(images.pixels.device, "importance", k, repeat)
     groups = min(k, GROUPS)
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
-    most = model.image_shape.in_place_of(ROWS)
+    most = model.image_shape.scaled_batch(ROWS)
     particles, wide = min(k, max(1, most // 10 // groups) * groups), accumulator(images.pixels.device)
     sizes = torch.tensor([len(range(group, k, groups)) for group in range(groups)], dtype=torch.float64)
-    tabled, turns = worthwhile(model, len(images), k), processes.turns()
+    tabled, mine_in_turn = worthwhile(model, len(images), k), processes.round_robin()
     parts = []
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
@@ -189,10 +189,10 @@ def importance_bound(
         h, p = model.features(x, y), model.prior()
         q = model.posterior_of(h, y)
         check_finite(q.mean, q.stddev)
-        block_is_mine = tabled and next(turns)
+        block_is_mine = tabled and next(mine_in_turn)
         table = LikelihoodTable(model, x, block, h) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
-            mine = block_is_mine if tabled else next(turns)
+            mine = block_is_mine if tabled else next(mine_in_turn)
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
             x_rows, y_rows = x[rows], None if y is None else y[rows]
             q_rows = model.posterior_of(h[rows], y_rows)

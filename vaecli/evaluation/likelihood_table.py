@@ -1,4 +1,4 @@
-"""log p(x | z) read off a table, for the thousands of latents an image that importance sampling asks about.
+"""log p(x | z) read off a table, for the thousands of latents per image that importance sampling asks about.
 
 A decoder of one or two latents is a smooth curve or surface. All images share one grid of it, on which their likelihoods are one
 matrix product; between its points a cubic is laid through the four nearest on each axis. A table is only as good as it is checked:
@@ -14,7 +14,7 @@ from vaecli.model import VAE
 from vaecli.seeding import generator
 
 SIDE = {1: 4000, 2: 300}
-"""Points a side."""
+"""Points per side."""
 
 TOLERANCE = 0.01
 """Nats that the table may err by on any of an image's trial latents."""
@@ -60,7 +60,7 @@ class LikelihoodTable:
             self._values[members, where] = log_likelihood.T
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
-        for part in rows.split(model.image_shape.in_place_of(500)):
+        for part in rows.split(model.image_shape.scaled_batch(500)):
             y = None if self._y is None else self._y[part]
             eps = torch.randn(TRIALS, len(part), size, generator=generator(x.device, "table"), device=x.device)
             z = model.posterior_of(h[part], y).transform(eps)

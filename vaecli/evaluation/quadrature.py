@@ -19,10 +19,10 @@ from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
 START = {1: 2000, 2: 150}
-"""Points a side of the first grid."""
+"""Points per side of the first grid."""
 
 MOST = {1: 1_000_000, 2: 2400}
-"""Points a side of the finest grid."""
+"""Points per side of the finest grid."""
 
 TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
@@ -40,7 +40,7 @@ class Quadrature:
     Attributes:
         log_prob: nats, float64 on the CPU, shape (N,); of parts (3, N).
         refinement_error: by how much the last halving of each image's grid moved it, shape (N,).
-        side: points a side of the finest grid that any image needed.
+        side: points per side of the finest grid that any image needed.
         unconverged: which images still moved by more than TOLERANCE, or had a posterior narrower than the grid, on the finest grid
             allowed, shape (N,).
     """
@@ -66,9 +66,9 @@ def exact_log_prob(
     Args:
         model: with latent_dim 1 or 2, on the same device as `images`.
         images: with labels where the model is conditional.
-        on_share: called with the points a side of the grid at work, and the share of it that is done, now and then.
-        sides: points a side of the first grid and of the finest; those of START and MOST by default.
-        processes: that share the latents of each grid; all of them have the result.
+        on_share: called with the points per side of the grid at work, and the share of it that is done, now and then.
+        sides: points per side of the first grid and of the finest; those of START and MOST by default.
+        processes: the processes that share the latents of each grid; every one returns the result.
 
     Raises:
         UsageError: the latent space has more dimensions, or prior or posterior does not say how far it extends.
@@ -76,7 +76,7 @@ def exact_log_prob(
     check_size(model)
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
-    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.in_place_of(BATCH))])
+    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.scaled_batch(BATCH))])
     y = model.condition(images.labels)
     q = model.posterior_of(features_of(model, x, y), y)
     check_finite(q.mean, q.stddev)
@@ -172,8 +172,8 @@ def _integrate(
     wide, prior = accumulator(x.device), model.prior()
     total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
-    turns = None if processes.alone else processes.turns()
-    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, turns):
+    mine_in_turn = None if processes.alone else processes.round_robin()
+    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, mine_in_turn):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
         log_joint = log_likelihood + prior.log_prob(z).unsqueeze(1)
         # a sum down the columns depends on how many there are in its last bits; one along an image's own row does not
@@ -182,7 +182,7 @@ def _integrate(
         if on_share:
             on_share(grid.side, latents.stop / grid.side**grid.size)
     if not processes.alone:
-        of_all = total.new_zeros(processes.size, *total.shape)
-        of_all[processes.rank] = total
-        total = processes.sum(of_all).logsumexp(0)
+        gathered = total.new_zeros(processes.size, *total.shape)
+        gathered[processes.rank] = total
+        total = processes.sum(gathered).logsumexp(0)
     return (total + grid.size * math.log(grid.cell)).cpu().double()

@@ -23,7 +23,7 @@ SCRIPTS = (
     "numbers.js",
     "network.js",
     "likelihoods.js",
-    "beside.js",
+    "worker.js",
     "view.js",
     "way.js",
     "overlay.js",
@@ -33,7 +33,7 @@ SCRIPTS = (
     "controls.js",
     "brush.js",
     "drawing.js",
-    "own.js",
+    "drawpad.js",
     "density.js",
     "eraser.js",
     "rubout.js",
@@ -42,7 +42,7 @@ SCRIPTS = (
 """The script, in parts."""
 
 _STILL = 480
-"""Pixels a side of the picture that a browser without JavaScript shows."""
+"""Pixels per side of the picture that a browser without JavaScript shows."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Component:
 
     Attributes:
         html: the markup.
-        css: its style sheet.
-        script: it starts by itself.
+        css: the style sheet of the explorer.
+        script: the explorer's script, which starts by itself.
         data: the JSON that the script reads from the element ``latents``.
     """
 

@@ -34,7 +34,7 @@ LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic"
 """The classes that assets/likelihoods.js has."""
 
 _LARGEST_DRAWN = 64
-"""Pixels a side of the largest images that a person can draw."""
+"""Pixels per side of the largest images that a person can draw."""
 
 
 def points_of(shape: ImageShape, n: int | None = None) -> int:
@@ -56,7 +56,7 @@ def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
 
     Args:
         runs: on the CPU.
-        images: those that are shown of each run.
+        images: the images that are shown of each run.
 
     Raises:
         VaecliError: the page cannot compute a decoder's layers, or a likelihood.

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vaecli.command_line import flag
-from vaecli.errors import shown
+from vaecli.errors import format_value
 
 if TYPE_CHECKING:
     from vaecli.report.evidence import Evidence
@@ -55,7 +55,7 @@ class Figure:
         measure: measures runs and images: numbers by name.
         judge: the finding on such numbers, its arguments: in words, and the verdict that they give.
         how: how the verdict is reached, where the numbers do not say so.
-        options: that command's options, as in Python.
+        options: the command's options, as in Python.
         quick: the options that replace these in a quick pass.
         also: settings of runs that are measured for comparison but not drawn.
         compares: whether models are compared, so that each is trained with several seeds.
@@ -109,5 +109,5 @@ class Figure:
 
     def words(self, runs: Sequence[str], options: Settings) -> list[str]:
         """The words of the command line that draws it, of runs by name or folder; options are True where they have no value."""
-        given = ([flag(name)] if value is True else [flag(name), shown(value)] for name, value in options.items())
+        given = ([flag(name)] if value is True else [flag(name), format_value(value)] for name, value in options.items())
         return [self.command, *runs, *itertools.chain(*given)]
