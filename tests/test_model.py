@@ -77,7 +77,7 @@ def test_binarisation():
 @pytest.mark.parametrize("arch", ["mlp", "conv"])
 @pytest.mark.parametrize("level", [6, 128, 250])
 def test_images_of_any_brightness_can_start_near_what_they_are(arch, level):
-    """The start at mid-grey costs 6.4 nats a value on dark pictures with bright spots, and 67 some steps later."""
+    """The start at mid-grey costs 6.4 nats per value on dark pictures with bright spots, and 67 some steps later."""
     pixels = torch.randint(level - 5, level + 6, (50, 768), generator=generator("cpu", 1)).to(torch.uint8)
     images = Images(pixels, torch.full((50,), UNKNOWN), (), ImageShape(3, 16, 16))
     config = Config(dataset="folder", image_size=16, arch=arch, init_bias="data")

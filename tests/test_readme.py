@@ -36,7 +36,7 @@ def workplace(tmp_path_factory, small_mnist):
     folder = tmp_path_factory.mktemp("documents")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(Source, "own", False)  # the small folders stand for the data sets
+        patch.setattr(Source, "is_own", False)  # the small folders stand for the data sets
         for command in dict.fromkeys(tuple(command) for _, trains, _ in FIGURES for command in trains):
             data = FASHION if "fashion-mnist" in command else small_mnist
             assert main([*command, "--data-dir", str(data), "-q"]) == 0, command
@@ -52,7 +52,7 @@ def test_the_table_has_all_fourteen_figures_with_one_command_each():
 @pytest.mark.parametrize(("number", "draw"), [(number, draw) for number, _, (draw,) in FIGURES])
 def test_every_line_that_draws_runs(vaecli, monkeypatch, workplace, small_mnist, number, draw):
     monkeypatch.chdir(workplace)
-    monkeypatch.setattr(Source, "own", False)
+    monkeypatch.setattr(Source, "is_own", False)
     if "--dry-run" not in draw:
         fashion = any(word.startswith("fashion-mnist") for word in draw)
         draw = [*draw, "--data-dir", FASHION if fashion else small_mnist]

@@ -50,7 +50,7 @@ class Filled:
 Count = Annotated[int, Within(1, 1_000_000)]
 Limit = Annotated[int, Within(1, 2_000_000)]
 Seed = Annotated[int, Within(0, 2**63 - 1)]
-Place = Annotated[str | Path, Filled]
+PathLike = Annotated[str | Path, Filled]
 """A path, which may be a string."""
 
 
@@ -205,8 +205,8 @@ def _words(annotation: Any) -> str:
     origin, parts = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated:
         bounds = "".join(f" from {rule.low:,} to {rule.high:,}" for rule in parts[1:] if isinstance(rule, Within))
-        words = "a path" if annotation == Place else f"{_words(parts[0])}{bounds}"
-        if Filled in parts[1:] and annotation != Place:
+        words = "a path" if annotation == PathLike else f"{_words(parts[0])}{bounds}"
+        if Filled in parts[1:] and annotation != PathLike:
             words = words.replace("a list", "a list that is not empty", 1)
     elif origin in (Union, UnionType):
         words = " or ".join(_words(part) for part in parts if part is not NoneType)

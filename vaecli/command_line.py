@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from vaecli.errors import shown
+from vaecli.errors import format_value
 
 _OTHER_NAMES = {"label": "digit"}
 """Settings whose option has another name."""
@@ -32,7 +32,7 @@ def as_option(name: str, value: str, typed: Collection[str] = ()) -> str:
 
 def train_line(settings: Mapping[str, object], name: str | None = None) -> str:
     """The command that trains a run with these settings, under the name of its settings or another."""
-    words = [word for name, value in settings.items() for word in (flag(name), shown(value))]
+    words = [word for name, value in settings.items() for word in (flag(name), format_value(value))]
     return shlex.join(["vaecli", "train", *words, *(["--name", name] if name else [])])
 
 

@@ -71,7 +71,7 @@ class Config:
         auto=True, usual=5,
     )  # fmt: skip
     batch_size: int | Literal["auto"] | None = setting(
-        None, "Images a step; auto: a hundredth of the training images, from 16 to 200.", "Training", low=1, high=1_000_000,
+        None, "Images per step; auto: a hundredth of the training images, from 16 to 200.", "Training", low=1, high=1_000_000,
         auto=True, usual=200,
     )  # fmt: skip
     measure_every: int | Literal["auto"] | None = setting(

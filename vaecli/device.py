@@ -22,14 +22,14 @@ def resolve_device(name: str) -> torch.device:
     if not available.get(name, False):
         here = ", ".join(device for device, usable in available.items() if usable)
         raise UsageError(f"{{device}}: expected one that this machine has: auto, {here}", device=name)
-    place = torchrun.place()
-    if name == "cuda" and place.local_size > 1:
-        if place.local_size > (gpus := torch.cuda.device_count()):
+    own_rank = torchrun.rank()
+    if name == "cuda" and own_rank.local_size > 1:
+        if own_rank.local_size > (gpus := torch.cuda.device_count()):
             raise UsageError(
-                f"{{device}} with {place.local_size} processes here: found GPUs for {gpus}, expected one a process; start as many "
-                "processes as there are GPUs, or compute on processors with {device=cpu}", device=name,
+                f"{{device}} with {own_rank.local_size} processes here: found GPUs for {gpus}, expected one per process; start as "
+                "many processes as there are GPUs, or compute on processors with {device=cpu}", device=name,
             )  # fmt: skip
-        name = f"cuda:{place.local_rank}"
+        name = f"cuda:{own_rank.local_rank}"
         torch.cuda.set_device(name)
     return torch.device(name)
 

@@ -42,10 +42,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A setting's value as a person types it: lists with commas, numbers short."""
     if isinstance(value, list | tuple):
-        return ",".join(map(shown, value))
+        return ",".join(map(format_value, value))
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if isinstance(value, PurePath) else text[:60]
 
@@ -81,7 +81,7 @@ class VaecliError(Exception):
             name, value = match.groups()
             if value is None and name not in self.settings:
                 return match[0]
-            return spell(name, shown(self.settings[name]) if value is None else value)
+            return spell(name, format_value(self.settings[name]) if value is None else value)
 
         return printable(_SETTING.sub(spelled, self.message))
 

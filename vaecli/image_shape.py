@@ -41,7 +41,7 @@ class ImageShape:
         """The length of the vector: values of all channels."""
         return self.channels * self.height * self.width
 
-    def in_place_of(self, images: int) -> int:
+    def scaled_batch(self, images: int) -> int:
         """How many images of this shape take the memory of so many of 28 x 28 grey pixels; 1 at the least."""
         return max(1, images * 28 * 28 // self.size)
 

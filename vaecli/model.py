@@ -186,7 +186,7 @@ class VAE(nn.Module):
     def mean_image(self, images: Images) -> Tensor:
         """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
         self.check_beside("images", images)
-        parts = images.pixels.split(self.image_shape.in_place_of(10_000))
+        parts = images.pixels.split(self.image_shape.scaled_batch(10_000))
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zeros.new_zeros(())) / (255 * len(images))
         noise = generator(images.pixels.device, "unused")
@@ -197,7 +197,7 @@ class VAE(nn.Module):
         """The mean of the square of `observe` over the images, likewise: shape (D,)."""
         if self.binarize != "none":  # the square of 0 or 1 is itself
             return self.mean_image(images)
-        parts = images.pixels.split(self.image_shape.in_place_of(10_000))
+        parts = images.pixels.split(self.image_shape.scaled_batch(10_000))
         squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in parts)
         return sum(squares, self._zeros.new_zeros(())) / len(images)
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from vaecli import torchrun
-from vaecli.errors import ProcessError, TrainingError, UsageError, VaecliError, shown
+from vaecli.errors import ProcessError, TrainingError, UsageError, VaecliError, format_value
 
 TIMEOUT = timedelta(seconds=40)
 """How long a process waits for a step of another."""
@@ -53,7 +53,7 @@ class Processes:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the first, which alone writes files."""
         return self.rank == 0
 
@@ -62,11 +62,11 @@ class Processes:
         """Whether there is no other."""
         return self.size == 1
 
-    def own(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """Which of `count` images are this process's: as many as those of any other, or one more."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def turns(self) -> Iterator[bool]:
+    def round_robin(self) -> Iterator[bool]:
         """Whether the next part of the work is this process's, without end; the processes wait for each other each round."""
         while True:
             self.sum(torch.zeros(1))
@@ -87,7 +87,7 @@ class Processes:
                 dist.all_reduce(tensor, group=_patient[0] if patiently else None)
         return tensor
 
-    def from_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Copies the first process's tensors, of one type and device, into those of the others."""
         if not self.alone:
             import torch.distributed as dist
@@ -95,16 +95,16 @@ class Processes:
             flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
             with _lost_becomes_error(TIMEOUT):
                 dist.broadcast(flat, 0)
-            if not self.leads:
+            if not self.is_main:
                 with torch.no_grad():
                     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
                         tensor.copy_(part.view_as(tensor))
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Waits for all others, which may be reading or writing."""
         self.sum(torch.zeros(1), patiently=True)
 
-    def of_all(self, value: Any) -> list[Any]:
+    def all_gather(self, value: Any) -> list[Any]:
         """The JSON values of all processes, by rank; waits for others that read or write."""
         if self.alone:
             return [value]
@@ -131,7 +131,7 @@ class Processes:
         except VaecliError as error:
             failed = error
         if not self.alone:
-            errors = self.of_all(None if failed is None else _to_json(failed))
+            errors = self.all_gather(None if failed is None else _to_json(failed))
             first = next((error for error in errors if error), None)
             if first and failed is None:
                 before = f"process {errors.index(first)} on {first['host']}: "
@@ -171,12 +171,12 @@ def joined(device: torch.device) -> Processes:
     """
     torchrun.check_launcher()
     torchrun.end_with_launcher()
-    place = torchrun.place()
-    if place.size == 1:
+    own_rank = torchrun.rank()
+    if own_rank.size == 1:
         return ALONE
     if device.type not in ("cpu", "cuda"):
         raise UsageError(
-            f"{{device}} with {place.size} processes: expected {{device=cpu}} or {{device=cuda}}, which can share work",
+            f"{{device}} with {own_rank.size} processes: expected {{device=cpu}} or {{device=cuda}}, which can share work",
             device=device,
         )
     import torch.distributed as dist
@@ -196,10 +196,10 @@ def joined(device: torch.device) -> Processes:
             atexit.register(_leave, None, rank)  # a process that ends with connections open is often aborted
         except (RuntimeError, ValueError) as error:
             raise ProcessError(
-                f"process {place.rank} on {socket.gethostname()}: could not join the {place.size} processes of this run "
+                f"process {own_rank.rank} on {socket.gethostname()}: could not join the {own_rank.size} processes of this run "
                 f"({_reason(error, TIMEOUT)}); see whether all of them were started, and can reach each other"
             ) from None
-    return Processes(place.rank, place.size)
+    return Processes(own_rank.rank, own_rank.size)
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def _lost_becomes_error(waited: timedelta) -> Iterator[None]:
     except RuntimeError as error:
         why = _why_another_left()
         raise ProcessError(
-            why or f"lost another of the {torchrun.place().size} processes ({_reason(error, waited)}): it ended, or its network did"
+            why or f"lost another of the {torchrun.rank().size} processes ({_reason(error, waited)}): it ended, or its network did"
         ) from None
 
 
@@ -258,7 +258,7 @@ def _with_store(use: Callable[[Any], Any]) -> Any:
 
 
 def _to_json(error: VaecliError) -> dict[str, Any]:
-    settings = {name: shown(value) for name, value in error.settings.items()}
+    settings = {name: format_value(value) for name, value in error.settings.items()}
     return {"message": error.message, "settings": settings, "usage": isinstance(error, UsageError), "host": socket.gethostname()}
 
 

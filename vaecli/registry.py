@@ -111,7 +111,7 @@ PIXEL_RANGE = Option(
     -1e12,
     1e12,
 )
-K = Option("k", "Particles (latent samples) an image.", 1, 100_000)
+K = Option("k", "Particles (latent samples) per image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)

@@ -142,7 +142,7 @@ def share_processors() -> Callable[[], None]:
     Does nothing where the user has chosen how threads wait (`OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` in the environment), where
     torchrun started several processes, on systems other than Linux, and for an OpenMP that is not GNU's.
     """
-    chosen = torchrun.place().size > 1 or any(name in os.environ for name in _SETTINGS)
+    chosen = torchrun.rank().size > 1 or any(name in os.environ for name in _SETTINGS)
     library = None if chosen else _gnu_openmp()
     if not library or waiting_time() is None or (threads := library.omp_get_max_threads()) == 1:
         return lambda: None

@@ -33,7 +33,7 @@ _LAUNCHERS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """A process's place among others.
 
     Attributes:
@@ -49,19 +49,19 @@ class Place:
     local_size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the first process, which prints and writes."""
         return self.rank == 0
 
 
-def place() -> Place:
+def rank() -> Rank:
     """The place of this process; the first of one without torchrun (https://docs.pytorch.org/docs/stable/elastic/run.html)."""
     if _RUN not in os.environ:
-        return Place()
+        return Rank()
     try:
-        return Place(*(int(os.environ[name]) for name in _NAMES))
+        return Rank(*(int(os.environ[name]) for name in _NAMES))
     except (KeyError, ValueError):
-        return Place()
+        return Rank()
 
 
 def check_launcher() -> None:

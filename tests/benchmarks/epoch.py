@@ -266,7 +266,7 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--k", type=int, nargs="+", help="particles an image")
+    parser.add_argument("--k", type=int, nargs="+", help="particles per image")
     parser.add_argument("--epochs", type=int, default=3, help="epochs measured in a process, after one that warms up")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each contender")
     parser.add_argument("--share", type=float, default=1.0, help="of an epoch's batches")
@@ -290,7 +290,7 @@ def main() -> None:
         + (f", beside {given.beside} busy" if given.beside else ""),
         title_justify="left",
     )
-    for heading in ("k", "", "s an epoch", "images a second", "peak GB", "x floor", "x dataloader"):
+    for heading in ("k", "", "s per epoch", "images per second", "peak GB", "x floor", "x dataloader"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for k in given.k or ([1, 5, 10, 50, 500] if given.sweep else [1, 10]):
         share = min(given.share, 50 / k) if given.sweep else given.share

@@ -101,7 +101,7 @@ def table(title: str, *headings: str) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--k", type=int, default=5000, help="particles an image")
+    parser.add_argument("--k", type=int, default=5000, help="particles per image")
     parser.add_argument("--images", type=int, default=80, help="images that are measured")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender, after one that warms up")
     parser.add_argument("--proposal", choices=get_args(Proposal), default="posterior", help="where the particles come from")

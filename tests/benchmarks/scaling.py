@@ -1,4 +1,4 @@
-"""Seconds an epoch of one run over several processes, beside one process with as many threads, and the cost model fitted to it.
+"""Seconds per epoch of one run over several processes, beside one process with as many threads, and the cost model fitted to it.
 
     python tests/benchmarks/scaling.py                     # k = 1, 10, 50: one process of 2 threads, one and two of 1 thread each
     python tests/benchmarks/scaling.py --share 0.5         # half of an epoch's batches
@@ -71,11 +71,11 @@ def work(k: int, precision: str, share: float, epochs: int, answer: Path) -> Non
     if not processes.alone:  # the all-reduce by itself, when no process waits for another's images
         flat = torch.zeros(gradient)
         for _ in range(50):
-            processes.meet()
+            processes.barrier()
             start = time.perf_counter()
             processes.sum(flat)
             alone.append(time.perf_counter() - start)
-    if processes.leads:
+    if processes.is_main:
         found = {
             "seconds": min(record.seconds for record in records[1:]) / share,
             "bytes": sent[0] if sent else 0,
@@ -124,7 +124,7 @@ def resolved(precision: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--k", type=int, nargs="+", default=[1, 10, 50], help="particles an image")
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 10, 50], help="particles per image")
     parser.add_argument("--precision", nargs="+", default=["fp32", "auto"], choices=("auto", "fp32", "bf16"))
     parser.add_argument("--epochs", type=int, default=2, help="epochs measured in a process, after one that warms up")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each contender")
@@ -136,7 +136,16 @@ def main() -> None:
         return
     title = f"{os.cpu_count()} processors, Python {platform.python_version()}"
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    for heading in ("k", "precision", "", "s an epoch", "x 1 process, 1 thread", "MB a step", "ms all-reduce", "ms with waiting"):
+    for heading in (
+        "k",
+        "precision",
+        "",
+        "s per epoch",
+        "x 1 process, 1 thread",
+        "MB per step",
+        "ms all-reduce",
+        "ms with waiting",
+    ):
         table.add_column(heading, justify="left" if heading in ("", "precision") else "right")
     for precision in dict.fromkeys(resolved(precision) for precision in given.precision):
         for k in given.k:

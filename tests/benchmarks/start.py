@@ -1,4 +1,4 @@
-"""How training starts on a person's pictures: the first loss, the worst, and the last, in nats a value.
+"""How training starts on a person's pictures: the first loss, the worst, and the last, in nats per value.
 
 python tests/benchmarks/start.py FOLDER ...
 """

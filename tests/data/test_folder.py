@@ -72,7 +72,7 @@ def test_they_are_loaded_by_name_in_any_shape():
     assert images.shape == ImageShape(1, 28, 28)
     assert images.pixels.shape == (4, 784)
     source = Source(Config(dataset="folder", image_size=16), EMOJI)
-    assert source.own
+    assert source.is_own
     assert source.record.train != source.record.test
 
 

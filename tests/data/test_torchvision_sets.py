@@ -105,7 +105,7 @@ def test_what_torchvision_prints_is_not_seen(monkeypatch, originals, capfd):
 
 
 def test_published_files_are_no_pictures_of_ones_own(originals, vaecli):
-    assert not Source(Config(dataset="kmnist"), originals / "kmnist").own
+    assert not Source(Config(dataset="kmnist"), originals / "kmnist").is_own
     outcome = vaecli("train", "--dataset", "kmnist", "--data-dir", originals / "kmnist", "--epochs", "1", "--labels", "full", "-q")
     assert outcome.path.name.startswith("kmnist-z2")
     table = vaecli("compare", outcome.path, "--out", "compared", "-q")

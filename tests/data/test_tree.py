@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import put
 from vaecli.data.folder import FOLDER
 from vaecli.data.images import UNKNOWN
-from vaecli.data.tree import TENTH, find_pictures, part, path_hash
+from vaecli.data.tree import TENTH, find_pictures, path_hash, split_pictures
 from vaecli.errors import DataError
 
 
@@ -269,10 +269,10 @@ def always(name):
 
 def test_one_in_ten_is_in_the_test_set_and_a_new_picture_moves_no_other():
     names = [f"folder/{number}.png" for number in range(3000)]
-    parts = part(names, always)
+    parts = split_pictures(names, always)
     assert sorted(parts.train + parts.test) == sorted(names)
     assert 250 < len(parts.test) < 350
-    fewer = part(names[:2000], always)
+    fewer = split_pictures(names[:2000], always)
     assert set(fewer.test) == set(parts.test) & set(names[:2000])
     assert set(fewer.train) == set(parts.train) & set(names[:2000])
 
@@ -293,25 +293,25 @@ TESTING = by_hash(name for number in range(60) if path_hash(name := f"{number}.p
 
 def test_of_few_pictures_a_fifth_or_twenty_are_the_test_set():
     five = TRAINING[:5]
-    assert part(five, always) == (five[1:], five[:1])
-    assert part(reversed(five), always).test == five[:1]
+    assert split_pictures(five, always) == (five[1:], five[:1])
+    assert split_pictures(reversed(five), always).test == five[:1]
     some = TESTING[:3]
-    assert part(some, always) == (some[2:], some[:2])
+    assert split_pictures(some, always) == (some[2:], some[:2])
     for count, tested in (2, 1), (31, 6), (60, 12), (99, 19), (110, 20):
-        parts = part([f"{number}.png" for number in range(count)], always)
+        parts = split_pictures([f"{number}.png" for number in range(count)], always)
         assert len(parts.test) == tested
         assert len(parts.train) == count - tested
 
 
 def test_one_picture_alone_is_in_both():
     for name in TRAINING[0], TESTING[0]:
-        assert part([name], always) == ([name], [name])
+        assert split_pictures([name], always) == ([name], [name])
 
 
 def test_a_split_gets_a_picture_that_can_be_read():
     """Ones that cannot be are still listed, each in one split, so that reading says so once."""
     names = [TESTING[0], *TRAINING[:4]]
-    parts = part(names, lambda name: name in TRAINING[1:3])
+    parts = split_pictures(names, lambda name: name in TRAINING[1:3])
     assert parts.test == [TESTING[0], *TRAINING[:2]]
     assert parts.train == TRAINING[2:4]
-    assert part(names, lambda name: False) == (names, names)
+    assert split_pictures(names, lambda name: False) == (names, names)

@@ -240,7 +240,7 @@ def test_the_command_tells_it_all(vaecli, run_copy, small_mnist):
         "run epochs test -ELBO reconstruction KL -L_1 -L_5 -log p(x) bits/dim active units parameters seconds"
     )
     assert re.search(r"small: Monte Carlo error in nats: ELBO [\d.]+, reconstruction [\d.]+, L_1 [\d.]+, L_5 [\d.]+\n", outcome.err)
-    assert "small: log p(x) on a grid of up to 80 points a side, whose last halving moved an image by 0." in outcome.err
+    assert "small: log p(x) on a grid of up to 80 points per side, whose last halving moved an image by 0." in outcome.err
     assert "trained without labels" in one_line(compare("--marginal-labels"), 2)
     assert compare("--limit", "1", "--k", "1").code == 0
 

@@ -156,7 +156,7 @@ def test_processes_share_the_buffers_that_are_kept(architecture, digits, monkeyp
     """Each has the statistics of its own images only; all are measured, and one is saved."""
     architecture(toy.Normed)
     followed = []
-    monkeypatch.setattr(Processes, "from_first", lambda self, tensors: followed.extend(tensors))
+    monkeypatch.setattr(Processes, "broadcast", lambda self, tensors: followed.extend(tensors))
     config = Config(arch="toy", epochs=1)
     model = build(config)
     list(fit(model, make_optimizer(model, config), digits[:100], config))

@@ -5,4 +5,4 @@ import torch
 from vaecli.processes import joined
 
 if __name__ == "__main__":
-    joined(torch.device("cpu")).meet()
+    joined(torch.device("cpu")).barrier()

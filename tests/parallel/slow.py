@@ -27,7 +27,7 @@ if __name__ == "__main__":
     folder, data = sys.argv[1:]
     processes.TIMEOUT = timedelta(seconds=STEP)
     read = read_once()
-    if torchrun.place().leads:
+    if torchrun.rank().is_main:
         train.save_epoch = slowly(train.save_epoch)
     else:
         time.sleep(SLOW)

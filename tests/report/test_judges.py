@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vaecli.report.figures import FIGURES
-from vaecli.report.verdicts import Compared
+from vaecli.report.verdicts import PairedDifference
 
 YES, NO, IN_PART, OPEN, OPEN_OF_ONE = "yes", "no", "in part", "not decided by three seeds", "not decided"
 UP, DOWN, LEVEL = 5.0, -5.0, 0.5
@@ -13,12 +13,12 @@ UP, DOWN, LEVEL = 5.0, -5.0, 0.5
 
 def apart(by, first=50.0, error=1.0, seeds=3):
     """Two models that differ by so much, with a margin of 2 over images."""
-    return Compared(first, first + by, error, 0.1 if seeds > 1 else 0.0, seeds)
+    return PairedDifference(first, first + by, error, 0.1 if seeds > 1 else 0.0, seeds)
 
 
 def share(by, first=0.5, seeds=3):
     """Two models whose shares differ by so many points of a hundred, with a margin of 2 over images."""
-    return Compared(first, first + by / 100, 0.01, 0.001 if seeds > 1 else 0.0, seeds)
+    return PairedDifference(first, first + by / 100, 0.01, 0.001 if seeds > 1 else 0.0, seeds)
 
 
 def judge(number, *numbers):
@@ -113,8 +113,8 @@ def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
 @pytest.mark.parametrize(("kl", "words"), [(UP, "The posterior is further"), (LEVEL, "not seen to be further")])
 def test_divergences_are_judged_by_what_is_alike(kept, drawn, spread, verdict, kl, words):
     found = judge(
-        9, share(kept, seeds=1), share(drawn, seeds=1), Compared(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1), apart(kl, seeds=1),
-        (0.3, 0.9),
+        9, share(kept, seeds=1), share(drawn, seeds=1), PairedDifference(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1),
+        apart(kl, seeds=1), (0.3, 0.9),
     )  # fmt: skip
     assert found.verdict == verdict
     assert found.reading.startswith(words) or words in found.reading

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vaecli.report.verdicts import Compared, Finding, above, below, compared, together, undecided, within
+from vaecli.report.verdicts import Finding, PairedDifference, above, below, paired_difference, together, undecided, within
 from vaecli.seeding import generator
 
 N = 400
@@ -21,7 +21,7 @@ def around(mean, which, spread=1.0):
 def test_errors_are_those_of_paired_differences():
     """Against formulas: what the images have in common cancels out."""
     first = around(3, 0, 100)
-    apart = compared([(first, first + around(2, 1))])
+    apart = paired_difference([(first, first + around(2, 1))])
     assert (apart.first, apart.value) == (pytest.approx(3), pytest.approx(2))
     assert apart.error == pytest.approx(1 / math.sqrt(N))
     assert (apart.error_of_seeds, apart.seeds) == (0, 1)
@@ -29,7 +29,7 @@ def test_errors_are_those_of_paired_differences():
 
 def test_errors_over_seeds_are_those_of_the_seeds_means():
     first = around(0, 0)
-    apart = compared([(first, first + by) for by in (1.0, 2.0, 3.0)])
+    apart = paired_difference([(first, first + by) for by in (1.0, 2.0, 3.0)])
     assert apart.value == pytest.approx(2)
     assert apart.error == pytest.approx(0, abs=1e-9)
     assert apart.error_of_seeds == pytest.approx(1 / math.sqrt(3))
@@ -37,7 +37,7 @@ def test_errors_over_seeds_are_those_of_the_seeds_means():
 
 def test_errors_over_images_shrink_where_seeds_differ_by_image():
     """Independent noise of four seeds: half of the error of one."""
-    apart = compared([(torch.zeros(N), around(1, seed)) for seed in range(4)])
+    apart = paired_difference([(torch.zeros(N), around(1, seed)) for seed in range(4)])
     assert apart.error == pytest.approx(0.5 / math.sqrt(N), rel=0.2)
 
 
@@ -57,18 +57,18 @@ def test_errors_over_images_shrink_where_seeds_differ_by_image():
 )
 def test_both_errors_have_to_be_exceeded(value, error, of_seeds, seeds, decided):
     for sign in (1, -1):
-        apart = Compared(0, sign * value, error, of_seeds, seeds)
+        apart = PairedDifference(0, sign * value, error, of_seeds, seeds)
         assert (apart.above(), apart.below()) == (decided and sign > 0, decided and sign < 0)
 
 
 def test_a_claim_is_open_for_as_many_seeds_as_there_are():
-    assert above(Compared(0, 1, 1)) == "not decided"
-    assert above(Compared(0, 1, 1, 1, 3)) == "not decided by three seeds"
+    assert above(PairedDifference(0, 1, 1)) == "not decided"
+    assert above(PairedDifference(0, 1, 1, 1, 3)) == "not decided by three seeds"
     assert undecided(5) == "not decided by 5 seeds"
 
 
 def test_above_and_below_are_opposites():
-    apart = Compared(0, 5, 1)
+    apart = PairedDifference(0, 5, 1)
     assert (above(apart), below(apart)) == ("yes", "no")
     assert (above(apart, 10), below(apart, 10)) == ("no", "yes")
     assert (above(apart, 4), below(apart, 4)) == ("not decided",) * 2
@@ -78,7 +78,7 @@ def test_above_and_below_are_opposites():
     ("value", "expected"), [(0, "yes"), (2.9, "yes"), (-2.9, "yes"), (4, "not decided"), (8, "no"), (-8, "no")]
 )
 def test_alike_is_closer_than_a_margin_for_certain(value, expected):
-    assert within(Compared(0, value, 1), 5) == expected
+    assert within(PairedDifference(0, value, 1), 5) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,5 +101,5 @@ def test_without_its_verdict_a_finding_is_numbers_alone():
 
 
 def test_differences_are_shown_with_both_errors():
-    assert Compared(1, 3, 0.1, 0.25, 3).words() == "+2.00 (±0.10 over images, ±0.25 over 3 seeds)"
-    assert Compared(0.5, 0.4, 0.01).percent() == "-10.0 (±1.0 over images) points"
+    assert PairedDifference(1, 3, 0.1, 0.25, 3).words() == "+2.00 (±0.10 over images, ±0.25 over 3 seeds)"
+    assert PairedDifference(0.5, 0.4, 0.01).percent() == "-10.0 (±1.0 over images) points"

@@ -40,9 +40,9 @@ class TestData:
         assert len({digits.digest, replace(digits).digest, *(images.digest for images in others)}) == 4
 
     def test_the_data_sets_own_images_are_known_wherever_they_are(self):
-        assert not Source(Config()).own
-        assert not Source(Config(), mnist.FOLDER).own
-        assert Source(Config(dataset="fashion-mnist"), DATA / "fashion-mnist").own
+        assert not Source(Config()).is_own
+        assert not Source(Config(), mnist.FOLDER).is_own
+        assert Source(Config(dataset="fashion-mnist"), DATA / "fashion-mnist").is_own
 
     def test_resume_goes_on_with_it(self, vaecli, run, own):
         before = (run / MODEL).read_bytes()
@@ -96,4 +96,4 @@ def test_a_place_that_cannot_be_read_is_an_error_of_data(tmp_path):
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="dataset-fashion-mnist is not installed")
 def test_fashion_mnist_has_the_digests_that_are_known():
-    assert not Source(Config(dataset="fashion-mnist"), DEBIAN).own
+    assert not Source(Config(dataset="fashion-mnist"), DEBIAN).is_own

@@ -43,7 +43,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class NetworkSummary:
     """The layers that an image passes.
 
     Attributes:
@@ -80,7 +80,7 @@ class Architecture:
 
 
 @checked
-def architecture(config: Config, folder: Path | None = None) -> Architecture:
+def architecture(config: Config, folder: Path | None = None) -> NetworkSummary:
     """The layers of a model with these settings; takes no memory for their weights.
 
     Args:
@@ -92,7 +92,7 @@ def architecture(config: Config, folder: Path | None = None) -> Architecture:
     """
     labelled = config.labels != "none"
     model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
-    return Architecture(_layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
+    return NetworkSummary(_layers(model.encoder, model.decoder, model.image_shape, model.latent_dim, model.labels))
 
 
 def _layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_dim: int, labels: int) -> list[Layer]:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from vaecli import registry
-from vaecli.arguments import Limit, Place, checked
+from vaecli.arguments import Limit, PathLike, checked
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import ReadListener
 from vaecli.data.folder import MOST_NOTES
 from vaecli.data.images import UNKNOWN
-from vaecli.data.tree import find_pictures, spelt
+from vaecli.data.tree import escape_controls, find_pictures
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.reading import is_folder
 from vaecli.runs.run import Run
@@ -35,7 +35,7 @@ def label_number(label: int | str, class_names: Sequence[str]) -> int:
     if not class_names:
         raise UsageError("{label}: found images without labels; leave {label=} out", label=label)
     word, last = str(label), len(class_names) - 1
-    for name in (word, spelt(normalize("NFC", word))) if isinstance(label, str) else ():
+    for name in (word, escape_controls(normalize("NFC", word))) if isinstance(label, str) else ():
         if name in class_names:
             return class_names.index(name)
     if word.isascii() and word.isdecimal() and len(word) < 10 and int(word) <= last:
@@ -56,7 +56,7 @@ def choose_images(
     *,
     label: int | str | None = None,
     pictures: Sequence[Path] = (),
-    data_dir: Place | None = None,
+    data_dir: PathLike | None = None,
     read: Read = read_split,
     listen: ReadListener | None = None,
 ) -> Images:
@@ -91,7 +91,7 @@ def choose_images(
 def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int | None, listen: ReadListener) -> Images:
     """The first `n` pictures of files and folders; a file has to be readable, what is unreadable in a folder has a note."""
     dataset, shape = registry.load("dataset", run.config.dataset), run.config.image_shape
-    found = [picture for place in places for picture in _found(place, run, listen)]
+    found = [picture for path in places for picture in _found(path, run, listen)]
     total = len(found) if n is None else min(n, len(found))
     taken, pixels, failures, changed = list[_Picture](), list[Tensor](), list[str](), Counter[str]()
     with listen.silence():
@@ -125,7 +125,7 @@ def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int |
     if len(taken) + len(failures) < len(found):
         listen.note(f"Found {len(found):,} pictures: the first {len(taken):,} are taken")
     labels = torch.tensor([picture.label if label is None else label for picture in taken])
-    names = tuple(spelt(str(picture.file)) for picture in taken)
+    names = tuple(escape_controls(str(picture.file)) for picture in taken)
     return Images(torch.stack(pixels), labels, run.class_names, shape, names)
 
 
@@ -137,12 +137,12 @@ class _Picture(NamedTuple):
     label: int
 
 
-def _found(place: Path, run: Run, listen: ReadListener) -> list[_Picture]:
+def _found(path: Path, run: Run, listen: ReadListener) -> list[_Picture]:
     """The picture at a place, or those of a folder; a sub-folder called like a label of the run gives its pictures that label."""
-    if not is_folder(place):
-        return [_Picture(place, False, UNKNOWN)]
-    tree = find_pictures(place)
+    if not is_folder(path):
+        return [_Picture(path, False, UNKNOWN)]
+    tree = find_pictures(path)
     for text in tree.closed:
-        listen.note(f"{place}: {text}")
+        listen.note(f"{path}: {text}")
     numbers: dict[str | None, int] = {name: number for number, name in enumerate(run.class_names)}
-    return [_Picture(place / name, True, numbers.get(tree.class_name(name), UNKNOWN)) for name in tree.pictures]
+    return [_Picture(path / name, True, numbers.get(tree.class_name(name), UNKNOWN)) for name in tree.pictures]

@@ -200,7 +200,7 @@ def complete(model: VAE, labels: Tensor, posterior: DiagonalNormal, seed: int, d
         likelihood = model.likelihood(q.rsample((draws,), noise), y)
         filled.append(likelihood.mean if kind == "mean" else likelihood.sample(generator=noise))
         latents = q.rsample((200,), noise)
-        means = [model.likelihood(part, y).mean.sum(0) for part in latents.split(model.image_shape.in_place_of(200))]
+        means = [model.likelihood(part, y).mean.sum(0) for part in latents.split(model.image_shape.scaled_batch(200))]
         average.append(means[0] / 200 if len(means) == 1 else torch.stack(means).sum(0) / 200)
     return torch.stack(filled, 1), torch.stack(average)
 

@@ -180,5 +180,5 @@ def _measure(
 
 def _counts(model: VAE, samples: int, starts: int = 1) -> Iterator[int]:
     """How many samples of each start to decode at once, in turn: all of them unless the images are larger than 28 x 28."""
-    most = max(1, model.image_shape.in_place_of(SAMPLES) // starts)
+    most = max(1, model.image_shape.scaled_batch(SAMPLES) // starts)
     yield from (min(most, samples - done) for done in range(0, samples, most))

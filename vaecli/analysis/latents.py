@@ -100,7 +100,7 @@ class Manifold:
     Attributes:
         z: the latents, shape (side * side, 2), the top row first.
         mean: the means of p(x | z, y), shape (side * side, D).
-        side: cells a side.
+        side: cells per side.
         shape: of each image.
         class_name: that of the label that they were decoded with; empty if there is none.
     """
@@ -152,7 +152,7 @@ def manifold(run: Run, label: int | str | None = None, side: Annotated[int, With
     Args:
         run: of two latents.
         label: its name or number, for a conditional model; unknown if not given.
-        side: cells a side.
+        side: cells per side.
 
     Raises:
         UsageError: it has more or fewer latents, or there is no such label.

@@ -17,7 +17,7 @@ from vaecli.cli.commands import Command, Group, options_of
 from vaecli.cli.declare import example
 from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
-from vaecli.errors import UsageError, VaecliError, is_out_of_memory, printable, reason, shown
+from vaecli.errors import UsageError, VaecliError, format_value, is_out_of_memory, printable, reason
 
 app = typer.Typer(
     name="vaecli",
@@ -62,13 +62,13 @@ def _app(
     torchrun.check_launcher()
     torchrun.end_with_launcher()
     _check_threads()
-    place = torchrun.place()
-    if place.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
+    own_rank = torchrun.rank()
+    if own_rank.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
         raise UsageError(
-            f"{context.invoked_subcommand}: found {place.size} processes of torchrun, expected one; leave torchrun out, or train "
-            "runs one by one: torchrun ... -m vaecli train"
+            f"{context.invoked_subcommand}: found {own_rank.size} processes of torchrun, expected one; leave torchrun out, or "
+            "train runs one by one: torchrun ... -m vaecli train"
         )
-    if not place.leads and context.invoked_subcommand not in _OF_MANY_PROCESSES:
+    if not own_rank.is_main and context.invoked_subcommand not in _OF_MANY_PROCESSES:
         raise typer.Exit()  # the first process does it
 
 
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
-        if code and interruption.signal is None and torchrun.place().local_rank:
+        if code and interruption.signal is None and torchrun.rank().local_rank:
             with suppress(KeyboardInterrupt):
                 time.sleep(_PATIENCE)
     return 128 + interruption.signal if code == INTERRUPTED and interruption.signal else code
@@ -173,7 +173,7 @@ def _one_line(error: typer.TyperException) -> str:
     if isinstance(cause, ValueError) and hasattr(cause, "errors") and param is not None:
         refused = cause.errors()[0]
         if expected := _expected(refused["type"], refused.get("ctx", {})):
-            return f"{param.opts[0]} {printable(shown(refused['input']))}: expected {expected}"
+            return f"{param.opts[0]} {printable(format_value(refused['input']))}: expected {expected}"
     return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
 
 

@@ -79,16 +79,16 @@ def compare(
     from vaecli.evaluation.measure import check_measurable, measure
     from vaecli.files import csv_bytes, write_file
 
-    place, read = resolve_device(device), reader()
+    torch_device, read = resolve_device(device), reader()
     for run in opened:
         check_measurable(run.model, exact=exact, marginal_labels=marginal_labels)
-        run.model.to(place)
+        run.model.to(torch_device)
     named = names_and_folders(opened)
     names = [name for name, _ in named]
-    here, files = torchrun.place(), list[Path]()
+    here, files = torchrun.rank(), list[Path]()
 
     def draw() -> None:
-        originals = (run.images(split, data_dir, read)[:n].to(place) for run in opened)
+        originals = (run.images(split, data_dir, read)[:n].to(torch_device) for run in opened)
         files.extend(_draw(opened, names, originals, n, samples, seed, out))
 
     note_fewer(context, len(opened[0].images(split, data_dir, read)), "limit")
@@ -97,14 +97,14 @@ def compare(
         draw()
     rows = []
     for run, name in zip(opened, names, strict=True):
-        images = run.images(split, data_dir, read)[:limit].to(place)
+        images = run.images(split, data_dir, read)[:limit].to(torch_device)
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, on_share=partial(_show, bar, name),
             )  # fmt: skip
         rows.append(Row(run, name, measured))
-    if not here.leads:
+    if not here.is_main:
         return
     if not table_only and here.size > 1:
         draw()  # last, so that no other process waits for it

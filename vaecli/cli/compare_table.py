@@ -108,7 +108,7 @@ def remarks(row: dict[str, Any]) -> list[str]:
     if "convergence" in row:
         convergence = row["convergence"]
         sentences.append(
-            f"log p(x) on a grid of up to {convergence['side']:,} points a side, whose last halving moved an image by "
+            f"log p(x) on a grid of up to {convergence['side']:,} points per side, whose last halving moved an image by "
             f"{convergence['refinement_error']:.5f} nats on average"
         )
         if convergence["unconverged"]:

@@ -38,7 +38,7 @@ def prepare() -> None:
 
     Of several processes that torchrun started all but the first are silent; an error is printed by the first of each host.
     """
-    if not torchrun.place().leads:
+    if not torchrun.rank().is_main:
         sys.stdout = io.StringIO()
         set_quiet(True)
     for library in ("PIL", "matplotlib"):
@@ -148,7 +148,7 @@ def note(text: str) -> None:
 
 def error(text: str) -> None:
     """Prints the one line of an error on stderr, also under ``--quiet``."""
-    if torchrun.place().local_rank:
+    if torchrun.rank().local_rank:
         return
     try:
         _console(stderr=True).print(f"vaecli: {printable(text)}")
@@ -158,7 +158,7 @@ def error(text: str) -> None:
 
 def set_quiet(quiet: bool) -> None:
     """Turns notes and progress off or on; errors are printed all the same."""
-    stderr.quiet = quiet or not torchrun.place().leads
+    stderr.quiet = quiet or not torchrun.rank().is_main
 
 
 def print_paths(files: Sequence[Path]) -> None:

@@ -53,7 +53,7 @@ def encode(
     from vaecli.analysis.images import choose_images
     from vaecli.files import write_file
 
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     if image:
         images = choose_images(opened, n=count, label=digit, pictures=image, listen=listener())
     else:
@@ -63,7 +63,7 @@ def encode(
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))
     path = latents_path(out, opened.path)
-    latents = latents_of(opened.model.to(place), images.to(place), labels_known=not no_label, seed=seed)
+    latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label, seed=seed)
     write_file(path, latents.file(path.suffix.lower()))
     size, latent_dim = latents.mean.shape
     console.written("encode", names_and_folders([opened]), [path], as_json, images=size, latent_dim=latent_dim)

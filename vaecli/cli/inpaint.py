@@ -96,20 +96,20 @@ def inpaint(
     from vaecli.analysis.masks import white_pixels
     from vaecli.plotting.panels import save_inpainting
 
-    place, read = resolve_device(device), reader()
+    torch_device, read = resolve_device(device), reader()
     images = choose_images(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=read, listen=listener()
-    ).to(place)
+    ).to(torch_device)
     note_fewer(context, len(images))
     seen = white_pixels(mask, opened.config.image_shape) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
-    model, train = opened.model.to(place), opened.images("train", data_dir, read)
+    model, train = opened.model.to(torch_device), opened.images("train", data_dir, read)
     with console.bar("images", len(images)) as bar:
         filled = fill_in(
             model, images, train, seen=seen, draws=draws, kind=kind, starts=starts, steps=steps, seed=seed, on_image=bar
         )  # fmt: skip
     steps_taken = float(filled.steps.float().mean())
-    console.note(f"Inferred the latents of {len(images)} images x {starts + 1} starts in {steps_taken:.0f} steps an image")
+    console.note(f"Inferred the latents of {len(images)} images x {starts + 1} starts in {steps_taken:.0f} steps per image")
     if filled.exact is None:
         console.note("The predictive score, log E_q[p(missing | z)], is no bound on log p(missing | seen), either way")
 

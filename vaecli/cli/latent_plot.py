@@ -67,12 +67,12 @@ def latent_plot(
     from vaecli.analysis import latents
     from vaecli.files import csv_bytes, write_file
 
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     kind = "manifold" if manifold else "variance" if variance else "thumbnails" if thumbnails else "plot"
     path = picture_path(out, opened[0].path, f"latent-{kind}.png")
     named = names_and_folders(opened)
     for run in opened:
-        run.model.to(place)
+        run.model.to(torch_device)
     if manifold:
         from vaecli.plotting import panels
 
@@ -82,7 +82,7 @@ def latent_plot(
 
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
     read = reader()
-    images = [run.images(split, data_dir, read)[:count].to(place) for run in opened]
+    images = [run.images(split, data_dir, read)[:count].to(torch_device) for run in opened]
     note_fewer(context, min(map(len, images)))
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}

@@ -61,13 +61,13 @@ def reconstruct(
     from vaecli.analysis.sampling import reconstruct as encode_and_decode
     from vaecli.plotting.grids import save_panels, side_by_side
 
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     images = choose_images(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=reader(), listen=listener()
-    ).to(place)
+    ).to(torch_device)
     note_fewer(context, len(images))
     path = picture_path(out, opened.path, "reconstruct.png")
-    decoded = encode_and_decode(opened.model.to(place), images, labels_known=not no_label, seed=seed)
+    decoded = encode_and_decode(opened.model.to(torch_device), images, labels_known=not no_label, seed=seed)
     save_panels(
         path, side_by_side([("original", decoded.x), ("mean", decoded.mean), ("draw", decoded.draw)], opened.config.image_shape)
     )

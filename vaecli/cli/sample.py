@@ -67,7 +67,7 @@ def sample(
 
     from vaecli.analysis.images import label_number
 
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     number = None if digit is None else label_number(digit, opened.class_names)
     if number is not None and not opened.model.conditional:
         raise UsageError(
@@ -76,9 +76,9 @@ def sample(
             label=digit,
         )
     if between:
-        path = _draw_between(opened, between, n, way, number, data_dir, seed, place, out)
+        path = _draw_between(opened, between, n, way, number, data_dir, seed, torch_device, out)
     else:
-        path = _draw(opened, n, kind, number, seed, place, out)
+        path = _draw(opened, n, kind, number, seed, torch_device, out)
     console.written("sample", names_and_folders([opened]), [path], as_json)
 
 

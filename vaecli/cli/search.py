@@ -17,7 +17,7 @@ from vaecli.cli.search_table import bound_of, heading, line, table, tested
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
-from vaecli.errors import Interrupted, shown
+from vaecli.errors import Interrupted, format_value
 from vaecli.runs.find import RUNS
 from vaecli.studies.plan import TRIALS, Plan
 
@@ -147,7 +147,7 @@ def _listed(plan: Plan, seconds: list[float]) -> Table:
     made = _table([*(name.replace("_", " ") for name in plan.space.varied), "about"])
     for seed in plan.space.seeds:
         for values, spent in zip(plan.combinations, seconds, strict=True):
-            made.add_row(*(shown(seed if name == "seed" else values[name]) for name in plan.space.varied), _duration(spent))
+            made.add_row(*(format_value(seed if name == "seed" else values[name]) for name in plan.space.varied), _duration(spent))
     return made
 
 
@@ -156,7 +156,7 @@ def _sampled(plan: Plan) -> Table:
     for name, span in plan.space.ranges.items():
         made.add_row(name.replace("_", " "), str(span), "sampled by TPE" + (", logarithmic" if span.log else ""))
     for name, values in plan.space.lists.items():
-        made.add_row(name.replace("_", " "), ",".join(map(shown, values)), "sampled by TPE")
+        made.add_row(name.replace("_", " "), ",".join(map(format_value, values)), "sampled by TPE")
     if len(plan.space.seeds) > 1:
         made.add_row("seed", ",".join(map(str, plan.space.seeds)), "all of them with every sample")
     return made

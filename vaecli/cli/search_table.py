@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaecli.cli import console
 from vaecli.cli.compare_table import with_error
-from vaecli.errors import shown
+from vaecli.errors import format_value
 from vaecli.studies.trials import DONE, FAILED, PRUNED
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def heading(plan: Plan) -> str:
 
 def line(plan: Plan, trial: Trial) -> str:
     """A trial that ended, aligned below `heading`."""
-    values = [shown(_value_of(trial, name)) for name in plan.space.varied]
+    values = [format_value(_value_of(trial, name)) for name in plan.space.varied]
     bound = {DONE: _number(trial.value), PRUNED: f"{_number(trial.value)} pruned", FAILED: "failed"}[trial.state]
     seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
     return _aligned([str(trial.number), *values, bound, seconds, trial.error or trial.name])
@@ -44,7 +44,7 @@ def table(outcome: Outcome) -> Table:
     for row in outcome.rows:
         spent = [trial.seconds for trial in row.trials if trial.seconds is not None]
         made.add_row(
-            *(shown(row.settings[name]) for name in names),
+            *(format_value(row.settings[name]) for name in names),
             _mean(row),
             *([f"{len(row.values)} of {len(row.trials)}" if not row.complete else str(len(row.values))] if seeds > 1 else []),
             f"{sum(spent):.1f}",

@@ -10,7 +10,7 @@ import typer
 from vaecli import registry
 from vaecli.command_line import flag
 from vaecli.config import LABEL_FRACTION, SETTINGS, Config
-from vaecli.errors import UsageError, shown
+from vaecli.errors import UsageError, format_value
 from vaecli.settings import AUTO, is_pair, kind_of
 
 
@@ -76,9 +76,13 @@ def _default(setting: "Field[Any]") -> str:
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     if setting.metadata["usual"] is not None or setting.name in ("likelihood", "measure_every"):
-        return _by_member({name: shown(getattr(Config(dataset=name), setting.name) or 1) for name in registry.names("dataset")})
+        return _by_member(
+            {name: format_value(getattr(Config(dataset=name), setting.name) or 1) for name in registry.names("dataset")}
+        )
     for members in registry.REGISTRY.values():
-        owners = {name: shown(member.defaults[setting.name]) for name, member in members.items() if setting.name in member.defaults}
+        owners = {
+            name: format_value(member.defaults[setting.name]) for name, member in members.items() if setting.name in member.defaults
+        }
         if owners:
             return _by_member(owners, shared=len(owners) == len(members))
     return "none" if setting.name == "validation" else "all"

@@ -77,11 +77,11 @@ def train(
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
     processes = joined(resolve_device(device))
     with processes.agreeing():
-        if processes.leads:
+        if processes.is_main:
             _check_folder(folder, resume, overwrite)
     understood: list[DataSummary] = []
     results = train_run(folder, start, given if resume else None, device, on_data=understood.append)
-    if not processes.leads:
+    if not processes.is_main:
         return
     if as_json:
         numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}

@@ -78,7 +78,7 @@ def train_run(
                     console.note(f"{folder}: this file system has no locks, so nothing keeps a second vaecli from writing into it")
                 return train_in(held, begun, device, listen, processes)
         except (KeyboardInterrupt, ProcessError) as error:
-            if not processes.leads:
+            if not processes.is_main:
                 raise
             interruption.end()  # torchrun ends the others as soon as one is lost
             if replaced is not None and _written(folder) == replaced:
@@ -121,7 +121,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
 
 def _for_as_many_processes(line: str) -> str:
     """How a command line is typed for the processes that there are now."""
-    here = torchrun.place()
+    here = torchrun.rank()
     if here.size == 1:
         return line
     return torchrun_line(line, here.local_size, here.size // here.local_size)

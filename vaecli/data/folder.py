@@ -15,7 +15,7 @@ from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
 from vaecli.data.picture import KINDS, Prepared, checked_picture, machine_memory, without_warnings
-from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, find_pictures, part, path_hash, spelt
+from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, escape_controls, find_pictures, path_hash, split_pictures
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
@@ -91,7 +91,7 @@ class PictureFolder:
             reading = replace(reading, untrained=tuple((class_names[it], int((labels == it).sum())) for it in missing))
             if request.conditional:
                 labels[torch.isin(labels, torch.tensor(missing, dtype=torch.int64))] = UNKNOWN
-        return Images(read.pixels, labels, class_names, shape, tuple(map(spelt, read.kept)), reading)
+        return Images(read.pixels, labels, class_names, shape, tuple(map(escape_controls, read.kept)), reading)
 
     def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`; a range of bytes does not hold for a picture of more levels, which then has its own."""
@@ -147,7 +147,7 @@ def _splits(tree: Tree) -> _Splits:
     """The pictures by split; where the folder does not say, by a hash. This stands inside `without_warnings`."""
     train, test, validation = tree.of(TRAIN), tree.of(TEST), tree.of(VALIDATION)
     if not tree.has_test:
-        parts = part(tree.inside, lambda name: _is_readable(tree.folder / name))
+        parts = split_pictures(tree.inside, lambda name: _is_readable(tree.folder / name))
         train, test = tuple(parts.train), tuple(parts.test)
     return _Splits(tree, *(sorted(names, key=lambda name: (path_hash(name), name)) for names in (train, test, validation)))
 
@@ -176,10 +176,10 @@ class _Read(NamedTuple):
             pixels, self.kept + other.kept, self.cropped + other.cropped, self.tried | other.tried, self.failures + other.failures
         )
 
-    def reading(self, place: Path, folders: tuple[str, ...], pixel_range: tuple[float, float]) -> Reading:
+    def reading(self, folder: Path, folders: tuple[str, ...], pixel_range: tuple[float, float]) -> Reading:
         """What became of the files."""
         return Reading(
-            place,
+            folder,
             folders,
             len(self.failures),
             sum(one.cut for one in self.cropped),
@@ -188,7 +188,7 @@ class _Read(NamedTuple):
             sum(one.outside > 0 for one in self.cropped),
             pixel_range,
             sum(one.ranged for one in self.cropped),
-            tuple(spelt(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
+            tuple(escape_controls(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
         )
 
 
@@ -321,7 +321,7 @@ def _remarks(tree: Tree) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     """Folders in words: ``test/, train/ and val/``."""
-    *most, last = sorted(f"{spelt(name)}/" for name in names)
+    *most, last = sorted(f"{escape_controls(name)}/" for name in names)
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -26,7 +26,7 @@ class Reading:
     """What became of the files of a person's own pictures when they were read.
 
     Attributes:
-        place: the folder.
+        folder: the folder.
         folders: the sub-folders that hold the split; none where it is chosen by hash.
         left_out: files that could not be read.
         cut: pictures of which only the middle was taken.
@@ -40,7 +40,7 @@ class Reading:
         untrained: of a test set, labels that no training picture has, with their numbers of pictures.
     """
 
-    place: Path
+    folder: Path
     folders: tuple[str, ...] = ()
     left_out: int = 0
     cut: int = 0

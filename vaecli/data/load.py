@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vaecli import registry
-from vaecli.arguments import Limit, Place, checked
+from vaecli.arguments import Limit, PathLike, checked
 from vaecli.config import Config
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
@@ -17,7 +17,7 @@ from vaecli.provenance import DataRecord
 
 @checked
 def load_images(
-    dataset: str, split: str, data_dir: Place | None = None, limit: Limit | None = None, *, image_size: int | None = None,
+    dataset: str, split: str, data_dir: PathLike | None = None, limit: Limit | None = None, *, image_size: int | None = None,
     colour: str | None = None, pixel_range: tuple[float, float] | None = None,
 ) -> Images:  # fmt: skip
     """One split of a registered data set.
@@ -136,7 +136,7 @@ class Source:
         return replace(self.config, pixel_range=reading.pixel_range)
 
     @property
-    def own(self) -> bool:
+    def is_own(self) -> bool:
         """Whether `folder` holds other images than the data set's."""
         digests = registry.load("dataset", self.dataset).digests
         if self.folder is None:
@@ -156,19 +156,19 @@ def _expect_use(readings: Iterable[Reading | None]) -> None:
     if found and not any(reading.ranged for reading in found):
         first = found[0]
         raise UsageError(
-            f"{first.place}: {{pixel_range}}: found pictures of 8 bits only, expected values from 0 to 255",
+            f"{first.folder}: {{pixel_range}}: found pictures of 8 bits only, expected values from 0 to 255",
             pixel_range=first.pixel_range,
         )
 
 
-def expect(images: Images, split: str, digest: str, place: str, run: str, difference: Callable[[], str] = str) -> None:
+def check_digest(images: Images, split: str, digest: str, source: str, run: str, difference: Callable[[], str] = str) -> None:
     """Refuses images that are not those of a run.
 
     Args:
         images: one split.
         split: ``train`` or ``test``.
         digest: that of the run's images of this split.
-        place: where `images` were read from.
+        source: where `images` were read from.
         run: its name.
         difference: says what is different, in words; empty where that is not known.
 
@@ -178,6 +178,6 @@ def expect(images: Images, split: str, digest: str, place: str, run: str, differ
     if images.digest != digest:
         digests = f"they have SHA-256 {images.digest[:12]}..., the run's {digest[:12]}..."
         raise DataError(
-            f"{place}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder of the "
+            f"{source}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder of the "
             "run's images with {data_dir=DIR}"
         )

@@ -28,7 +28,7 @@ MAX_MEMORY = 5 << 28
 """Bytes of memory that all pictures which are unpacked at one time may take, and so the most that one may."""
 
 LARGE = 1000
-"""Pixels a side to which a larger picture is shrunk first."""
+"""Pixels per side to which a larger picture is shrunk first."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "PPM")
 """Formats of pictures that Pillow opens here; it reads some others by starting programs."""

@@ -181,7 +181,7 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
     held_out = train[max(0, len(train) - (config.validation or 0)) :]
     known = _named_by_digest(train[: len(train) - len(held_out)])
     return DataSummary(
-        str(first.place),
+        str(first.folder),
         {"train": _places(first), "test": _places(second)},
         SplitSummary.of(train, first),
         SplitSummary.of(test, second),

@@ -206,12 +206,12 @@ class TorchvisionDataset:
             raise DataError(f"{self.name}: cannot be read from {', '.join(map(str, archives.values()))} ({why})") from None
 
 
-def _put(archive: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _put(archive: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        place.symlink_to(archive)
+        target.symlink_to(archive)
     except OSError:  # Windows allows links to some users only
-        shutil.copyfile(archive, place)
+        shutil.copyfile(archive, target)
 
 
 @contextlib.contextmanager

@@ -157,7 +157,7 @@ class Tree:
         if self.layout is not None:
             del parts[self.layout.depth]
         first, *rest = parts
-        return spelt(normalize("NFC", first)) if rest else None
+        return escape_controls(normalize("NFC", first)) if rest else None
 
     def labels(self, pictures: Iterable[str]) -> list[int]:
         """The label of each picture, an index into `class_names`, or UNKNOWN."""
@@ -263,7 +263,7 @@ class Parts(NamedTuple):
     test: list[str]
 
 
-def part(pictures: Iterable[str], readable: Callable[[str], bool]) -> Parts:
+def split_pictures(pictures: Iterable[str], readable: Callable[[str], bool]) -> Parts:
     """The pictures of each split: one in ten is in the test set, by a hash of its path, so that adding a picture moves no other.
 
     Of few pictures, those with the smallest hashes are the test set: FEW of them, or a fifth of all. A split has a picture that can
@@ -291,7 +291,7 @@ def path_hash(path: str) -> int:
     return int.from_bytes(hashlib.sha256(normalize("NFC", path).encode("utf-8", "surrogatepass")).digest()[:8])
 
 
-def spelt(name: str) -> str:
+def escape_controls(name: str) -> str:
     """A file's name as text that any file can hold: control characters, line breaks and invalid letters spelt out."""
     return "".join(ascii(letter)[1:-1] if category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in name)
 

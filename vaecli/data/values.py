@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 from vaecli.errors import DataError
 
 BYTE_RANGE = 0.0, 255.0
-"""The range of pictures with 8 bits a value."""
+"""The range of pictures with 8 bits per value."""
 
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's modes of grey with more than 256 levels."""
@@ -197,7 +197,7 @@ def _settled(of: Extent) -> tuple[float, float]:
 
 
 def check_samples(picture: Image.Image) -> None:
-    """Refuses a TIFF file with more values a pixel than Pillow reads of it.
+    """Refuses a TIFF file with more values per pixel than Pillow reads of it.
 
     Raises:
         DataError: it has; the message is a phrase.
@@ -205,7 +205,7 @@ def check_samples(picture: Image.Image) -> None:
     samples = _tag(picture, _SAMPLES, 1)
     unnamed = [len(match[0]) for text in _raw_modes(picture) if (match := re.match("RGBX+", text))]
     if picture.format == "TIFF" and samples > max([len(picture.getbands()), *unnamed]):
-        raise DataError(f"found {samples} values a pixel, of which Pillow reads {len(picture.getbands())}; expected grey or RGB")
+        raise DataError(f"found {samples} values per pixel, of which Pillow reads {len(picture.getbands())}; expected grey or RGB")
     if picture.format == "TIFF" and samples > 1 and _tag(picture, _PLANAR, 1) == 2 and _tag(picture, _BITS, 8) != 8:
         raise DataError("found colours in planes of their own, which Pillow reads of 8 bits only; save them pixel by pixel")
 

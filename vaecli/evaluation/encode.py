@@ -32,7 +32,7 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> DiagonalNormal:
     model.eval()
     noise = generator(images.pixels.device, "encode", seed)
     parts = []
-    batch_size = model.image_shape.in_place_of(BATCH)
+    batch_size = model.image_shape.scaled_batch(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))

@@ -22,7 +22,7 @@ class Grid:
 
     Attributes:
         size: dimensions.
-        side: points a side.
+        side: points per side.
         reach: half the length of an edge of the grid.
     """
 
@@ -47,7 +47,7 @@ class Grid:
 
 def log_likelihoods(
     model: VAE, points: Tensor, x: Tensor, labels: Tensor, parts: Sequence[Tensor] = (), block: int | None = None,
-    turns: Iterator[bool] | None = None,
+    mine_in_turn: Iterator[bool] | None = None,
 ) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:  # fmt: skip
     """The log p(x | z, y) of N images at each of G latents, a chunk of latents at a time.
 
@@ -61,18 +61,18 @@ def log_likelihoods(
         parts: boolean masks of pixels, shape (D,); without any the likelihood is that of the whole image.
         block: images at a time. The last block is filled up, so that all products have one shape: an image's numbers are then
             the same to the bit, however many images follow it. Without it, all images at once, which is faster for many.
-        turns: whether each chunk of latents is to be computed, in turn; others are left out.
+        mine_in_turn: whether each chunk of latents is to be computed, in turn; others are left out.
 
     Yields:
         Which images, positions of shape (n,); which latents; those latents, shape (g, latent_dim); and nats, shape (g, n), or
         (parts, g, n) where there are parts.
     """
-    chunk = max(1, min(model.image_shape.in_place_of(4000), _CELLS // (block or len(x))))
+    chunk = max(1, min(model.image_shape.scaled_batch(4000), _CELLS // (block or len(x))))
     given = labels.unique().tolist() if model.conditional else [None]
     for label in given:
         members = torch.arange(len(x), device=x.device) if label is None else (labels == label).nonzero().squeeze(1)
         for start in range(0, len(points), chunk):
-            if turns and not next(turns):
+            if mine_in_turn and not next(mine_in_turn):
                 continue
             z = points[start : start + chunk]
             y = None if label is None else model.condition(labels.new_full((len(z),), label))

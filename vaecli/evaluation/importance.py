@@ -73,8 +73,8 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
     count = len(images)
     value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
     means = torch.zeros(count, model.latent_dim)
-    at_once = model.image_shape.in_place_of(BATCH)
-    for start, mine in zip(range(0, count, at_once), processes.turns(), strict=False):
+    at_once = model.image_shape.scaled_batch(BATCH)
+    for start, mine in zip(range(0, count, at_once), processes.round_robin(), strict=False):
         part = slice(start, start + at_once)
         batch = images[part]
         x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
@@ -163,19 +163,19 @@ def importance_bound(
     noise = generator(images.pixels.device, "importance", k, repeat)
     groups = min(k, GROUPS)
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
-    most = model.image_shape.in_place_of(ROWS)
+    most = model.image_shape.scaled_batch(ROWS)
     particles, wide = min(k, max(1, most // 10 // groups) * groups), accumulator(images.pixels.device)
     sizes = torch.tensor([len(range(group, k, groups)) for group in range(groups)], dtype=torch.float64)
-    tabled, turns = worthwhile(model, len(images), k), processes.turns()
+    tabled, mine_in_turn = worthwhile(model, len(images), k), processes.round_robin()
     parts = []
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
         q, p = model.encode(x, y), model.prior
-        block_is_mine = tabled and next(turns)
+        block_is_mine = tabled and next(mine_in_turn)
         table = LikelihoodTable(model, x, block, q) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
-            mine = block_is_mine if tabled else next(turns)
+            mine = block_is_mine if tabled else next(mine_in_turn)
             log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
             q_rows = DiagonalNormal(q.loc[rows], q.log_scale[rows])
             x_rows, y_rows = x[rows], None if y is None else y[rows]

@@ -15,7 +15,7 @@ from vaecli.model import VAE
 from vaecli.seeding import generator
 
 SIDE = {1: 4000, 2: 300}
-"""Points a side."""
+"""Points per side."""
 
 TOLERANCE = 0.01
 """Nats that the table may err by on any of an image's trial latents."""
@@ -59,7 +59,7 @@ class LikelihoodTable:
             self._values[members, where] = log_likelihood.T
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
-        for part in rows.split(model.image_shape.in_place_of(500)):
+        for part in rows.split(model.image_shape.scaled_batch(500)):
             z = DiagonalNormal(q.loc[part], q.log_scale[part]).rsample((TRIALS,), generator(x.device, "table"))
             y = None if self._y is None else self._y[part]
             errors = self.log_prob(z, part) - model.likelihood(z, y).log_prob(x[part])

@@ -99,7 +99,7 @@ def _check_equal(processes: Processes, model: VAE, images: Images, how: tuple[ob
     digest = sha256(repr(how).encode())
     for tensor in (*model.state_dict().values(), images.pixels, images.labels):
         digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    first, *others = processes.of_all(digest.hexdigest())
+    first, *others = processes.all_gather(digest.hexdigest())
     for rank, other in enumerate(others, 1):
         if other != first:
             raise UsageError(

@@ -77,7 +77,7 @@ def exact_log_prob(
     check_size(model)
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")
-    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.in_place_of(1000))])
+    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.scaled_batch(1000))])
     resolved = _resolve(model, x, images.labels, [encode(model, images)], None, on_share, sides, processes)
     return Quadrature(resolved.log_prob[0], resolved.refinement_error, resolved.side, resolved.unconverged)
 
@@ -167,8 +167,8 @@ def _integrate(
     wide = accumulator(x.device)
     total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
-    turns = None if processes.alone else processes.turns()
-    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, turns):
+    mine_in_turn = None if processes.alone else processes.round_robin()
+    for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, mine_in_turn):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts
         log_joint = log_likelihood + model.prior.log_prob(z).unsqueeze(1)
         # a sum down the columns depends on how many there are in its last bits; one along an image's own row does not
@@ -177,7 +177,7 @@ def _integrate(
         if on_share:
             on_share(grid.side, latents.stop / grid.side**grid.size)
     if not processes.alone:
-        of_all = total.new_zeros(processes.size, *total.shape)
-        of_all[processes.rank] = total
-        total = processes.sum(of_all).logsumexp(0)
+        gathered = total.new_zeros(processes.size, *total.shape)
+        gathered[processes.rank] = total
+        total = processes.sum(gathered).logsumexp(0)
     return (total + grid.size * math.log(grid.cell)).cpu().double()

@@ -30,7 +30,7 @@ def without_model(model: VAE, images: Images, held_out: Images) -> tuple[float, 
         levels = 256 if model.binarize == "none" else 2
     independent = likelihood(model.output_without_latents(images[:SOME]).unsqueeze(0))
     noise, total = generator(held_out.pixels.device, "without a model"), 0.0
-    for pixels in held_out.pixels.split(model.image_shape.in_place_of(SOME)):
+    for pixels in held_out.pixels.split(model.image_shape.scaled_batch(SOME)):
         total -= float(independent.log_prob(model.observe(pixels, noise)).double().sum())
     return model.image_shape.size * math.log(levels), total / len(held_out)
 

@@ -87,7 +87,7 @@ def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
             f"{name}: found the likelihood {likelihood}, expected one that the page computes: {', '.join(LIKELIHOODS)}"
         )
     y = model.condition(images.labels)
-    size = model.image_shape.in_place_of(1000)
+    size = model.image_shape.scaled_batch(1000)
     parts = [model.encode(some, None if y is None else y[i * size : i * size + size]) for i, some in enumerate(x.split(size))]
     loc, log_scale = (torch.cat([getattr(q, name) for q in parts]) for name in ("loc", "log_scale"))
     few = torch.arange(0, len(loc), max(1, len(loc) // 200))

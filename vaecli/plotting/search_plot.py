@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from vaecli.arguments import checked
-from vaecli.errors import shown
+from vaecli.errors import format_value
 from vaecli.plotting.formats import save_figure
 from vaecli.studies.run_plan import Outcome
 from vaecli.studies.space import spans_decades
@@ -57,10 +57,10 @@ def save_search(path: Path, outcome: Outcome) -> None:
 def _draw(axes: Axes, name: str, outcome: Outcome) -> None:
     values = [_value_of(row, name, seed) for row in outcome.rows for seed in (trial.seed for trial in row.trials)]
     numeric = all(isinstance(value, int | float) for value in values)
-    at = {shown(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}
+    at = {format_value(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}
 
     def x(row: RankedSettings, seed: int) -> float:
-        return at[shown(_value_of(row, name, seed))]
+        return at[format_value(_value_of(row, name, seed))]
 
     top = _top(outcome)
     done: dict[str, Any] = {"s": 30, "marker": "o", "color": _RUN, "label": "a run"}

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vaecli.command_line import flag
-from vaecli.errors import shown
+from vaecli.errors import format_value
 
 if TYPE_CHECKING:
     from vaecli.report.evidence import Evidence
@@ -109,5 +109,5 @@ class Figure:
 
     def words(self, runs: Sequence[str], options: Settings) -> list[str]:
         """The words of the command line that draws it, of runs by name or folder; options are True where they have no value."""
-        given = ([flag(name)] if value is True else [flag(name), shown(value)] for name, value in options.items())
+        given = ([flag(name)] if value is True else [flag(name), format_value(value)] for name, value in options.items())
         return [self.command, *runs, *itertools.chain(*given)]

@@ -13,7 +13,7 @@ from vaecli.evaluation.encode import encode
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.model import VAE
 from vaecli.report.classifier import EPOCHS, Classifier, train_classifier
-from vaecli.report.verdicts import Compared, compared
+from vaecli.report.verdicts import PairedDifference, paired_difference
 from vaecli.runs.run import Run
 from vaecli.seeding import generator
 
@@ -81,9 +81,9 @@ class Evidence:
 
         return self.shared.once(("classifier", self.runs[0].config.dataset), trained)
 
-    def compare(self, values: Callable[[Run], Tensor], first: int = 0, second: int = 1) -> Compared:
+    def compare(self, values: Callable[[Run], Tensor], first: int = 0, second: int = 1) -> PairedDifference:
         """The comparison of two of the runs by the values of each, shape (N,), for all seeds."""
-        return compared([(values(runs[first]), values(runs[second])) for runs in self.seeds])
+        return paired_difference([(values(runs[first]), values(runs[second])) for runs in self.seeds])
 
     def agreement(self, run: Run) -> Tensor:
         """The `agreement` of the test images' posterior means with their labels: 0 or 1, shape (N,)."""

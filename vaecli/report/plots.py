@@ -33,7 +33,7 @@ def curves(rows: Sequence[Row]) -> Plots:
             titles = [f"{name}, epoch {epoch:g}: {value:.2f} nats" for epoch, value in points]
             series.append(Series(name, colours[name], points, titles, line=True))
         epochs = sorted({x for one in series for x, _ in one.points})
-        return Plot(title, "epoch", "nats an image", series, ticks=epochs if len(epochs) < 12 else ())
+        return Plot(title, "epoch", "nats per image", series, ticks=epochs if len(epochs) < 12 else ())
 
     return Plots([of("loss", "Training loss"), of("test_loss", "Test -ELBO")], list(colours.items()))
 

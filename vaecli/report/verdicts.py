@@ -17,7 +17,7 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairedDifference:
     """The means of two models, or of one model and something else, and their difference.
 
     Attributes:
@@ -59,11 +59,11 @@ class Compared:
 
     def percent(self) -> str:
         """A difference of shares, as `words` in points of a hundred."""
-        points = Compared(100 * self.first, 100 * self.second, 100 * self.error, 100 * self.error_of_seeds, self.seeds)
+        points = PairedDifference(100 * self.first, 100 * self.second, 100 * self.error, 100 * self.error_of_seeds, self.seeds)
         return f"{points.words(1)} points"
 
 
-def compared(pairs: Sequence[tuple[Tensor, Tensor]]) -> Compared:
+def paired_difference(pairs: Sequence[tuple[Tensor, Tensor]]) -> PairedDifference:
     """The comparison of two models by the values that each has for the same N images, shape (N,) each.
 
     Args:
@@ -71,7 +71,7 @@ def compared(pairs: Sequence[tuple[Tensor, Tensor]]) -> Compared:
     """
     firsts, seconds = (torch.stack([pair[side].double() for pair in pairs]) for side in (0, 1))  # (seeds, N)
     apart = seconds - firsts
-    return Compared(
+    return PairedDifference(
         float(firsts.mean()), float(seconds.mean()), standard_error(apart.mean(0)),
         standard_error(apart.mean(1)) if len(pairs) > 1 else 0.0, len(pairs),
     )  # fmt: skip
@@ -108,17 +108,17 @@ def undecided(seeds: int) -> str:
     return f"not decided by {({2: 'two', 3: 'three'}).get(seeds, seeds)} seeds" if seeds > 1 else "not decided"
 
 
-def above(apart: Compared, value: float = 0) -> str:
+def above(apart: PairedDifference, value: float = 0) -> str:
     """The verdict on a claim that a difference is above a value."""
     return YES if apart.above(value) else NO if apart.below(value) else undecided(apart.seeds)
 
 
-def below(apart: Compared, value: float = 0) -> str:
+def below(apart: PairedDifference, value: float = 0) -> str:
     """The verdict on a claim that a difference is below a value."""
     return YES if apart.below(value) else NO if apart.above(value) else undecided(apart.seeds)
 
 
-def within(apart: Compared, margin: float) -> str:
+def within(apart: PairedDifference, margin: float) -> str:
     """The verdict on a claim that two models are alike: that they differ by less than a margin, whichever is ahead."""
     if apart.above(-margin) and apart.below(margin):
         return YES

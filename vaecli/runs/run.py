@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from vaecli.arguments import Place, checked
+from vaecli.arguments import PathLike, checked
 from vaecli.config import Config
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
-from vaecli.data.load import Read, expect, read_split
+from vaecli.data.load import Read, check_digest, read_split
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
 from vaecli.model import VAE
@@ -61,7 +61,7 @@ class Run:
         self.model.check_beside(name, other)
 
     @checked
-    def images(self, split: str, data_dir: Place | None = None, read: Read = read_split) -> Images:
+    def images(self, split: str, data_dir: PathLike | None = None, read: Read = read_split) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on.
 
         They are read from the place that the run read them from.
@@ -90,12 +90,12 @@ class Run:
             after = f"; the run {self.name} read its images there: if they were moved, give {{data_dir=DIR}}"
             raise error.reworded(DataError, after=after) from None
         place_name = str(place or self.config.dataset)
-        expect(images, split, getattr(data, split), place_name, self.name, partial(difference, self.path, split, images))
+        check_digest(images, split, getattr(data, split), place_name, self.name, partial(difference, self.path, split, images))
         return images
 
 
 @checked
-def load(run: Place | None = None, root: Place = RUNS) -> Run:
+def load(run: PathLike | None = None, root: PathLike = RUNS) -> Run:
     """Loads a run.
 
     Args:
@@ -121,7 +121,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 
 
 @checked
-def read_run(file: Place) -> Run:
+def read_run(file: PathLike) -> Run:
     """Loads the run of a ``model.safetensors``, or of the folder that holds one.
 
     Raises:

@@ -13,7 +13,7 @@ from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
 from vaecli.data.summary import DataSummary
-from vaecli.errors import Diverged, UsageError, shown
+from vaecli.errors import Diverged, UsageError, format_value
 from vaecli.processes import Processes
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.find import CONFIG, FILES, PICTURES, has_epochs, read_config
@@ -75,7 +75,7 @@ class Start:
         return self.provenance.data if self.provenance and self.same_data else None
 
     @property
-    def place(self) -> Path | None:
+    def source_dir(self) -> Path | None:
         """The folder of IDX files to read; None for the data set's own place."""
         if self.data_dir or not self.recorded or not self.recorded.folder:
             return self.data_dir
@@ -84,7 +84,7 @@ class Start:
     @property
     def source(self) -> Source:
         """The images to train on."""
-        return Source(self.config, self.place, self.read)
+        return Source(self.config, self.source_dir, self.read)
 
     @property
     def run_name(self) -> str:
@@ -93,9 +93,9 @@ class Start:
         Raises:
             DataError: that folder cannot be read.
         """
-        if self.place is None or not self.source.own:
+        if self.source_dir is None or not self.source.is_own:
             return self.config.run_name
-        words = _name_of(self.place.absolute().name)
+        words = _name_of(self.source_dir.absolute().name)
         own_labels = registry.find("dataset", self.config.dataset).own_labels
         return self.config.name_for(words if own_labels else f"own-{words}")
 
@@ -164,8 +164,8 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
         same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)
         if name != "epochs" and not same:
             raise UsageError(
-                f"{{resume=}} with {{{name}}}: {folder} has {shown(old)}; leave {{{name}=}} out to go on, or train another run "
-                "with {name=NAME}", **{name: new},
+                f"{{resume=}} with {{{name}}}: {folder} has {format_value(old)}; leave {{{name}=}} out to go on, or train another "
+                "run with {name=NAME}", **{name: new},
             )  # fmt: skip
     return replace(run, epochs=chosen.epochs)
 
@@ -194,7 +194,7 @@ def held_folder(
         _check_equal(processes, path.name, start.config, given)
         folder: Folder = Unwritten(path)
         with processes.agreeing():
-            if processes.leads:
+            if processes.is_main:
                 folder = held.enter_context(locked_folder(path, (*FILES, PICTURES)))
                 if given is not None:
                     start = resumed(folder, given, start, listen)
@@ -204,8 +204,8 @@ def held_folder(
 def _of_first(processes: Processes, start: Start) -> Start:
     """The first process's start; in the others without the state, which they get when training begins."""
     recorded = start.provenance.to_json() if start.provenance else None
-    first = processes.of_all({"settings": start.config.to_json(), "provenance": recorded, "finished": start.finished})[0]
-    if processes.leads:
+    first = processes.all_gather({"settings": start.config.to_json(), "provenance": recorded, "finished": start.finished})[0]
+    if processes.is_main:
         return start
     provenance = None if first["provenance"] is None else Provenance.from_json(first["provenance"])
     return replace(start, config=Config(**first["settings"]), provenance=provenance, finished=first["finished"])
@@ -218,14 +218,14 @@ def _check_equal(processes: Processes, name: str, config: Config, given: Mapping
         UsageError: some were, in all of them.
     """
     values = {"name": name, "resume": given is not None} | config.to_json()
-    first, *others = processes.of_all([values, None if given is None else dict(given)])
+    first, *others = processes.all_gather([values, None if given is None else dict(given)])
     for rank, other in enumerate(others, 1):
         for setting in first[0] | other[0]:
             mine, its = first[0].get(setting), other[0].get(setting)
             if mine != its:
                 raise UsageError(
-                    f"{{{setting}}} in process {rank}: the first process has {shown(mine)}, expected the same in all; "
-                    "type the same line on every host", **{setting: shown(its)},
+                    f"{{{setting}}} in process {rank}: the first process has {format_value(mine)}, expected the same in all; "
+                    "type the same line on every host", **{setting: format_value(its)},
                 )  # fmt: skip
         if first != other:
             raise UsageError(f"process {rank} was given other settings than the first; type the same line on every host")
@@ -239,7 +239,7 @@ def common(processes: Processes, own: Provenance) -> Provenance:
     """
     if processes.alone:
         return own
-    first, *others = map(Provenance.from_json, processes.of_all(own.to_json()))
+    first, *others = map(Provenance.from_json, processes.all_gather(own.to_json()))
     for rank, other in enumerate(others, 1):
         for what, mine, its in (
             ("training images", first.data.train[:12], other.data.train[:12]),

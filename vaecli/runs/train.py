@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import torch
 
-from vaecli.arguments import Place, Within, checked
+from vaecli.arguments import PathLike, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
-from vaecli.data.load import expect
+from vaecli.data.load import check_digest
 from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device, resolve_precision
 from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
@@ -33,13 +33,13 @@ from vaecli.runs.state import load_training, save_again, save_epoch, save_settin
 from vaecli.seeding import generator
 from vaecli.settings import AUTO
 from vaecli.threads import computing_threads, fast_arithmetic
-from vaecli.training.loop import EpochRecord, diverged, fit, make_optimizer, sane, steps_per_epoch
+from vaecli.training.loop import EpochRecord, diverged, fit, is_recoverable, make_optimizer, steps_per_epoch
 from vaecli.training.settle import settle, spoken
 
 
 @checked
 def train(
-    config: Config, folder: Place, *, data_dir: Place | None = None, device: str = "auto", resume: bool = False,
+    config: Config, folder: PathLike, *, data_dir: PathLike | None = None, device: str = "auto", resume: bool = False,
     overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
@@ -71,12 +71,12 @@ def train(
     folder = Path(folder)
     processes = joined(resolve_device(device))
     with processes.agreeing():
-        if processes.leads and has_epochs(folder) and not resume and not overwrite:
+        if processes.is_main and has_epochs(folder) and not resume and not overwrite:
             raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
     start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads, read=read or read_once())
     with held_folder(folder, start, config.to_json() if resume else None, processes) as (held, start):
         train_in(held, start, device, processes=processes)
-        processes.meet()
+        processes.barrier()
     return load(folder)
 
 
@@ -132,7 +132,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     if training:
         training.restore(optimizer, finished * steps)
         rows, results = list(training.log), training.results
-    elif processes.leads and not has_epochs(path):
+    elif processes.is_main and not has_epochs(path):
         save_settings(folder, chosen, provenance)
         _save_pictures(folder, source)
     again = f" after epoch {finished}" if finished else ""
@@ -148,7 +148,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             tested = evaluate(model, held_out, processes=processes)
             row, results_now = _measured(record, tested, split)
             elbo = row[f"{split}_elbo"]
-            if not sane(elbo, model.image_shape):
+            if not is_recoverable(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             if record.epoch == chosen.epochs:
                 warnings = warnings_of(facts_of(chosen, model, images, held_out, [*rows, row], tested.active_units))
@@ -159,7 +159,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
                 results = results_now
             listen.epoch(record, elbo)
     except Diverged as error:
-        if not processes.leads:
+        if not processes.is_main:
             raise
         raise _marked(error, folder, rows, results, listen) from None
     listen.note(_done(model, len(held_out), split, results[f"{split}_elbo"]))
@@ -290,8 +290,13 @@ def _source(start: Start, folder: Path) -> Source:
     if start.recorded:
         for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
             images = source.images(split)
-            expect(
-                images, split, digest, str(start.place or source.dataset), folder.name, partial(difference, folder, split, images)
+            check_digest(
+                images,
+                split,
+                digest,
+                str(start.source_dir or source.dataset),
+                folder.name,
+                partial(difference, folder, split, images),
             )
     return source
 

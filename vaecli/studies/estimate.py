@@ -63,12 +63,12 @@ def _cost_key(config: Config) -> str:
 
 
 def _seconds_an_image(config: Config, images: Images, device: str) -> float:
-    place = resolve_device(device)
-    config = replace(config, precision=resolve_precision(config.precision, place))
-    some = images[: config.number("batch_size")].to(place)
-    model = build(config, some).to(place)
+    torch_device = resolve_device(device)
+    config = replace(config, precision=resolve_precision(config.precision, torch_device))
+    some = images[: config.number("batch_size")].to(torch_device)
+    model = build(config, some).to(torch_device)
     step = make_step(model, make_optimizer(model, config), some, config)
-    noise, index = torch.Generator(place), torch.arange(len(some), device=place)
+    noise, index = torch.Generator(torch_device), torch.arange(len(some), device=torch_device)
     start = 0.0
     for number in range(STEPS + 2):
         if number == 2:
@@ -79,9 +79,9 @@ def _seconds_an_image(config: Config, images: Images, device: str) -> float:
 
 def _seconds_of_score(config: Config, images: Images, plan: Plan) -> tuple[float, float]:
     """How long the bound after an epoch takes, and the one to choose by after the last."""
-    place, particles = resolve_device(plan.device), particles_of(plan.by)
-    some, held_out = images[:500].to(place), config.validation or 0
-    model = build(config, some).to(place)
+    torch_device, particles = resolve_device(plan.device), particles_of(plan.by)
+    some, held_out = images[:500].to(torch_device), config.validation or 0
+    model = build(config, some).to(torch_device)
     start = time.perf_counter()
     evaluate(model, some)
     middle = time.perf_counter()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from vaecli.arguments import Place, Within, checked
+from vaecli.arguments import PathLike, Within, checked
 from vaecli.data.load import Read, Source, read_once
 from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device
@@ -80,9 +80,9 @@ class Outcome:
 
 @checked
 def search(
-    settings: Mapping[str, Any], out: Place = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
+    settings: Mapping[str, Any], out: PathLike = RUNS, *, name: str | None = None, by: str = "elbo", trials: int | None = None,
     prune: bool = False, storage: str | None = None, workers: Annotated[int, Within(1, MAX_WORKERS)] = 1,
-    data_dir: Place | None = None, device: str = "auto",
+    data_dir: PathLike | None = None, device: str = "auto",
 ) -> Outcome:  # fmt: skip
     """The best of many settings, by images that were held out of training, after a run was trained for every combination.
 
@@ -192,8 +192,10 @@ def _tested(queue: TrialQueue, best: Trial, there: bool, callbacks: SearchCallba
 
     def numbers_of_test() -> dict[str, Any]:
         callbacks.progress(plan.total, plan.total, f"{folder.name} on the test images")
-        run, particles, place = read_run(folder), particles_of(plan.by), resolve_device(plan.device)
-        measured = measure(run.model.to(place), run.images("test", plan.data_dir).to(place), k=(particles,) if particles else ())
+        run, particles, torch_device = read_run(folder), particles_of(plan.by), resolve_device(plan.device)
+        measured = measure(
+            run.model.to(torch_device), run.images("test", plan.data_dir).to(torch_device), k=(particles,) if particles else ()
+        )
         bounds = {"elbo": measured.elbo} | {f"L_{k}": bound for k, bound in measured.bounds.items()}
         numbers = {name: {"mean": bound.mean, "standard_error": bound.standard_error} for name, bound in bounds.items()}
         return {"images": measured.images, "bounds": numbers}

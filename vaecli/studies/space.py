@@ -11,7 +11,7 @@ from typing import Any
 from vaecli import registry
 from vaecli.arguments import check
 from vaecli.config import SETTINGS, Config, default_of
-from vaecli.errors import UsageError, shown
+from vaecli.errors import UsageError, format_value
 from vaecli.settings import checked, kind_of
 
 VALIDATION = 10_000
@@ -55,7 +55,7 @@ class Range:
         return spans_decades((self.low, self.high))
 
     def __str__(self) -> str:
-        return f"{shown(self.low)}:{shown(self.high)}"
+        return f"{format_value(self.low)}:{format_value(self.high)}"
 
 
 @dataclass(frozen=True)

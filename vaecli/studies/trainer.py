@@ -177,10 +177,10 @@ class Trainer:
             )
         if particles is None:
             return run.results["validation_elbo"]
-        place = resolve_device(self.plan.device)
-        images = self._source.images("train")[-self.plan.space.fixed["validation"] :].to(place)
+        torch_device = resolve_device(self.plan.device)
+        images = self._source.images("train")[-self.plan.space.fixed["validation"] :].to(torch_device)
         self.progress.say(f"{folder.name} {self.plan.by}", 1.0)
-        return float(importance_bound(run.model.to(place), images, particles).value.mean())
+        return float(importance_bound(run.model.to(torch_device), images, particles).value.mean())
 
     def _name(self, claimed: ClaimedTrial) -> str:
         config = self.plan.space.config(claimed.settings, claimed.seed)

@@ -16,7 +16,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from vaecli.errors import UsageError, VaecliError, shown
+from vaecli.errors import UsageError, VaecliError, format_value
 from vaecli.files import make_folder
 from vaecli.studies.plan import Plan
 from vaecli.studies.storage import Address, address_of, open_storage, quiet, unreachable
@@ -384,6 +384,6 @@ def difference(kept: Any, wanted: dict[str, Any]) -> str:
         if before != now:
             if isinstance(before, dict) and isinstance(now, dict):
                 name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
-                return f"{name} {shown(before.get(name, 'default'))}, not {shown(now.get(name, 'default'))}"
-            return "other images" if key == "data" else f"{key} {shown(before)}, not {shown(now)}"
+                return f"{name} {format_value(before.get(name, 'default'))}, not {format_value(now.get(name, 'default'))}"
+            return "other images" if key == "data" else f"{key} {format_value(before)}, not {format_value(now)}"
     return ""

@@ -83,7 +83,7 @@ def fit(
             moments and buffers, so that processors which round differently stay together.
 
     Raises:
-        Diverged: the loss is NaN, infinite or not `sane`.
+        Diverged: the loss is NaN, infinite or not `is_recoverable`.
         ProcessError: another process ended or cannot be reached.
     """
     config = settle(config, len(images))
@@ -98,11 +98,11 @@ def fit(
     buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
 
     def follow_first() -> None:
-        processes.from_first(optimizer.state)
+        processes.broadcast(optimizer.state)
         for buffer in buffers:  # of several types
-            processes.from_first([buffer])
+            processes.broadcast([buffer])
 
-    processes.meet()
+    processes.barrier()
     follow_first()
     start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
     for epoch in range(finished + 1, epochs + 1):
@@ -115,7 +115,7 @@ def fit(
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 first = step // CHECK_EVERY * CHECK_EVERY
-                _check_sane(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
+                _check_recoverable(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
                 if on_batch:
                     on_batch(epoch, step + 1)
         nats += sums.cpu().double().sum(0)
@@ -126,11 +126,11 @@ def fit(
         follow_first()
         seconds = time.perf_counter() - start
         yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, images_met / seconds)
-        processes.meet()  # the first one may be writing the epoch
+        processes.barrier()  # the first one may be writing the epoch
         start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
 
 
-def sane(elbo: float, shape: ImageShape) -> bool:
+def is_recoverable(elbo: float, shape: ImageShape) -> bool:
     """Whether a bound in nats per image is near enough to 0 for training to recover; False for NaN too.
 
     The limit is a million nats, or 1,276 for each value of larger images. An untrained model has 9 bits (6 nats) a value with 256
@@ -139,13 +139,15 @@ def sane(elbo: float, shape: ImageShape) -> bool:
     return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)
 
 
-def _check_sane(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
+def _check_recoverable(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
     """Refuses batches, of which the first has `first` before it in its epoch of so many images."""
     size = config.number("batch_size")
     for batch, parts in enumerate(sums.tolist(), first):
         count = min(size, images - batch * size)
         value, reconstruction, kl = (part / count for part in parts)
-        if not (math.isfinite(value) and sane(reconstruction, model.image_shape) and sane(kl, model.image_shape)):
+        if not (
+            math.isfinite(value) and is_recoverable(reconstruction, model.image_shape) and is_recoverable(kl, model.image_shape)
+        ):
             raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -value, epoch, config, started=epoch > 1 or batch > 0)
 
 

@@ -33,10 +33,10 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
     objective = make_objective(config)
     device = images.pixels.device
     half = resolve_precision(config.precision, device) == "bf16"
-    at_once = max(1, model.image_shape.in_place_of(ROWS) // (config.k or 1))
+    at_once = max(1, model.image_shape.scaled_batch(ROWS) // (config.k or 1))
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
-        count, own = len(index), processes.own(len(index))
+        count, own = len(index), processes.shard(len(index))
         index = index[own]
         x = model.observe(images.pixels.index_select(0, index), rows_of(noise, count, own))
         y = model.condition(images.labels.index_select(0, index))

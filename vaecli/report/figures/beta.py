@@ -4,7 +4,7 @@ from torch import Tensor
 
 from vaecli.report.definitions import BETA, Z2, Figure, Measured
 from vaecli.report.evidence import Evidence
-from vaecli.report.verdicts import Compared, Finding, above, below, by_part, together
+from vaecli.report.verdicts import Finding, PairedDifference, above, below, by_part, together
 from vaecli.runs.run import Run
 
 
@@ -17,7 +17,7 @@ def _grey(evidence: Evidence) -> Measured:
     return {"squared": evidence.compare(squared, 1, 0), "seen": evidence.compare(evidence.recognised, 1, 0)}
 
 
-def _judge_beta(squared: Compared, seen: Compared) -> Finding:
+def _judge_beta(squared: PairedDifference, seen: PairedDifference) -> Finding:
     """Judges the squared error of a grey pixel, and the share of reconstructions taken for their digit; the baseline is first."""
     blurry, hard = above(squared), below(seen)
     return Finding(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vaecli.evaluation.encode import encode
 from vaecli.report.definitions import Z2, Z3, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies, surprises
-from vaecli.report.verdicts import IN_PART, Compared, Finding, above, below, compared, together
+from vaecli.report.verdicts import IN_PART, Finding, PairedDifference, above, below, paired_difference, together
 
 
 def agreeing(evidence: Evidence) -> Measured:
@@ -13,7 +13,7 @@ def agreeing(evidence: Evidence) -> Measured:
     return {"apart": evidence.compare(evidence.agreement, 1, 0)}
 
 
-def _judge_latent_spaces(apart: Compared) -> Finding:
+def _judge_latent_spaces(apart: PairedDifference) -> Finding:
     return Finding(
         f"The 10 nearest neighbours of a test digit's mean agree on its label for {apart.second:.1%} of the digits in 3-D and for "
         f"{apart.first:.1%} in 2-D: {apart.percent()}.",
@@ -47,7 +47,7 @@ def _sampled(evidence: Evidence) -> Measured:
     }
 
 
-def _judge_samples(accuracy: float, seen: Compared, sharp: Compared, spread: Compared) -> Finding:
+def _judge_samples(accuracy: float, seen: PairedDifference, sharp: PairedDifference, spread: PairedDifference) -> Finding:
     """Judges samples from the prior in two and in three dimensions.
 
     Args:
@@ -91,7 +91,7 @@ def _elbos(evidence: Evidence) -> Measured:
     return {"apart": evidence.compare(lambda run: -evidence.evaluation(run).elbo)}
 
 
-def _judge_losses(apart: Compared) -> Finding:
+def _judge_losses(apart: PairedDifference) -> Finding:
     return Finding(
         f"Test -ELBO {apart.second:.2f} nats in 3-D and {apart.first:.2f} in 2-D: {apart.words()}.",
         below(apart),
@@ -123,11 +123,11 @@ def _spread(evidence: Evidence) -> Measured:
         order = three.variance.mean(0).argsort()
         pairs.append((two.variance.mean(1), three.variance[:, order]))
         of_means += [float(value) for q in (two, three) for value in q.loc.double().var(0)]
-    dimensions = [compared([(two, three[:, place]) for two, three in pairs]) for place in range(pairs[0][1].shape[1])]
+    dimensions = [paired_difference([(two, three[:, place]) for two, three in pairs]) for place in range(pairs[0][1].shape[1])]
     return {"dimensions": dimensions, "of_means": of_means}
 
 
-def _judge_variances(dimensions: Sequence[Compared], of_means: Sequence[float]) -> Finding:
+def _judge_variances(dimensions: Sequence[PairedDifference], of_means: Sequence[float]) -> Finding:
     """Judges variances of the posterior and of its means.
 
     Args:

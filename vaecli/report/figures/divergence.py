@@ -2,7 +2,7 @@
 
 from vaecli.report.definitions import JSD, KL_AS_LONG, Figure, Measured
 from vaecli.report.evidence import Evidence, surprises
-from vaecli.report.verdicts import Compared, Finding, all_hold, by_part, within
+from vaecli.report.verdicts import Finding, PairedDifference, all_hold, by_part, within
 
 ALIKE, ALIKE_SPREAD = 0.05, 0.25
 """How far shares of recognised pictures, and the nats of the digits' entropy, may be apart to count as similar."""
@@ -23,7 +23,12 @@ def _divergences(evidence: Evidence) -> Measured:
 
 
 def _judge_divergences(
-    kept: Compared, drawn: Compared, spread: Compared, reconstruction: Compared, kl: Compared, commonest: tuple[float, float]
+    kept: PairedDifference,
+    drawn: PairedDifference,
+    spread: PairedDifference,
+    reconstruction: PairedDifference,
+    kl: PairedDifference,
+    commonest: tuple[float, float],
 ) -> Finding:
     """Judges a model trained with KL, the first, and one with the Jensen-Shannon divergence, for as many epochs.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaecli.report.definitions import FASHION, FASHION_CONV, Figure, Measured
 from vaecli.report.evidence import Evidence
-from vaecli.report.verdicts import Compared, Finding, above, below, by_part, compared, together
+from vaecli.report.verdicts import Finding, PairedDifference, above, below, by_part, paired_difference, together
 from vaecli.runs.find import read_log
 from vaecli.seeding import generator
 
@@ -27,13 +27,13 @@ def _clothes(evidence: Evidence) -> Measured:
     images = run.model.observe(test.pixels, generator("cpu", "report"))
     of_images, of_means = evidence.classifier().right(images, test.labels), evidence.recognised(run)
     return {
-        "seen": compared([(of_images, of_means)]),
-        "enough": compared([(EASY * of_images, of_means)]),
-        "detail": compared([(steps(images, width), steps(evidence.reconstructions(run), width))]),
+        "seen": paired_difference([(of_images, of_means)]),
+        "enough": paired_difference([(EASY * of_images, of_means)]),
+        "detail": paired_difference([(steps(images, width), steps(evidence.reconstructions(run), width))]),
     }
 
 
-def _judge_clothes(seen: Compared, enough: Compared, detail: Compared) -> Finding:
+def _judge_clothes(seen: PairedDifference, enough: PairedDifference, detail: PairedDifference) -> Finding:
     """Judges what reconstructions keep of clothes.
 
     Args:
@@ -81,7 +81,12 @@ def _convolved(evidence: Evidence) -> Measured:
 
 
 def _judge_convolutions(
-    kept: Compared, seen: Compared, elbo: Compared, parameters: Sequence[int], seconds: Sequence[float], epochs: Sequence[int]
+    kept: PairedDifference,
+    seen: PairedDifference,
+    elbo: PairedDifference,
+    parameters: Sequence[int],
+    seconds: Sequence[float],
+    epochs: Sequence[int],
 ) -> Finding:
     """Judges a dense and a convolutional model, in this order.
 

@@ -9,7 +9,7 @@ from vaecli.data import Images
 from vaecli.evaluation.quadrature import exact_log_prob_of_parts
 from vaecli.report.definitions import Z2, Figure, Measured
 from vaecli.report.evidence import Evidence
-from vaecli.report.verdicts import Compared, Finding, above, by_part, compared, together
+from vaecli.report.verdicts import Finding, PairedDifference, above, by_part, paired_difference, together
 from vaecli.seeding import generator
 
 DIGIT = 0
@@ -33,9 +33,9 @@ def _bottoms(evidence: Evidence) -> Measured:
     of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~seen)
     return {
         "count": len(own),
-        "without": compared([(without, own)]),
-        "others": compared([(_given_other_tops(evidence, zeros), own)]),
-        "of_digit": compared([(of_digit, own)]),
+        "without": paired_difference([(without, own)]),
+        "others": paired_difference([(_given_other_tops(evidence, zeros), own)]),
+        "of_digit": paired_difference([(of_digit, own)]),
         "of_all": float(of_all.mean()),
     }
 
@@ -60,7 +60,9 @@ def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> 
     return both - tops, bottoms
 
 
-def _judge_bottoms(count: int, without: Compared, others: Compared, of_digit: Compared, of_all: float) -> Finding:
+def _judge_bottoms(
+    count: int, without: PairedDifference, others: PairedDifference, of_digit: PairedDifference, of_all: float
+) -> Finding:
     """Judges log p of the bottoms of zeros, in nats, exactly: by quadrature over both latents.
 
     Args:

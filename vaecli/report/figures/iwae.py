@@ -12,7 +12,7 @@ from vaecli.evaluation.measure import DRAWS
 from vaecli.model import VAE
 from vaecli.report.definitions import IWAE5, IWAE5_LONGER, IWAE10, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies
-from vaecli.report.verdicts import NO, YES, Compared, Finding, above, below, by_part, compared, is_open, together
+from vaecli.report.verdicts import NO, YES, Finding, PairedDifference, above, below, by_part, is_open, paired_difference, together
 from vaecli.runs.run import Run
 from vaecli.training.loop import fit, make_optimizer
 
@@ -37,17 +37,17 @@ def _particles(evidence: Evidence) -> Measured:
     on = [bound(trained_on(evidence, *runs[:2]), 10) for runs in evidence.seeds]
     as_long = [bound(runs[2].model, 5) for runs in evidence.seeds]
 
-    def losses(ends: Sequence[Tensor]) -> Compared:
-        return compared([(-start, -end) for start, end in zip(five, ends, strict=True)])
+    def losses(ends: Sequence[Tensor]) -> PairedDifference:
+        return paired_difference([(-start, -end) for start, end in zip(five, ends, strict=True)])
 
     return {
         "images": len(images),
         "losses": losses(ten),
-        "bounds": {k: compared(of_seeds) for k, of_seeds in pairs.items()},
-        "tighter": compared(list(zip(five, five_by_ten, strict=True))),
+        "bounds": {k: paired_difference(of_seeds) for k, of_seeds in pairs.items()},
+        "tighter": paired_difference(list(zip(five, five_by_ten, strict=True))),
         "continued": losses(on),
         "longer": losses(as_long),
-        "share": compared(
+        "share": paired_difference(
             [((by_ten - start) / 2, by_five - start) for start, by_ten, by_five in zip(five, on, as_long, strict=True)]
         ),
     }
@@ -68,8 +68,8 @@ def trained_on(evidence: Evidence, first: Run, second: Run) -> VAE:
 
 
 def _judge_particles(
-    images: int, losses: Compared, bounds: Mapping[int, Compared], tighter: Compared, continued: Compared, longer: Compared,
-    share: Compared,
+    images: int, losses: PairedDifference, bounds: Mapping[int, PairedDifference], tighter: PairedDifference, continued: PairedDifference, longer: PairedDifference,
+    share: PairedDifference,
 ) -> Finding:  # fmt: skip
     """Judges models trained with k = 5 and with k = 10, in this order.
 
@@ -108,7 +108,7 @@ def _judge_particles(
     return Finding(
         f"On {images:,} test digits the model of k = 5 has -L_5 of {losses.first:.2f} nats, that of k = 10 -L_10 of "
         f"{losses.second:.2f}: {losses.words()}. By one bound for both: {lines}; -L_{last} moves by "
-        f"{Compared(-model.first, -model.second, model.error, model.error_of_seeds, model.seeds).words()}. Of the model of k = 5 alone L_10 "
+        f"{PairedDifference(-model.first, -model.second, model.error, model.error_of_seeds, model.seeds).words()}. Of the model of k = 5 alone L_10 "
         f"is {tighter.value:.2f} nats above L_5.",
         together([direction, size]),
         " ".join(reading),
@@ -146,7 +146,7 @@ def _clearness(evidence: Evidence) -> Measured:
     }
 
 
-def _judge_clearness(entropy: Compared, closeness: Compared, apart: float) -> Finding:
+def _judge_clearness(entropy: PairedDifference, closeness: PairedDifference, apart: float) -> Finding:
     """Judges reconstructions of models trained with k = 5 and with k = 10: nats of entropy, log p(x|z), difference of a pixel."""
     return Finding(
         f"A reconstruction has {entropy.first:.1f} nats of entropy with k = 5 and {entropy.second:.1f} with k = 10: {entropy.words()}; "

@@ -7,7 +7,7 @@ from vaecli.config import Config
 from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies, sampled
 from vaecli.report.figures.dimensions import agreeing
-from vaecli.report.verdicts import UNCLAIMED, Compared, Finding, above, below, by_part, together
+from vaecli.report.verdicts import UNCLAIMED, Finding, PairedDifference, above, below, by_part, together
 
 
 def _networks(evidence: Evidence) -> Measured:
@@ -39,7 +39,7 @@ ARCHITECTURE = Figure(
 )
 
 
-def _judge_given_labels(apart: Compared) -> Finding:
+def _judge_given_labels(apart: PairedDifference) -> Finding:
     reading = "The two do not differ by more than their error."
     if apart.below():
         reading = "Given the label, the latents say less of it."
@@ -79,7 +79,7 @@ def _labelled(evidence: Evidence) -> Measured:
     }
 
 
-def _judge_complete(accuracy: float, drawn: Compared, entropy: Compared, elbo: Compared) -> Finding:
+def _judge_complete(accuracy: float, drawn: PairedDifference, entropy: PairedDifference, elbo: PairedDifference) -> Finding:
     """Judges models trained with half of the labels, the first, and with all of them.
 
     Args:
