@@ -1,4 +1,4 @@
-"""Seconds an epoch of the report's baseline (784-500-2-500-784, batches of 200, all 60,000 digits), beside other ways to train it.
+"""Seconds per epoch of the report's baseline (784-500-2-500-784, batches of 200, all 60,000 digits), beside other ways to train it.
 
     python tests/benchmarks/epoch.py                   # the table, for k = 1 and 10
     python tests/benchmarks/epoch.py --sweep           # vaecli alone, for k = 1, 5, 10, 50, 500

@@ -16,7 +16,7 @@ from vaecli.model import VAE
 from vaecli.runs.run import Run
 
 SIDE = 20
-"""Images a side of a manifold."""
+"""Images per side of a manifold."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Estimate:
 
     @staticmethod
     def of(values: Tensor, variance: Tensor | None = None) -> "Estimate":
-        """The mean of one value an image; `variance` is the Monte Carlo variance of each."""
+        """The mean of one value per image; `variance` is the Monte Carlo variance of each."""
         error = float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
         if variance is None:
             return Estimate(float(values.mean()), error)
@@ -73,7 +73,7 @@ class Convergence:
     """The convergence of the exact values of N images.
 
     Attributes:
-        side: points a side of the finest grid that any image needed.
+        side: points per side of the finest grid that any image needed.
         refinement_error: by how much the last halving of their grids moved the images, in nats, the mean over images.
         unconverged: images whose value still moved by more than quadrature's TOLERANCE on the finest grid allowed, or whose
             posterior is narrower than its cells.

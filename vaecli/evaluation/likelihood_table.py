@@ -1,4 +1,4 @@
-"""log p(x | z) read off a table, for the thousands of latents an image that importance sampling asks about.
+"""log p(x | z) read off a table, for the thousands of latents per image that importance sampling asks about.
 
 A decoder of one or two latents is a smooth curve or surface. All images share one grid of it, on which their likelihoods are one
 matrix product; between its points a cubic is laid through the four nearest on each axis. A table is only as good as it is checked:

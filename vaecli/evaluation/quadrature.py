@@ -20,10 +20,10 @@ from vaecli.processes import ALONE, Processes
 from vaecli.seeding import generator
 
 START = {1: 2000, 2: 150}
-"""Points a side of the first grid."""
+"""Points per side of the first grid."""
 
 MOST = {1: 1_000_000, 2: 2400}
-"""Points a side of the finest grid."""
+"""Points per side of the finest grid."""
 
 TOLERANCE = 0.01
 """Nats by which an image's value may move when the grid is halved; images that move more go on to the next grid."""
@@ -41,7 +41,7 @@ class Quadrature:
     Attributes:
         log_prob: nats, float64 on the CPU, shape (N,); of parts (3, N).
         refinement_error: by how much the last halving of each image's grid moved it, shape (N,).
-        side: points a side of the finest grid that any image needed.
+        side: points per side of the finest grid that any image needed.
         unconverged: which images still moved by more than TOLERANCE, or had a posterior narrower than the grid, on the finest grid
             allowed, shape (N,).
     """
@@ -67,8 +67,8 @@ def exact_log_prob(
     Args:
         model: with latent_dim 1 or 2, on the same device as `images`.
         images: with labels where the model is conditional.
-        on_share: called with the points a side of the grid at work, and the share of it that is done, now and then.
-        sides: points a side of the first grid and of the finest; those of START and MOST by default.
+        on_share: called with the points per side of the grid at work, and the share of it that is done, now and then.
+        sides: points per side of the first grid and of the finest; those of START and MOST by default.
         processes: that share the latents of each grid; all of them have the result.
 
     Raises:

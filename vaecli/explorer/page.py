@@ -42,7 +42,7 @@ SCRIPTS = (
 """The script, in parts."""
 
 _STILL = 480
-"""Pixels a side of the picture that a browser without JavaScript shows."""
+"""Pixels per side of the picture that a browser without JavaScript shows."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic"
 """The classes that assets/likelihoods.js has."""
 
 _LARGEST_DRAWN = 64
-"""Pixels a side of the largest images that a person can draw."""
+"""Pixels per side of the largest images that a person can draw."""
 
 
 def points_of(shape: ImageShape, n: int | None = None) -> int:

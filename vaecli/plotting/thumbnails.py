@@ -21,7 +21,7 @@ from vaecli.plotting.palette import Colour
 from vaecli.plotting.plots import axis_captions, class_legend, kinds, title
 
 SIDE = 1000
-"""Pixels a side of the axes."""
+"""Pixels per side of the axes."""
 
 LEAST, MOST = 28, 64
 """Pixels of a picture's longer side: a smaller one is enlarged by a whole number, a larger one is shrunk."""

@@ -133,7 +133,7 @@ def fit(
 def is_recoverable(elbo: float, shape: ImageShape) -> bool:
     """Whether a bound in nats per image is near enough to 0 for training to recover; False for NaN too.
 
-    The limit is a million nats, or 1,276 for each value of larger images. An untrained model has 9 bits (6 nats) a value with 256
+    The limit is a million nats, or 1,276 for each value of larger images. An untrained model has 9 bits (6 nats) per value with 256
     levels, and up to 70 nats in its first steps; a Beta density at most some 3,000.
     """
     return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)

@@ -11,7 +11,7 @@ STEPS = 3000
 LEAST_EPOCHS = 5
 
 BATCH = 16, 200
-"""The least and most images a step where ``batch_size`` is auto; between them a hundredth of the training images."""
+"""The least and most images per step where ``batch_size`` is auto; between them a hundredth of the training images."""
 
 MEASURED_STEPS = 100
 """Steps between two measurements, about, where ``measure_every`` is auto and epochs are shorter."""

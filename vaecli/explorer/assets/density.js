@@ -1,6 +1,6 @@
 // p(z | pixels seen) of two latents: log p(z) + log p(x_seen | z, y) on a grid, whose heavy cells are divided until they are small.
 
-const SIDE = 96; // cells a side of the grid, fewer where a cell's output is large or takes long
+const SIDE = 96; // cells per side of the grid, fewer where a cell's output is large or takes long
 const FEWEST = 40;
 const LONG = 4000; // milliseconds that all cells may take
 const MOST_VALUES = 2 ** 24; // that the outputs in a grid's cells, or its pixels' log probabilities, take: 64 MB

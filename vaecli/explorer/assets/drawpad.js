@@ -1,6 +1,6 @@
 // Draw your own: a pad, the drawing as the run sees it, its place in the latent space and its reconstruction.
 
-const PAD = 560; // pixels a side of the pad
+const PAD = 560; // pixels per side of the pad
 const PEN = 44; // pixels: two to three in an image of 28 x 28
 
 // `host` has state, space, images, model, move(z), soon() and follow(on).
