@@ -54,7 +54,7 @@ def test_whole_numbers_of_any_type_and_depth(tmp_path, kind, high, white, option
     values = numbers(kind, high)
     path = written(tmp_path, values, **options)
     if options.get("byteorder") and kind == "uint32":
-        with pytest.raises(DataError, match="that Pillow does not read: 1 value a pixel, unsigned values of 32 bits"):
+        with pytest.raises(DataError, match="that Pillow does not read: 1 value per pixel, unsigned values of 32 bits"):
             read(path)
     else:
         assert np.array_equal(read(path), as_bytes(values, 0, white))
