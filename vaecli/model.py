@@ -152,7 +152,7 @@ class VAE(nn.Module):
 
         Args:
             name: of the argument.
-            other: its value.
+            other: the argument's value.
 
         Raises:
             UsageError: they do not fit the model.

@@ -45,7 +45,7 @@ class Processes:
     """Processes that share a piece of work, as one of them sees them.
 
     Attributes:
-        rank: this one's number, from 0.
+        rank: the process's number, from 0.
         size: how many there are.
     """
 
@@ -163,7 +163,7 @@ def joined(device: torch.device) -> Processes:
     """The processes that torchrun started, which wait here for each other the first time; ALONE without torchrun.
 
     Args:
-        device: that this one computes on.
+        device: the device that this process computes on.
 
     Raises:
         UsageError: such devices cannot share work, or another launcher than torchrun started several processes.

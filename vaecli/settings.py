@@ -21,7 +21,7 @@ def setting(default: Any, help: str, group: str, *, low: float | None = None, hi
     """A field of `Config`.
 
     Args:
-        default: its default; None where the default depends on other settings.
+        default: the default value; None where the default depends on other settings.
         help: one line for ``--help``.
         group: the heading it stands under in ``--help``.
         low: the least value allowed.

@@ -37,9 +37,9 @@ class Rank:
     """A process's place among others.
 
     Attributes:
-        rank: its number, from 0.
+        rank: the process's number, from 0.
         size: how many there are.
-        local_rank: its number on its host, from 0.
+        local_rank: the process's number on its host, from 0.
         local_size: how many there are on its host.
     """
 

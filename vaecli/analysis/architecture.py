@@ -23,8 +23,8 @@ class Layer:
 
     Attributes:
         network: ``encoder`` or ``decoder``.
-        name: its name in the checkpoint.
-        kind: its class, such as ``Linear``.
+        name: the layer's name in the checkpoint.
+        kind: the layer's class, such as ``Linear``.
         inputs: the input shape of one image, without the label.
         labels: how many of its inputs are the label.
         outputs: the output shape of one image.

@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         run: the run.
-        name: its name, distinct from those of the other rows.
+        name: the run's name, distinct from the other rows'.
         measured: nats on the images.
     """
 
@@ -96,7 +96,7 @@ class Shown:
 
     Attributes:
         run: the run.
-        name: its name, distinct from those of the other runs.
+        name: the run's name, distinct from the other runs'.
         x: the images as the likelihood sees them, shape (N, D).
         reconstructions: of `x`.
         samples: from the prior; those of a conditional model have the labels 0, 1, ... in turn.
@@ -115,7 +115,7 @@ class Curve:
 
     Attributes:
         name: the run's.
-        epochs: those after which the run was measured.
+        epochs: the epochs after which the run was measured.
         losses: the training loss up to each.
         measured_losses: -ELBO of the test images, or of the run's validation images, after each.
         split: which of the two: ``test`` or ``validation``.
@@ -143,7 +143,7 @@ def show_run(
     Runs of one latent size decode the same latents from the prior, so that their samples can be compared one by one.
 
     Args:
-        run: its model on the same device as `images`.
+        run: the run, with its model on the device of `images`.
         name: of the run.
         images: the first `n` of them are reconstructed.
         n: how many.

@@ -45,7 +45,7 @@ class Inference:
 
     Attributes:
         posterior: q(z | seen part), shape (N, latent_dim): for each image the best of several starts.
-        bound: its ELBO, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
+        bound: the ELBO of the observed part, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
         score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is not a bound on
             log p(x_m | x_s), neither lower nor upper.
         steps: gradient steps that each image took, shape (N,).
@@ -78,7 +78,7 @@ def infer(
     One image is worked on after the other, with noise of its own: its numbers do not depend on the images after it, to the bit.
 
     Args:
-        model: its weights stay as they are.
+        model: the model, whose weights stay as they are.
         x: images, shape (N, D); `score` alone looks at pixels that are not `seen`.
         labels: shape (N,); only a conditional model sees them.
         seen: boolean, shape (D,).

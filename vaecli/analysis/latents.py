@@ -102,7 +102,7 @@ class Manifold:
         mean: the means of p(x | z, y), shape (side * side, D).
         side: cells per side.
         shape: of each image.
-        class_name: that of the label that they were decoded with; empty if there is none.
+        class_name: the name of the label that was decoded; empty if there is none.
     """
 
     z: Tensor
@@ -151,7 +151,7 @@ def manifold(run: Run, label: int | str | None = None, side: Annotated[int, With
 
     Args:
         run: of two latents.
-        label: its name or number, for a conditional model; unknown if not given.
+        label: the label's name or number, for a conditional model; unknown if not given.
         side: cells per side.
 
     Raises:

@@ -196,7 +196,7 @@ def spelling(command: str | None, typed: Collection[str] = ()) -> Callable[[str,
     """How messages of a command write a setting: as its option, or as that of another command where it has none.
 
     Args:
-        command: its name.
+        command: the name of the command.
         typed: the words of the command line, whose names go first.
     """
     of_commands = _options()

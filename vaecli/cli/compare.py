@@ -131,7 +131,7 @@ def _draw(
     Args:
         runs: with their models on the device of `images`.
         names: of the runs, all distinct.
-        images: those that each run reconstructs.
+        images: the images that each run reconstructs.
         n: how many of them.
         samples: how many are drawn from the prior; `n` if not given.
         seed: of latents and pixels drawn at random.

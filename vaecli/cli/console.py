@@ -93,7 +93,7 @@ def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[
     """Prints the results of a command as one JSON object on stdout; docs/json.md lists the fields.
 
     Args:
-        command: its name.
+        command: the name of the command.
         runs: the name and the folder of each run that it read or trained.
         files: the paths that it wrote.
         own: the fields of this command alone. Numbers that are not finite become null.

@@ -20,7 +20,7 @@ def settings_as_options(
     """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given.
 
     Args:
-        command: it.
+        command: the function of the command.
         option_of: makes the option of a setting; one that takes a value of the setting's own type if not given.
     """
     own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "settings"]

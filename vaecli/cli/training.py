@@ -41,7 +41,7 @@ def train_run(
         folder: the run's.
         start: the state in which a new run begins.
         given: the settings that a run in the folder must have to be continued; None to start anew.
-        device: its name.
+        device: the name of the device.
         bar: gives a function that shows the steps done, the epoch and all steps; a progress bar if not given.
         on_data: called with what was understood of a person's own pictures, after it is shown.
 

@@ -39,7 +39,7 @@ class Cropped(NamedTuple):
     """A picture in the shape of the images.
 
     Attributes:
-        pixels: its bytes, channel by channel, each row by row; as many as the shape's size.
+        pixels: the picture's bytes, channel by channel, each row by row; as many as the shape's size.
         size: width and height that it had, upright.
         cut: whether a part of it was cut off.
         scaled: whether the rest was made smaller or larger.
@@ -47,7 +47,7 @@ class Cropped(NamedTuple):
         outside: how many of its values are outside the range from black to white, or no numbers.
         ranged: whether it was given the range that was wanted; a picture of bytes does without one of other numbers.
         range: the values that are black and white; of a picture that is read as it stands, those of bytes.
-        flat: its least and greatest value, and the shades that they become, if they are FEW_SHADES in that range.
+        flat: the picture's least and greatest value, and the shades that they become, if they are FEW_SHADES in that range.
     """
 
     pixels: bytes

@@ -54,7 +54,7 @@ def download(path: Path, url: str, md5: str, begun: Callable[[int | None], None]
 
     Args:
         path: where it is put, whole.
-        url: its address.
+        url: the file's address.
         md5: its checksum, in hexadecimal.
         begun: called with its size in bytes, if the server says that, when the answer begins.
         limit: bytes that it may have.

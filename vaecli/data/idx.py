@@ -142,7 +142,7 @@ def _read(
     Args:
         path: the file.
         magic: the number that it starts with.
-        what: it holds.
+        what: what the file holds, for messages.
         largest: the most that an item's sizes may be.
         check: gets the number of items before they are read.
     """

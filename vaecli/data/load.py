@@ -23,7 +23,7 @@ def load_images(
     """One split of a registered data set.
 
     Args:
-        dataset: its name in the registry.
+        dataset: the data set's name in the registry.
         split: ``train`` or ``test``.
         data_dir: the folder of a person's own pictures, or of IDX files to read instead of the data set's own.
         limit: keep only the first `limit` images.
@@ -167,9 +167,9 @@ def check_digest(images: Images, split: str, digest: str, source: str, run: str,
     Args:
         images: one split.
         split: ``train`` or ``test``.
-        digest: that of the run's images of this split.
+        digest: the digest of the run's images of this split.
         source: where `images` were read from.
-        run: its name.
+        run: the run's name.
         difference: says what is different, in words; empty where that is not known.
 
     Raises:

@@ -81,7 +81,7 @@ def find_archives(dataset: str, kind: str, folder: Path | None, listen: ReadList
     VAECLI_DATA_DIR, if it has one of the files, and the cache, into which what is missing or damaged there is downloaded.
 
     Args:
-        dataset: its name in the registry.
+        dataset: the data set's name in the registry.
         kind: the name of torchvision's class.
         folder: where the files are.
         listen: gets a note when a download begins.

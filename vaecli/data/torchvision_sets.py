@@ -113,7 +113,7 @@ class TorchvisionDataset:
         arrays: all its bytes, shape (N, channels, height, width), and labels, where it keeps them: much faster than one by one.
         names: of the labels 0, 1, ..., or a function that reads them from the files; torchvision's if there are none.
         drawing: how a person's own drawing is prepared; None for photographs, whose middle square is taken.
-        module: that the class imports, and that the extra of the data set's name installs.
+        module: what the class imports beside torchvision; the extra of the data set's name installs it.
         digests: empty, since those of the images are not published.
     """
 

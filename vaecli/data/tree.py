@@ -65,7 +65,7 @@ class Tree:
     """The pictures below a folder.
 
     Attributes:
-        folder: it.
+        folder: the folder's path.
         pictures: their paths below it, with ``/``, sorted.
         folders: the names of its own sub-folders, whatever they hold.
         others: how many other files there are, by their ending.
@@ -256,7 +256,7 @@ class Parts(NamedTuple):
 
     Attributes:
         train: the paths of the training set.
-        test: those of the test set.
+        test: the paths of the test set.
     """
 
     train: list[str]

@@ -65,7 +65,7 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
         model: on the same device as `images`.
         images: with labels where the model is conditional.
         draws: particles drawn for each image. The first is its value, whatever the others are; all of them give its variance.
-        processes: that share the images; all of them have the result.
+        processes: the processes that share the images; every one returns the result.
     """
     model.eval()
     noise = generator(images.pixels.device, "evaluation")
@@ -156,7 +156,7 @@ def importance_bound(
             (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
         repeat: another number gives other particles; pixels that are binarised at random stay the same.
         on_images: called with how many images are done, now and then.
-        processes: that share the images; all of them have the result.
+        processes: the processes that share the images; every one returns the result.
     """
     model.eval()
     pixel_noise = generator(images.pixels.device, "evaluation pixels")

@@ -69,7 +69,7 @@ def exact_log_prob(
         images: with labels where the model is conditional.
         on_share: called with the points per side of the grid at work, and the share of it that is done, now and then.
         sides: points per side of the first grid and of the finest; those of START and MOST by default.
-        processes: that share the latents of each grid; all of them have the result.
+        processes: the processes that share the latents of each grid; every one returns the result.
 
     Raises:
         UsageError: the latent space has more dimensions.

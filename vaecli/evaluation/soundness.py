@@ -21,12 +21,12 @@ class Facts:
     """The numbers of a run that is trained to its end; nats per image.
 
     Attributes:
-        epochs: those after which it was measured, at least one.
+        epochs: the epochs after which the run was measured, at least one.
         losses: the training loss up to each of them.
         measured: -ELBO of the images held out, after each of them.
         steps: of training.
         latent_dim: latents.
-        active_units: those of them that are active.
+        active_units: latents that are active.
         no_model: -log p of the images held out where every value of a pixel is as probable; 0 for densities.
         independent: likewise for independent pixels with the mean of the training images.
         grey: the share of pixels between black and white that were made black or white.

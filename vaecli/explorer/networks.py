@@ -87,7 +87,7 @@ def _network(network: nn.Module, outputs: Callable[[], Tensor], tolerance: float
     """The layers, large ones in as few bits as leave the outputs within the tolerance, one after the other.
 
     Args:
-        network: its weights are changed meanwhile.
+        network: the network, whose weights are changed meanwhile.
         outputs: runs the network on examples.
         tolerance: of any output.
     """

@@ -51,8 +51,8 @@ class Component:
 
     Attributes:
         html: the markup.
-        css: its style sheet.
-        script: it starts by itself.
+        css: the style sheet of the explorer.
+        script: the explorer's script, which starts by itself.
         data: the JSON that the script reads from the element ``latents``.
     """
 

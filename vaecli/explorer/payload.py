@@ -54,7 +54,7 @@ def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
 
     Args:
         runs: on the CPU.
-        images: those that are shown of each run.
+        images: the images that are shown of each run.
 
     Raises:
         VaecliError: the page cannot compute a decoder's layers, or a likelihood.

@@ -94,7 +94,7 @@ def grid(images: Tensor, columns: int, scale: int = 1, height: int = 0, gap: int
     Args:
         images: bytes, shape (N, channels, height, width).
         columns: images in a row.
-        scale: pixels per side for each of theirs.
+        scale: pixels per side that a pixel of an image gets.
         height: of a row without lines, in pixels; images that are less high stand in its middle.
         gap: the width of a line, in pixels.
 

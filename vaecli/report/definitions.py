@@ -55,7 +55,7 @@ class Figure:
         measure: measures runs and images: numbers by name.
         judge: the finding on such numbers, its arguments: in words, and the verdict that they give.
         how: how the verdict is reached, where the numbers do not say so.
-        options: that command's options, as in Python.
+        options: the command's options, as in Python.
         quick: the options that replace these in a quick pass.
         also: settings of runs that are measured for comparison but not drawn.
         compares: whether models are compared, so that each is trained with several seeds.

@@ -119,7 +119,7 @@ def render(
         runs: the rows of the table of runs.
         explorer: the value of `vaecli.explorer.payload.payload`; None for a page without it.
         missing: sentences on what could not be drawn, and how to mend it.
-        seconds: that drawing and measuring took.
+        seconds: how long drawing and measuring took.
         quick: whether only a part of the data was used.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)

@@ -25,10 +25,10 @@ def facts_of(
     Pixels count as binarised where a data set's usual likelihood keeps their greys; MNIST's are black and white by convention.
 
     Args:
-        config: its settings.
+        config: the run's settings.
         model: trained.
-        images: that it was trained on.
-        held_out: that it was measured on.
+        images: the training images.
+        held_out: the images that the run was measured on.
         rows: of its log.
         active_units: of the images held out.
     """

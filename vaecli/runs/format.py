@@ -93,7 +93,7 @@ def unpack(
     """The tensors of a file, and what it says of its run.
 
     Args:
-        file: its path.
+        file: the file's path.
         wanted: tensors like those that the file must hold, from the model that its settings describe.
         texts: the names of the byte tensors beside them and the most bytes of each, from the settings.
 

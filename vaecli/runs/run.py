@@ -28,7 +28,7 @@ class Run:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
         results: of its last epoch: ``epoch`` and bounds in nats.
-        provenance: its data and computation; None for a run of a vaecli that did not record them.
+        provenance: the run's data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
         warnings: what its numbers say against it, by name, each with its numbers; empty for most runs.
@@ -99,7 +99,7 @@ def load(run: PathLike | None = None, root: PathLike = RUNS) -> Run:
     """Loads a run.
 
     Args:
-        run: its name under `root`, its folder, or its ``model.safetensors``; None for the newest run there.
+        run: the run's name under `root`, its folder, or its ``model.safetensors``; None for the newest run there.
         root: the folder that runs are kept in.
 
     Raises:

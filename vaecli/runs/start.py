@@ -183,7 +183,7 @@ def held_folder(
         path: the folder.
         start: the state in which a new run begins.
         given: the settings that a run in the folder must have to be continued; None to start anew.
-        processes: that share the run.
+        processes: the processes that share the run.
         listen: callbacks; only `note` is called.
 
     Raises:

@@ -32,11 +32,11 @@ class Training:
 
     Attributes:
         model: with the weights of the last finished epoch, on the CPU.
-        config: its settings.
+        config: the run's settings.
         moments: Adam's moments, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
         log: the rows of ``loss.csv``, one for each finished epoch, as text.
         results: of the last finished epoch.
-        provenance: its data and computation; None for a run of a vaecli that did not record them.
+        provenance: the run's data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels.
         warnings: of a finished run (`vaecli.evaluation.soundness`).
     """
@@ -82,7 +82,7 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
 
     Args:
         folder: the run's.
-        training: its state.
+        training: the state of training.
         results: written instead of the state's own.
     """
     weights = dict(training.model.state_dict())

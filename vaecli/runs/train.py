@@ -90,7 +90,7 @@ def train_in(
         start: the state in which training begins, from there too.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         listen: callbacks.
-        processes: that share the run; all of them have the results, unless nothing was left to train.
+        processes: the processes that share the run; every one returns the results, unless nothing was left to train.
 
     Raises:
         UsageError: this machine has no such device, or fewer processors than the threads asked for.

@@ -59,8 +59,8 @@ class ClaimedTrial:
     Attributes:
         number: in the study.
         group: the number of its settings.
-        seed: its seed.
-        settings: those that vary but for the seed.
+        seed: the trial's seed.
+        settings: the settings that vary, but for the seed.
         trial: Optuna's.
     """
 

@@ -19,7 +19,7 @@ class Trial:
         number: in the study.
         state: WAITING, RUNNING, DONE, PRUNED, FAILED or LOST.
         group: the number of its settings; trials of one group differ by their seed.
-        seed: its seed.
+        seed: the trial's seed.
         settings: the settings that the study varies, but for the seed; of a range none before they are sampled.
         host: the machine that trained it; empty where none has.
         value: the bound on the validation images, in nats per image; None where there is none.

@@ -79,7 +79,7 @@ def fit(
         config: the run's settings.
         finished: epochs already done.
         on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
-        processes: that share each batch. All of them have these images, and begin each epoch with the first one's weights,
+        processes: the processes that share each batch. Every one has these images, and begin each epoch with the first one's weights,
             moments and buffers, so that processors which round differently stay together.
 
     Raises:

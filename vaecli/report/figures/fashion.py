@@ -95,7 +95,7 @@ def _judge_convolutions(
         seen: shares of reconstructions taken for their type.
         elbo: nats.
         parameters: of both.
-        seconds: that both were trained for, the mean over seeds.
+        seconds: training time of both models, the mean over seeds.
         epochs: of both.
     """
     (dense, conv), (quick, slow) = parameters, seconds

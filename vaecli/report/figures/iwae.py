@@ -74,7 +74,7 @@ def _judge_particles(
     """Judges models trained with k = 5 and with k = 10, in this order.
 
     Args:
-        images: that the bounds are of.
+        images: how many images the bounds are means over.
         losses: -L_5 of the first and -L_10 of the second, nats: what each was trained to lower.
         bounds: L_k of both for each k.
         tighter: L_5 and L_10 of the first model alone, which is the theorem.
