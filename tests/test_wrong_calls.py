@@ -76,7 +76,7 @@ CALLS = {
         vaecli.between,
         {"model": MODEL, "a": DIGITS[:1], "b": DIGITS[1:2]},
         {"model": MODELS, "a": [*IMAGES, DIGITS], "b": [*IMAGES, DIGITS], "n": [1, *COUNTS], "seed": SEEDS,
-         "way": [5, None, "x", "", ["straight"], NAN], "label": [0, 3, "3", 1.5, True]},
+         "path": [5, None, "x", "", ["straight"], NAN], "label": [0, 3, "3", 1.5, True]},
     ),
     "measure": (
         vaecli.measure,

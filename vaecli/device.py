@@ -26,8 +26,8 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and own_rank.local_size > 1:
         if own_rank.local_size > (gpus := torch.cuda.device_count()):
             raise UsageError(
-                f"{{device}} with {own_rank.local_size} processes here: found GPUs for {gpus}, expected one a process; start as many "
-                "processes as there are GPUs, or compute on processors with {device=cpu}", device=name,
+                f"{{device}} with {own_rank.local_size} processes here: found GPUs for {gpus}, expected one per process; start as "
+                "many processes as there are GPUs, or compute on processors with {device=cpu}", device=name,
             )  # fmt: skip
         name = f"cuda:{own_rank.local_rank}"
         torch.cuda.set_device(name)

@@ -20,10 +20,10 @@ def digits():
     return load_images("mnist", "test", limit=2)
 
 
-@pytest.mark.parametrize("way", ["straight", "spherical"])
-def test_the_way_leads_from_one_posterior_mean_to_the_other(digits, way):
+@pytest.mark.parametrize("path", ["straight", "spherical"])
+def test_the_way_leads_from_one_posterior_mean_to_the_other(digits, path):
     model = build(Config(latent_dim=5))
-    found = between(model, digits[:1], digits[1:], 4, way)
+    found = between(model, digits[:1], digits[1:], 4, path)
     with torch.inference_mode():
         loc = model.posterior(found.ends).loc
         torch.testing.assert_close(found.z[[0, -1]], loc)
@@ -31,7 +31,7 @@ def test_the_way_leads_from_one_posterior_mean_to_the_other(digits, way):
     assert torch.equal(found.ends, (digits.pixels > 127).float())
     assert found.y is None
     straight_line = torch.equal(found.z, straight(loc[0], loc[1], torch.linspace(0, 1, 4)))
-    assert straight_line == (way == "straight")
+    assert straight_line == (path == "straight")
 
 
 def test_the_label_goes_along_unless_one_is_given(digits):
@@ -84,7 +84,7 @@ def test_from_the_origin_the_way_is_straight(a, b):
     ("more", "words"),
     [
         ({"n": 1}, "n=1: expected a whole number from 2"),
-        ({"way": "round"}, "way=round: expected straight or spherical"),
+        ({"path": "round"}, "path=round: expected straight or spherical"),
         ({"label": 3}, "label=3: expected a label of the model, which has 0"),
     ],
 )

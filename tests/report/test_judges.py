@@ -113,8 +113,8 @@ def test_clothes_are_judged_by_recognition_and_by_detail(easy, detail, verdict):
 @pytest.mark.parametrize(("kl", "words"), [(UP, "The posterior is further"), (LEVEL, "not seen to be further")])
 def test_divergences_are_judged_by_what_is_alike(kept, drawn, spread, verdict, kl, words):
     found = judge(
-        9, share(kept, seeds=1), share(drawn, seeds=1), PairedDifference(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1), apart(kl, seeds=1),
-        (0.3, 0.9),
+        9, share(kept, seeds=1), share(drawn, seeds=1), PairedDifference(2.0, 2 + spread, 0.05), apart(LEVEL, seeds=1),
+        apart(kl, seeds=1), (0.3, 0.9),
     )  # fmt: skip
     assert found.verdict == verdict
     assert found.reading.startswith(words) or words in found.reading

@@ -1,4 +1,4 @@
-"""The way from one image to another through the latent space."""
+"""The path from one image to another through the latent space."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vaecli.errors import UsageError
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
-Way = Literal["straight", "spherical"]
+PathKind = Literal["straight", "spherical"]
 Ends = Annotated[int, Within(2, 1_000_000)]
 
 LEAST_ANGLE = 1e-6
@@ -22,7 +22,7 @@ LEAST_ANGLE = 1e-6
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Images decoded from n latents on the way from one image to another.
+    """Images decoded from n latents on the path from one image to another.
 
     Attributes:
         ends: the two images as the likelihood sees them, shape (2, D).
@@ -40,9 +40,9 @@ class Interpolation:
 @checked
 @torch.inference_mode()
 def between(
-    model: VAE, a: Images, b: Images, n: Ends = 10, way: Way = "straight", *, label: int | None = None, seed: Seed = 0
+    model: VAE, a: Images, b: Images, n: Ends = 10, path: PathKind = "straight", *, label: int | None = None, seed: Seed = 0
 ) -> Interpolation:
-    """Images on the way from one image to another, through their posterior means.
+    """Images on the path from one image to another, through their posterior means.
 
     A conditional model's label goes with them, linearly from the one-hot vector of `a`'s label to that of `b`'s (zeros for an
     unknown one); where both have the same label it stays.
@@ -52,12 +52,12 @@ def between(
         a: one image, with its label.
         b: another.
         n: latents, both ends included.
-        way: ``straight``, or ``spherical`` along a great circle.
+        path: ``straight``, or ``spherical`` along a great circle.
         label: decode all of them with this one instead.
         seed: of pixels that are binarised at random.
 
     Raises:
-        UsageError: `n` is below 2, there is no such way, or the model has no such label.
+        UsageError: `n` is below 2, there is no such path, or the model has no such label.
 
     Example:
         >>> digits = vaecli.load_images("mnist", "test", limit=2)
@@ -75,7 +75,7 @@ def between(
     y = model.condition(torch.cat((a.labels, b.labels)))
     start, end = model.encode(x, y).mean.cpu()
     share = torch.linspace(0, 1, n)
-    z = (straight if way == "straight" else spherical)(start, end, share).to(device)
+    z = (straight if path == "straight" else spherical)(start, end, share).to(device)
     if y is not None:
         y = straight(y[0], y[1], share.to(device)) if label is None else model.condition(torch.full((n,), label, device=device))
     return Interpolation(x, z, y, model.decode(z, y).mean)
@@ -92,7 +92,7 @@ def spherical(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
 
     The direction is sin((1 - t) w) / sin(w) a / |a| + sin(t w) / sin(w) b / |b|, with w the angle between a and b (White 2016,
     "Sampling generative networks", arXiv:1609.04468). Latents of many dimensions lie near a sphere, and a straight line leaves it.
-    Without a single great circle the way is straight: if a or b is zero, or they are parallel or opposite.
+    Without a single great circle the path is straight: if a or b is zero, or they are parallel or opposite.
 
     Args:
         a: shape (D,).

@@ -65,8 +65,8 @@ def _app(
     own_rank = torchrun.rank()
     if own_rank.size > 1 and context.invoked_subcommand in _OF_ONE_PROCESS:
         raise UsageError(
-            f"{context.invoked_subcommand}: found {own_rank.size} processes of torchrun, expected one; leave torchrun out, or train "
-            "runs one by one: torchrun ... -m vaecli train"
+            f"{context.invoked_subcommand}: found {own_rank.size} processes of torchrun, expected one; leave torchrun out, or "
+            "train runs one by one: torchrun ... -m vaecli train"
         )
     if not own_rank.is_main and context.invoked_subcommand not in _OF_MANY_PROCESSES:
         raise typer.Exit()  # the first process does it

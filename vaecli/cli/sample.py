@@ -19,13 +19,13 @@ from vaecli.reading import is_folder
 if TYPE_CHECKING:
     import torch
 
-    from vaecli.analysis.interpolation import Way
+    from vaecli.analysis.interpolation import PathKind
     from vaecli.data import Images, Read
     from vaecli.runs.run import Run
 
 HELP = example("vaecli sample --n 20 --kind mean")
 BETWEEN = "Between two images"
-N = "Latents to draw from the prior; of a conditional model, for each label. With --between: pictures on the way."
+N = "Latents to draw from the prior; of a conditional model, for each label. With --between: pictures on the path."
 ENDS = "A filmstrip from one image to another instead: numbers of test images, from 0, or picture files."
 MOST = 10_000
 """Samples of one picture."""
@@ -42,7 +42,7 @@ def sample(
         str | None, label_option("The label, of a conditional model: a name or a number; every label if not given.", panel=None)
     ] = None,
     between: Annotated[tuple[str, str] | None, optional(ENDS, BETWEEN, metavar="A B")] = None,
-    way: Annotated[
+    path: Annotated[
         Literal["straight", "spherical"],
         typer.Option("--path", help="A line from latent to latent, or a great circle.", rich_help_panel=BETWEEN),
     ] = "straight",
@@ -60,7 +60,7 @@ def sample(
         if not any(map(_is_number, between)):
             without_effect(context, "with --between of files", "data_dir")
     else:
-        without_effect(context, "without --between", "way", "data_dir")
+        without_effect(context, "without --between", "path", "data_dir")
     opened = open_run(run)
     if between and opened.config.binarize != "stochastic":
         without_effect(context, "with --between and pixels that are not drawn at random", "seed")
@@ -76,10 +76,10 @@ def sample(
             label=digit,
         )
     if between:
-        path = _draw_between(opened, between, n, way, number, data_dir, seed, torch_device, out)
+        file = _draw_between(opened, between, n, path, number, data_dir, seed, torch_device, out)
     else:
-        path = _draw(opened, n, kind, number, seed, torch_device, out)
-    console.written("sample", names_and_folders([opened]), [path], as_json)
+        file = _draw(opened, n, kind, number, seed, torch_device, out)
+    console.written("sample", names_and_folders([opened]), [file], as_json)
 
 
 def _draw(run: Run, n: int, kind: str, label: int | None, seed: int, device: torch.device, out: Path | None) -> Path:
@@ -110,23 +110,23 @@ def _draw(run: Run, n: int, kind: str, label: int | None, seed: int, device: tor
 
 
 def _draw_between(
-    run: Run, ends: tuple[str, str], n: int, way: Way, label: int | None, data_dir: Path | None, seed: int,
+    run: Run, ends: tuple[str, str], n: int, path: PathKind, label: int | None, data_dir: Path | None, seed: int,
     device: torch.device, out: Path | None,
 ) -> Path:  # fmt: skip
-    """Draws the filmstrip from one image to another, and gives the path of the picture."""
+    """Draws the filmstrip from one image to another, and gives the file of the picture."""
     from vaecli.analysis.interpolation import between
     from vaecli.plotting.panels import save_filmstrip
 
     read = reader()
     captions, images = zip(*(_end(run, end, label, data_dir, read) for end in ends), strict=True)
-    path = picture_path(out, run.path, "between.png")
+    file = picture_path(out, run.path, "between.png")
     a, b = (image.to(device) for image in images)
-    strip = between(run.model.to(device), a, b, n, way, label=label, seed=seed)
+    strip = between(run.model.to(device), a, b, n, path, label=label, seed=seed)
     if run.model.conditional and label is None and int(a.labels) != int(b.labels):
         labels = (_label_name(run, image) for image in (a, b))
         console.note(f"The label goes linearly from {' to '.join(labels)}; keep one with --digit")
-    save_filmstrip(path, strip, captions, way, run.config.image_shape)
-    return path
+    save_filmstrip(file, strip, captions, path, run.config.image_shape)
+    return file
 
 
 def _end(run: Run, word: str, label: int | None, data_dir: Path | None, read: Read) -> tuple[str, Images]:

@@ -40,7 +40,7 @@ MEMORY_OF = {
     "JPEG": (12, 12), "PNG": (12, 22), "GIF": (12, 16), "BMP": (13, 22), "WEBP": (18, 30), "AVIF": (13, 26), "HEIF": (10, 22),
     "TIFF": (18, 28), "PPM": (13, 28),
 }  # fmt: skip
-"""Bytes of memory a pixel that unpacking and preparing a picture takes at the most, by its format: of an ordinary one, and of one
+"""Bytes of memory per pixel that unpacking and preparing a picture takes at the most, by its format: of an ordinary one, and of one
 with transparency or more than 256 levels. A test measures some of them."""
 
 _PROGRESSIVE = 8
@@ -266,7 +266,7 @@ def _why_tiff(path: Path) -> str:
     if (b"II" if head[:2] == b"II" else b"MM", tags.get(262, 0), sample, tuple(bits)) in known:
         return ""
     what = f"{bits[0]}-bit floats" if kind == "floats" else f"{kind} values of {bits[0]} bits"
-    return f"a TIFF file that Pillow does not read: {samples} value{'s' * (samples > 1)} a pixel, {what}"
+    return f"a TIFF file that Pillow does not read: {samples} value{'s' * (samples > 1)} per pixel, {what}"
 
 
 @cache

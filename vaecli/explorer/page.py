@@ -25,7 +25,7 @@ SCRIPTS = (
     "likelihoods.js",
     "worker.js",
     "view.js",
-    "way.js",
+    "path.js",
     "overlay.js",
     "paint.js",
     "pointer.js",

@@ -87,14 +87,14 @@ def save_manifolds(path: Path, runs: Annotated[Sequence[tuple[str, Manifold]], F
 
 
 @checked
-def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], way: str, shape: ImageShape) -> None:
-    """An image, the means on the way from it to another, and that one; a long way goes on below.
+def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], kind: str, shape: ImageShape) -> None:
+    """An image, the means on the path from it to another, and that one; a long path goes on below.
 
     Args:
         path: a file that ends in .png, .pdf or .svg.
         strip: the images, each of this shape.
         captions: of the two ends, one or two lines each.
-        way: ``straight`` or ``spherical``.
+        kind: of the path, ``straight`` or ``spherical``.
         shape: of an image.
 
     Raises:
@@ -106,7 +106,7 @@ def save_filmstrip(path: Path, strip: Interpolation, captions: Sequence[str], wa
     )
     rows = math.ceil(len(strip.mean) / FILM)
     columns = math.ceil(len(strip.mean) / rows)
-    middle = Panel(f"decoded on a {way} way between\ntheir posterior means", strip.mean, columns, shape)
+    middle = Panel(f"decoded on a {kind} path between\ntheir posterior means", strip.mean, columns, shape)
     save_panels(path, [[first, middle, last]])
 
 

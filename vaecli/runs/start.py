@@ -164,8 +164,8 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
         same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)
         if name != "epochs" and not same:
             raise UsageError(
-                f"{{resume=}} with {{{name}}}: {folder} has {format_value(old)}; leave {{{name}=}} out to go on, or train another run "
-                "with {name=NAME}", **{name: new},
+                f"{{resume=}} with {{{name}}}: {folder} has {format_value(old)}; leave {{{name}=}} out to go on, or train another "
+                "run with {name=NAME}", **{name: new},
             )  # fmt: skip
     return replace(run, epochs=chosen.epochs)
 

@@ -79,8 +79,8 @@ def fit(
         config: the run's settings.
         finished: epochs already done.
         on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
-        processes: the processes that share each batch. Every one has these images, and begin each epoch with the first one's weights,
-            moments and buffers, so that processors which round differently stay together.
+        processes: the processes that share each batch. Every one has these images, and begins each epoch with the first one's
+            weights, moments and buffers, so that processors which round differently stay together.
 
     Raises:
         Diverged: the loss is NaN, infinite or not `is_recoverable`.

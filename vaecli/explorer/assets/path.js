@@ -1,4 +1,4 @@
-// The way from A to B through the latent space, as `vaecli sample --between` goes.
+// The path from A to B through the latent space, as `vaecli sample --between` goes.
 
 function straight(a, b, t) {
   return a.map((value, d) => (1 - t) * value + t * b[d]);
