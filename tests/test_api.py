@@ -115,7 +115,7 @@ def test_a_mistake_is_described_in_the_words_of_python(call, words, beside_the_b
     assert str(caught.value).startswith(words)
 
 
-def inpaint(seen):
+def inpaint(observed):
     images = vaecli.load_images("mnist", "test", limit=1)
     return vaecli.inpaint(vaecli.load("baseline").model, images, images, seen=seen)
 

@@ -20,13 +20,13 @@ from vaecli.seeding import generator
 pytestmark = in_browser
 
 
-def exact(run, x, label, seen):
+def exact(run, x, label, observed):
     """The same by the library, on a grid of 240 x 240."""
     grid = Grid(2, 240, 6.0)
     logs = torch.empty(240 * 240, dtype=torch.float64)
     with torch.inference_mode():
         for _, latents, points, parts in log_likelihoods(
-            run.model, grid.points(torch.device("cpu")), x[None], torch.tensor([label]), (seen,)
+            run.model, grid.points(torch.device("cpu")), x[None], torch.tensor([label]), (observed,)
         ):
             logs[latents] = (parts[0].squeeze(-1) + run.model.prior().log_prob(points)).double()
     total = logs.logsumexp(0) + 2 * math.log(grid.cell)
@@ -42,7 +42,7 @@ def test_the_density_is_the_exact_posterior(rubbing, two, name):
     x = run.model.observe(images.pixels, generator("cpu", "explore", 0))
     opened(rubbing)
     nothing = torch.zeros(images.shape.size, dtype=torch.bool)
-    for image, buttons, seen in (
+    for image, buttons, observed in (
         (3, (), ~nothing),
         (5, ("bottom",), half("top", images.shape)),
         (8, ("left",), half("right", images.shape)),
@@ -51,7 +51,7 @@ def test_the_density_is_the_exact_posterior(rubbing, two, name):
         for button in buttons:
             press(rubbing, button)
         log_seen, mode, mean, variance = posterior(rubbing)
-        total, exact_mode, exact_mean, exact_variance = exact(run, x[image], int(images.labels[image]), seen)
+        total, exact_mode, exact_mean, exact_variance = exact(run, x[image], int(images.labels[image]), observed)
         assert log_seen == pytest.approx(total, abs=0.05)
         torch.testing.assert_close(mode, exact_mode.float(), atol=0.15, rtol=0)
         torch.testing.assert_close(mean, exact_mean.float(), atol=0.02, rtol=0)

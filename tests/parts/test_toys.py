@@ -124,8 +124,8 @@ def test_missing_pixels_are_inferred_and_their_log_p_is_exact(toy_members, toy_r
     found = inpainting.inpaint(run.model, images, train, starts=2, steps=100)
     assert found.fills.isfinite().all()
     # a lower bound, estimated with 1,000 samples whose spread is about a nat
-    assert (found.bound < found.exact.seen + 0.2).all()
-    assert (found.bound > found.exact.seen - 15).all()
+    assert (found.bound < found.exact.observed + 0.2).all()
+    assert (found.bound > found.exact.observed - 15).all()
 
 
 @pairs

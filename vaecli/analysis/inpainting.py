@@ -31,13 +31,13 @@ class ExactParts:
     """log p of the parts of N images, by quadrature over one or two latents; nats, float64, shape (N,).
 
     Attributes:
-        seen: log p(seen).
+        observed: log p(seen).
         missing: log p(missing).
         missing_given_seen: log p(missing | seen).
         unconverged: the images whose value still moved on the finest grid, boolean.
     """
 
-    seen: Tensor
+    observed: Tensor
     missing: Tensor
     missing_given_seen: Tensor
     unconverged: Tensor
@@ -49,7 +49,7 @@ class Inpainting:
 
     Attributes:
         x: the images as the likelihood sees them, shape (N, D).
-        seen: which pixels are seen, boolean, shape (D,).
+        observed: which pixels are seen, boolean, shape (D,).
         posterior: q(z | seen), loc and log sigma of shape (N, latent_dim).
         bound: the ELBO of the seen part, a lower bound on log p(seen).
         score: log E_q[p(missing | z)]; not a bound on log p(missing | seen), neither lower nor upper.
@@ -63,7 +63,7 @@ class Inpainting:
     """
 
     x: Tensor
-    seen: Tensor
+    observed: Tensor
     posterior: DiagonalNormal
     bound: Tensor
     score: Tensor
@@ -86,7 +86,7 @@ class Inpainting:
         if self.exact is None:
             return numbers
         return numbers | {
-            "log_p_seen": self.exact.seen,
+            "log_p_seen": self.exact.observed,
             "log_p_missing": self.exact.missing,
             "log_p_missing_given_seen": self.exact.missing_given_seen,
         }
@@ -113,7 +113,7 @@ def inpaint(
     images: Images,
     train: Images,
     *,
-    seen: Half | Tensor = "top",
+    observed: Half | Tensor = "top",
     draws: Count = 3,
     kind: Literal["mean", "draw"] = "mean",
     starts: Annotated[int, Within(0, 10_000)] = STARTS,
@@ -130,7 +130,7 @@ def inpaint(
         images: with their labels, which a conditional model sees.
         train: the images that the model was trained on; their mean stands in the missing pixels when the encoder suggests a start,
             and is the guess to beat.
-        seen: the half that is seen, or a boolean tensor of shape (D,).
+        observed: the half that is seen, or a boolean tensor of shape (D,).
         draws: fills of each image.
         kind: fill with the pixels' means given a latent, or with pixels drawn by them.
         starts: from the best of 1,000 prior draws, beside one at the encoder's mean.
@@ -139,7 +139,7 @@ def inpaint(
         on_image: called with the number of images that are done.
 
     Raises:
-        UsageError: there is no such half, or `seen` has all pixels or none.
+        UsageError: there is no such half, or `observed` has all pixels or none.
 
     Example:
         >>> run = vaecli.load("baseline")
@@ -149,30 +149,32 @@ def inpaint(
         torch.Size([3, 1, 784])
     """
     device = images.pixels.device
-    seen = (half(seen, model.image_shape) if isinstance(seen, str) else seen).to(device)
-    if seen.shape != (model.image_shape.size,) or seen.all() or not seen.any():
+    observed = (half(observed, model.image_shape) if isinstance(observed, str) else observed).to(device)
+    if observed.shape != (model.image_shape.size,) or observed.all() or not observed.any():
         size = model.image_shape.size
-        raise UsageError(f"{{seen=}}: expected a boolean tensor of {size:,} values, of which some are seen and some are missing")
+        raise UsageError(
+            f"{{observed=}}: expected a boolean tensor of {size:,} values, of which some are seen and some are missing"
+        )
     train = train.to(device)
     pixels = [
         model.observe(image, generator(device, "inpaint", seed, index, "pixels")) for index, image in enumerate(images.pixels)
     ]
     x = torch.stack(pixels)
-    inferred = infer(model, x, images.labels, seen, model.mean_image(train), seed, starts, steps, on_image)
+    inferred = infer(model, x, images.labels, observed, model.mean_image(train), seed, starts, steps, on_image)
     check_finite(inferred.posterior.loc, inferred.posterior.log_scale, inferred.bound, inferred.score)
-    scores = mean_image_scores(model, train, x, images.labels, ~seen)
+    scores = mean_image_scores(model, train, x, images.labels, ~observed)
     affordable = grid_covers(model) and model.image_shape.size <= LARGEST
-    exact = _exact(model, x, images.labels, seen, inferred.posterior) if affordable else None
+    exact = _exact(model, x, images.labels, observed, inferred.posterior) if affordable else None
     fills, mean_fill = complete(model, images.labels, inferred.posterior, seed, draws, kind)
-    fills, mean_fill = torch.where(seen, x, fills), torch.where(seen, x, mean_fill)
+    fills, mean_fill = torch.where(observed, x, fills), torch.where(observed, x, mean_fill)
     return Inpainting(
-        x, seen, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill,
+        x, observed, inferred.posterior, inferred.bound, inferred.score, *scores, exact, inferred.steps, fills, mean_fill,
         model.image_shape,
     )  # fmt: skip
 
 
-def _exact(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: DiagonalNormal) -> ExactParts:
-    exact = exact_log_prob_of_parts(model, x, labels, seen, posterior)
+def _exact(model: VAE, x: Tensor, labels: Tensor, observed: Tensor, posterior: DiagonalNormal) -> ExactParts:
+    exact = exact_log_prob_of_parts(model, x, labels, observed, posterior)
     of_seen, of_missing, of_both = exact.log_prob
     return ExactParts(of_seen, of_missing, of_both - of_seen, exact.unconverged)
 

@@ -61,7 +61,7 @@ def infer(
     model: VAE,
     x: Tensor,
     labels: Tensor,
-    seen: Tensor,
+    observed: Tensor,
     mean_image: Tensor,
     seed: int = 0,
     starts: int = STARTS,
@@ -79,9 +79,9 @@ def infer(
 
     Args:
         model: the model, whose weights stay as they are.
-        x: images, shape (N, D); `score` alone looks at pixels that are not `seen`.
+        x: images, shape (N, D); `score` alone looks at pixels that are not `observed`.
         labels: shape (N,); only a conditional model sees them.
-        seen: boolean, shape (D,).
+        observed: boolean, shape (D,).
         mean_image: of the training images, shape (D,).
         seed: of all noise.
         starts: how many of the draws from the prior.
@@ -91,16 +91,18 @@ def infer(
     """
     model.eval()
     inferred = []
-    z, log_joint = _prior_draws(model, x, labels, seen, max(PRIOR_DRAWS, starts), generator(x.device, "inpaint", seed, "starts"))
+    z, log_joint = _prior_draws(
+        model, x, labels, observed, max(PRIOR_DRAWS, starts), generator(x.device, "inpaint", seed, "starts")
+    )
     for index in range(len(x)):
         noise = generator(x.device, "inpaint", seed, index)
         y = model.condition(labels[index : index + 1])
         with torch.no_grad():
-            encoded = model.posterior(torch.where(seen, x[index], mean_image).unsqueeze(0), y).mean
+            encoded = model.posterior(torch.where(observed, x[index], mean_image).unsqueeze(0), y).mean
         check_finite(encoded)
         begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
-        q, taken = _climb(model, x[index, seen], y, seen, begin, noise, steps)
-        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, seen, q, noise, samples), torch.tensor(taken)))
+        q, taken = _climb(model, x[index, observed], y, observed, begin, noise, steps)
+        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, observed, q, noise, samples), torch.tensor(taken)))
         if on_image:
             on_image(index + 1)
     loc, log_scale, bound, score, counts = (torch.stack(values) for values in zip(*inferred, strict=True))
@@ -108,11 +110,13 @@ def infer(
 
 
 @torch.no_grad()
-def _prior_draws(model: VAE, x: Tensor, labels: Tensor, seen: Tensor, count: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+def _prior_draws(
+    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, count: int, noise: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Draws from the prior, shape (count, latent_dim), and log p(x_s|z) + log p(z) of each for every image, shape (N, count)."""
     z, p = model.prior.sample(count, noise), model.prior()
     log_joint = x.new_empty(len(x), count)
-    for members, latents, z_chunk, log_likelihood in log_likelihoods(model, z, x, labels, (seen,), BLOCK):
+    for members, latents, z_chunk, log_likelihood in log_likelihoods(model, z, x, labels, (observed,), BLOCK):
         log_joint[members, latents] = (log_likelihood[0] + p.log_prob(z_chunk).unsqueeze(1)).T
     return z, log_joint
 
@@ -128,7 +132,7 @@ def _best(z: Tensor, log_joint: Tensor, count: int) -> list[int]:
 
 
 def _climb(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, starts: Tensor, noise: torch.Generator, steps: int
+    model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, starts: Tensor, noise: torch.Generator, steps: int
 ) -> tuple[DiagonalNormal, int]:
     """The posterior of one image given its seen pixels x, its parameters of shape (latent_dim,), and the steps taken."""
     particles, taken = PARTICLES, 0
@@ -141,7 +145,7 @@ def _climb(
             size = min(WINDOW, steps - taken)
             total = torch.zeros((), device=x.device)
             for _ in range(size):
-                value = _bound(model, x, y, seen, DiagonalNormal(loc, log_scale), particles, noise)
+                value = _bound(model, x, y, observed, DiagonalNormal(loc, log_scale), particles, noise)
                 loc.grad, log_scale.grad = torch.autograd.grad(-value.sum(), (loc, log_scale))
                 optimizer.step()
                 total += value.detach().mean()
@@ -150,32 +154,32 @@ def _climb(
         if len(loc) > 1:
             with torch.no_grad():
                 q = DiagonalNormal(loc, log_scale)
-                parts = [_bound(model, x, y, seen, q, count, noise) * count for count in _counts(model, 100, len(loc))]
+                parts = [_bound(model, x, y, observed, q, count, noise) * count for count in _counts(model, 100, len(loc))]
                 best = torch.stack(parts).sum(0).argmax()
             loc, log_scale, particles = loc[best].unsqueeze(0), log_scale[best].unsqueeze(0), 4 * PARTICLES
     return DiagonalNormal(loc[0].detach(), log_scale[0].detach()), taken
 
 
 def _bound(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, particles: int, noise: torch.Generator
+    model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, q: DiagonalNormal, particles: int, noise: torch.Generator
 ) -> Tensor:
     """Estimates of log p(x_s|z) + log p(z) - log q(z), z ~ q, for seen pixels x of one image: shape (starts,)."""
     z = q.rsample((particles,), noise)
-    log_w: Tensor = model.likelihood(z, y).marginal(seen).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+    log_w: Tensor = model.likelihood(z, y).marginal(observed).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
     return log_w.mean(0)
 
 
 @torch.inference_mode()
 def _measure(
-    model: VAE, x: Tensor, y: Tensor | None, seen: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
+    model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
 ) -> tuple[Tensor, Tensor]:
     """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
     bounds, scores, p = [], [], model.prior()
     for count in _counts(model, samples):
         z = q.rsample((count,), noise)
         likelihood = model.likelihood(z, y)
-        bounds.append(likelihood.marginal(seen).log_prob(x[seen]) + p.log_prob(z) - q.log_prob(z))
-        scores.append(likelihood.marginal(~seen).log_prob(x[~seen]))
+        bounds.append(likelihood.marginal(observed).log_prob(x[observed]) + p.log_prob(z) - q.log_prob(z))
+        scores.append(likelihood.marginal(~observed).log_prob(x[~observed]))
     return torch.cat(bounds).mean(), torch.cat(scores).logsumexp(0) - math.log(samples)
 
 

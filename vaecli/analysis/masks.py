@@ -38,11 +38,11 @@ def white_pixels(picture: Path, shape: ImageShape) -> Tensor:
         DataError: it cannot be read.
         UsageError: it is white all over, or black all over.
     """
-    seen = read_mask(picture, shape)
-    if seen.all() or not seen.any():
-        colour = "white" if seen.all() else "black"
+    observed = read_mask(picture, shape)
+    if observed.all() or not observed.any():
+        colour = "white" if observed.all() else "black"
         raise UsageError(
             f"{{mask}}: it is {colour} all over; expected white where pixels are seen and black where they are missing",
             mask=picture,
         )
-    return seen
+    return observed

@@ -101,12 +101,12 @@ def inpaint(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=read, listen=listener()
     ).to(torch_device)
     note_fewer(context, len(images))
-    seen = white_pixels(mask, opened.config.image_shape) if mask else observed
+    given = white_pixels(mask, opened.config.image_shape) if mask else observed
     path = picture_path(out, opened.path, "inpaint.png")
     model, train = opened.model.to(torch_device), opened.images("train", data_dir, read)
     with console.bar("images", len(images)) as bar:
         filled = fill_in(
-            model, images, train, seen=seen, draws=draws, kind=kind, starts=starts, steps=steps, seed=seed, on_image=bar
+            model, images, train, observed=given, draws=draws, kind=kind, starts=starts, steps=steps, seed=seed, on_image=bar
         )  # fmt: skip
     steps_taken = float(filled.steps.float().mean())
     console.note(f"Inferred the latents of {len(images)} images x {starts + 1} starts in {steps_taken:.0f} steps per image")

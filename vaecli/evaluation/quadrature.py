@@ -86,7 +86,7 @@ def exact_log_prob(
 
 @torch.inference_mode()
 def exact_log_prob_of_parts(
-    model: VAE, x: Tensor, labels: Tensor, seen: Tensor, posterior: Any, sides: tuple[int, int] | None = None
+    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, posterior: Any, sides: tuple[int, int] | None = None
 ) -> Quadrature:
     """The log p(x_s) of the pixels seen, log p(x_m) of the missing ones, and log p(x) of both: the three rows of its `log_prob`.
 
@@ -96,7 +96,7 @@ def exact_log_prob_of_parts(
         model: with latent_dim 1 or 2, on the same device as `x`.
         x: what it observes of the images, shape (N, D).
         labels: shape (N,); only a conditional model sees them.
-        seen: boolean, shape (D,).
+        observed: boolean, shape (D,).
         posterior: q(z | x_s) of N images. With the encoder's q(z | x) it says how far the grid goes and how fine it must be.
         sides: as in `exact_log_prob`.
 
@@ -108,7 +108,7 @@ def exact_log_prob_of_parts(
     encoded = [model.features(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
     whole = model.posterior_of(torch.cat(encoded), model.condition(labels))
     check_finite(whole.mean, whole.stddev)
-    return _resolve(model, x, labels, [posterior, whole], seen, None, sides)
+    return _resolve(model, x, labels, [posterior, whole], observed, None, sides)
 
 
 def grid_covers(model: VAE) -> bool:
@@ -135,7 +135,7 @@ def _resolve(
     x: Tensor,
     labels: Tensor,
     posteriors: Sequence[Any],
-    seen: Tensor | None,
+    observed: Tensor | None,
     on_share: Callable[[int, float], None] | None,
     sides: tuple[int, int] | None,
     processes: Processes = ALONE,
@@ -145,7 +145,7 @@ def _resolve(
     first, most = sides or (START[size], MOST[size])
     reaches = torch.stack([reaches_of(prior, q) for q in posteriors]).amax(0)
     narrowest = torch.stack([q.narrowest.double().cpu() for q in posteriors]).amin(0).clamp(max=float(prior.narrowest))
-    value = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=torch.float64)
+    value = torch.full((1 if observed is None else 3, len(x)), -math.inf, dtype=torch.float64)
     moved = torch.full((len(x),), math.inf, dtype=torch.float64)
     unconverged = torch.zeros(len(x), dtype=torch.bool)
     finest = 0
@@ -155,7 +155,7 @@ def _resolve(
         while len(active) and side <= most:
             grid = Grid(size, side, reach)
             positions = active.to(x.device)
-            finer = _integrate(model, x[positions], labels[positions], grid, seen, on_share, processes)
+            finer = _integrate(model, x[positions], labels[positions], grid, observed, on_share, processes)
             moved[active] = (finer - value[:, active]).abs().amax(0)
             value[:, active] = finer
             active = active[~(moved[active] <= TOLERANCE) | (narrowest[active] < grid.cell)]
@@ -165,13 +165,13 @@ def _resolve(
 
 
 def _integrate(
-    model: VAE, x: Tensor, labels: Tensor, grid: Grid, seen: Tensor | None, on_share: Callable[[int, float], None] | None,
+    model: VAE, x: Tensor, labels: Tensor, grid: Grid, observed: Tensor | None, on_share: Callable[[int, float], None] | None,
     processes: Processes,
 ) -> Tensor:  # fmt: skip
-    """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `seen` log p of the parts and of both, (3, N)."""
+    """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `observed` log p of the parts and of both, (3, N)."""
     wide, prior = accumulator(x.device), model.prior()
-    total = torch.full((1 if seen is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
-    parts, block = ((), None) if seen is None else ((seen, ~seen), BLOCK)
+    total = torch.full((1 if observed is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
+    parts, block = ((), None) if observed is None else ((observed, ~observed), BLOCK)
     mine_in_turn = None if processes.alone else processes.round_robin()
     for members, latents, z, of_parts in log_likelihoods(model, grid.points(x.device), x, labels, parts, block, mine_in_turn):
         log_likelihood = torch.cat((of_parts, of_parts.sum(0, keepdim=True))) if parts else of_parts

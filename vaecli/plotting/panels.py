@@ -117,7 +117,7 @@ def save_inpainting(path: Path, filled: Inpainting) -> None:
     Raises:
         VaecliError: the file cannot be written.
     """
-    columns = [("original", filled.x), ("seen", torch.where(filled.seen, filled.x, MISSING))]
+    columns = [("original", filled.x), ("seen", torch.where(filled.observed, filled.x, MISSING))]
     columns += [(f"fill {index}", fill) for index, fill in enumerate(filled.fills, 1)]
     save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)], filled.shape))
 

@@ -27,10 +27,10 @@ QUICK_SIDES = (50, 50)
 def _bottoms(evidence: Evidence) -> Measured:
     model, test, train = evidence.runs[0].model, evidence.test, evidence.train()
     zeros = test[test.labels == DIGIT][: QUICK_ZEROS if evidence.quick else ZEROS]
-    seen = half("top", model.image_shape)
+    observed = half("top", model.image_shape)
     own, without = _log_prob_of_bottoms(evidence, zeros.pixels, zeros.labels)
     x = model.observe(zeros.pixels, generator("cpu", "report"))
-    of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~seen)
+    of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~observed)
     return {
         "count": len(own),
         "without": paired_difference([(without, own)]),
@@ -42,10 +42,10 @@ def _bottoms(evidence: Evidence) -> Measured:
 
 def _given_other_tops(evidence: Evidence, zeros: Images) -> Tensor:
     """The mean over other digits' tops of log p(bottom | top) of zeros: shape (N,)."""
-    several, seen = QUICK_OTHERS if evidence.quick else OTHERS, half("top", zeros.shape)
+    several, observed = QUICK_OTHERS if evidence.quick else OTHERS, half("top", zeros.shape)
     # the first zero with the first images of other digits, the second one with those that follow, and so on
     others = evidence.test[evidence.test.labels != DIGIT][: len(zeros) * several]
-    mixed = torch.where(seen, others.pixels, zeros.pixels.repeat_interleave(several, 0))
+    mixed = torch.where(observed, others.pixels, zeros.pixels.repeat_interleave(several, 0))
     given, _ = _log_prob_of_bottoms(evidence, mixed, others.labels)
     return torch.stack(given.split(several)).mean(1)
 
@@ -55,8 +55,8 @@ def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> 
     model = evidence.runs[0].model
     x = model.observe(pixels, generator("cpu", "report"))
     sides = QUICK_SIDES if evidence.quick else None
-    seen = half("top", model.image_shape)
-    tops, bottoms, both = exact_log_prob_of_parts(model, x, labels, seen, model.posterior(x), sides).log_prob
+    observed = half("top", model.image_shape)
+    tops, bottoms, both = exact_log_prob_of_parts(model, x, labels, observed, model.posterior(x), sides).log_prob
     return both - tops, bottoms
 
 
