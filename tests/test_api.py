@@ -105,7 +105,7 @@ def test_no_error_of_the_library_names_an_option_of_the_command_line():
         (lambda: vaecli.sample(vaecli.load("baseline").model, labels=(3,)), "labels=3: the model was trained without labels"),
         (lambda: vaecli.sample(vaecli.load("baseline").model, 0), "n=0: expected a whole number from 1"),
         (lambda: vaecli.train(vaecli.Config(), "checkpoints/baseline"), "checkpoints/baseline: found a run there; resume goes on"),
-        (lambda: inpaint("middle"), "seen=middle: expected one of top, bottom, left, right"),
+        (lambda: inpaint("middle"), "observed=middle: expected one of top, bottom, left, right"),
         (lambda: inpaint(vaecli.load_images("mnist", "test", limit=1).pixels[0] >= 0), "seen: expected a boolean tensor of 784"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_mistake_is_described_in_the_words_of_python(call, words, beside_the_b
 
 def inpaint(observed):
     images = vaecli.load_images("mnist", "test", limit=1)
-    return vaecli.inpaint(vaecli.load("baseline").model, images, images, seen=seen)
+    return vaecli.inpaint(vaecli.load("baseline").model, images, images, observed=observed)
 
 
 def test_pictures_of_the_command_line_are_those_of_python(beside_the_baseline, tmp_path):

@@ -144,7 +144,7 @@ def inpaint(
     Example:
         >>> run = vaecli.load("baseline")
         >>> digits = vaecli.load_images("mnist", "test", limit=1)
-        >>> filled = vaecli.inpaint(run.model, digits, run.images("train"), seen="left", starts=1, steps=25)
+        >>> filled = vaecli.inpaint(run.model, digits, run.images("train"), observed="left", starts=1, steps=25)
         >>> filled.fills.shape
         torch.Size([3, 1, 784])
     """

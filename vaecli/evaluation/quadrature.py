@@ -168,7 +168,7 @@ def _integrate(
     model: VAE, x: Tensor, labels: Tensor, grid: Grid, observed: Tensor | None, on_share: Callable[[int, float], None] | None,
     processes: Processes,
 ) -> Tensor:  # fmt: skip
-    """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `observed` log p of the parts and of both, (3, N)."""
+    """The values on one grid, float64 on the CPU: log p(x), shape (1, N), or with `observed` of the parts and of both, (3, N)."""
     wide, prior = accumulator(x.device), model.prior()
     total = torch.full((1 if observed is None else 3, len(x)), -math.inf, dtype=wide, device=x.device)
     parts, block = ((), None) if observed is None else ((observed, ~observed), BLOCK)
