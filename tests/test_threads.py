@@ -101,6 +101,7 @@ def test_the_users_own_choice_of_waiting_wins():
     assert python(LIST_THREADS, OMP_NUM_THREADS="2") == expected
 
 
+@pytest.mark.system
 def test_only_work_that_trains_or_measures_starts_a_thread():
     """A command sets its process up to draw, and images are read, without one; within `measure` there is one."""
     lines = f"""
