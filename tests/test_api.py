@@ -106,7 +106,10 @@ def test_no_error_of_the_library_names_an_option_of_the_command_line():
         (lambda: vaecli.sample(vaecli.load("baseline").model, 0), "n=0: expected a whole number from 1"),
         (lambda: vaecli.train(vaecli.Config(), "checkpoints/baseline"), "checkpoints/baseline: found a run there; resume goes on"),
         (lambda: inpaint("middle"), "observed=middle: expected one of top, bottom, left, right"),
-        (lambda: inpaint(vaecli.load_images("mnist", "test", limit=1).pixels[0] >= 0), "seen: expected a boolean tensor of 784"),
+        (
+            lambda: inpaint(vaecli.load_images("mnist", "test", limit=1).pixels[0] >= 0),
+            "observed: expected a boolean tensor of 784",
+        ),
     ],
 )
 def test_a_mistake_is_described_in_the_words_of_python(call, words, beside_the_baseline):
