@@ -122,9 +122,9 @@ def baseline():
 @pytest.mark.parametrize(
     ("what", "count"),
     [
-        ({"k": (5,)}, 200),
-        ({"k": (50,)}, 100),
-        ({"k": (50,), "proposal": "mixture"}, 100),
+        ({"k": (5,)}, 50),
+        ({"k": (50,)}, 50),
+        ({"k": (50,), "proposal": "mixture"}, 50),
         ({"k": (5,), "repeats": 5}, 40),
         ({"k": (1,)}, 40),
         ({"k": (10,), "marginal_labels": True}, 40),
