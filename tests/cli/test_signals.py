@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 
@@ -150,3 +151,18 @@ def test_a_process_that_has_not_begun_ends_with_one_line_a_host(place, said):
     line = [sys.executable, "-c", "from vaecli.cli.signals import leave; leave(15)"]
     ended = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)} | place, capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (143, said)
+
+
+def test_a_signal_in_a_weak_references_callback_still_interrupts(capsys):
+    """Python ignores exceptions there."""
+
+    class Thing:
+        pass
+
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.01)))
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
+        del thing
+        time.sleep(5)
+    assert interruption.signal == signal.SIGINT and reference() is None
+    assert capsys.readouterr().err == ""

@@ -15,7 +15,7 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _AGAIN = 0.05
-"""Seconds after which a signal that came while a module was imported is sent again."""
+"""Seconds after which a signal that came where no exception can be raised is sent again."""
 
 
 def leave(number: int, _frame: object = None) -> None:
@@ -33,8 +33,9 @@ def leave(number: int, _frame: object = None) -> None:
 class Interruption:
     """A context in which the first of these signals raises KeyboardInterrupt; within `held` it does so at the end of that.
 
-    Code that is imported can swallow an exception, so a signal that comes during an import waits for its end. Interruptions can
-    be nested; a signal counts for all of them.
+    Code that is imported can swallow an exception, so a signal that comes during an import waits for its end; so does one in a
+    finaliser or a weak reference's callback, where Python ignores exceptions. Interruptions can be nested; a signal counts for all
+    of them.
 
     Args:
         while_importing: called instead during an import, if no other Interruption is entered within this one; ends the process.
@@ -50,6 +51,7 @@ class Interruption:
         self.is_over = False
         self.caller: FrameType | None = None
         self._before: dict[int, Any] = {}
+        self._unraisable: Callable[[sys.UnraisableHookArgs], Any] = sys.unraisablehook
 
     def __enter__(self) -> Self:
         # signals can be handled in the main thread only, where a program that uses vaecli may not be
@@ -58,14 +60,25 @@ class Interruption:
             self.caller = sys._getframe(1)
             _entered.append(self)
             self._before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self in _entered:
+            sys.unraisablehook = self._unraisable
             _entered.remove(self)
         self.caller = None
+
+    def _on_unraisable(self, ignored: "sys.UnraisableHookArgs") -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt) and self.signal is not None:
+            number = self.signal
+            for entered in _entered:
+                entered.signal = None
+            _send_later(number)
+        else:
+            self._unraisable(ignored)
 
     def end(self) -> None:
         """Ignores signals from now on: the work has ended by itself, and only its last words are left to say."""
@@ -95,14 +108,18 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if not held and _imports(frame, innermost.caller):
         if innermost.while_importing:
             innermost.while_importing(number)
-        later = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
-        later.daemon = True
-        later.start()
+        _send_later(number)
         return
     for entered in _entered:
         entered.signal = number
     if not held:
         raise KeyboardInterrupt
+
+
+def _send_later(number: int) -> None:
+    later = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+    later.daemon = True
+    later.start()
 
 
 def _imports(frame: FrameType | None, outermost: FrameType | None) -> bool:
