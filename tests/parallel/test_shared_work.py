@@ -134,7 +134,7 @@ def test_more_gpus_than_there_are(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UsageError, match="2 processes here: found GPUs for 1, expected one a process"):
+    with pytest.raises(UsageError, match="2 processes here: found GPUs for 1, expected one per process"):
         resolve_device("cuda")
 
 
