@@ -124,6 +124,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             _work(plan, channel)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the first process may send while this one ends
         except (KeyboardInterrupt, BrokenPipeError):  # the first process ended this one, or is gone
             os._exit(128 + signal.SIGTERM)
 
