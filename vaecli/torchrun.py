@@ -109,7 +109,7 @@ def end_with_launcher() -> None:
 def _may_be_python(pid: int) -> bool:
     """Whether a process runs Python, as torchrun does; True too where the system does not show it."""
     try:
-        return "py" in Path(f"/proc/{pid}/exe").readlink().name
+        return b"py" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].rpartition(b"/")[2]  # exe may be hidden
     except OSError:
         return True
 
