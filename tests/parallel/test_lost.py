@@ -85,7 +85,7 @@ def test_torchrun_that_is_killed_before_its_processes_have_met(tmp_path, small_m
         while len(pids := descendants(process.pid)) < 2:
             assert time.monotonic() < limit
         process.kill()
-        assert ended(pids, 90)
+        assert ended(pids, 60)
 
 
 def undisturbed(folder, data, epochs):
