@@ -63,7 +63,7 @@ class Processes:
         return self.size == 1
 
     def shard(self, count: int) -> slice:
-        """Which of `count` images are this process's: as many as those of any other, or one more."""
+        """This rank's slice of `count` images; sizes differ by at most 1."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def round_robin(self) -> Iterator[bool]:

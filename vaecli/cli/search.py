@@ -144,7 +144,7 @@ def _print_plan(plan: Plan, workers: int, as_json: bool) -> None:
 
 
 def _listed(plan: Plan, seconds: list[float]) -> Table:
-    made = _table([*(name.replace("_", " ") for name in plan.space.varied), "about"])
+    made = console.new_table([*(name.replace("_", " ") for name in plan.space.varied), "about"], [])
     for seed in plan.space.seeds:
         for values, spent in zip(plan.combinations, seconds, strict=True):
             made.add_row(*(format_value(seed if name == "seed" else values[name]) for name in plan.space.varied), _duration(spent))
@@ -152,20 +152,13 @@ def _listed(plan: Plan, seconds: list[float]) -> Table:
 
 
 def _sampled(plan: Plan) -> Table:
-    made = _table(["setting", "values", ""])
+    made = console.new_table(["setting", "values", ""], [])
     for name, span in plan.space.ranges.items():
         made.add_row(name.replace("_", " "), str(span), "sampled by TPE" + (", logarithmic" if span.log else ""))
     for name, values in plan.space.lists.items():
         made.add_row(name.replace("_", " "), ",".join(map(format_value, values)), "sampled by TPE")
     if len(plan.space.seeds) > 1:
         made.add_row("seed", ",".join(map(str, plan.space.seeds)), "all of them with every sample")
-    return made
-
-
-def _table(headings: list[str]) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for head in headings:
-        made.add_column(head)
     return made
 
 

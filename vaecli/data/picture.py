@@ -177,7 +177,7 @@ def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterato
         with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
-            # Pillow asks a file for as many bytes as its contents say, and a file takes the memory for them though it has fewer
+            # Pillow trusts the size that a file declares, and takes memory for it; so no more bytes are read than there are
             data = file.read(size)
         head = data[:16]
         with _opened(data) as picture:

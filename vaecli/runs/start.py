@@ -174,7 +174,7 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
 def held_folder(
     path: Path, start: Start, given: Mapping[str, Any] | None, processes: Processes, listen: Listener | None = None
 ) -> Iterator[tuple[Folder, Start]]:
-    """The folder to write a run into, and the state in which its training begins; what is done within ends all processes alike.
+    """The folder to write a run into, and the state in which its training begins; an error inside is raised in every process.
 
     The first process locks the folder, and mends and loads the run in it. The others learn from it how many epochs are done, and
     need not see the folder; they get weights and moments when training begins (`vaecli.training.loop.fit`).

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from optuna import Study
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
@@ -116,8 +116,7 @@ class StudyStorage(RDBStorage):
         kind = "server" if address.file is None else "file"
         url = address.url if address.file is None else "sqlite:///study.db"  # whose place is in the options
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
-        with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # heartbeats are experimental
+        with quiet():
             super().__init__(
                 template, _engine_options(address), heartbeat_interval=HEARTBEAT[kind], grace_period=GRACE[kind],
                 heartbeat_stale_trial_callback=on_lost,
@@ -197,12 +196,14 @@ def open_storage(address: Address, on_lost: Callable[[Study, FrozenTrial], None]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A context in which Optuna does not log."""
+    """A context in which Optuna neither logs nor warns that heartbeats are experimental."""
     levels = {logger: logger.level for logger in map(logging.getLogger, ("optuna", "alembic"))}
     for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
     finally:
         for logger, level in levels.items():
             logger.setLevel(level)

@@ -176,9 +176,7 @@ class TrialQueue:
 
         def missing_twice() -> None:
             if not self.storage.is_doubtful():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    fail_stale_trials(self._optuna)
+                fail_stale_trials(self._optuna)
             trials = self.trials()
             if any(trial.state == WAITING for trial in trials):
                 return
@@ -211,9 +209,7 @@ class TrialQueue:
         """Enqueues a trial again that its worker left unfinished."""
         read = read_trial(trial, self.plan)
         if read is not None and read.state == LOST:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                RetryHeartbeatStaleTrialCallback()(study, trial)
+            RetryHeartbeatStaleTrialCallback()(study, trial)
 
     def train_next(self, train: Callable[[ClaimedTrial], Ending]) -> bool:
         """Claims the trial that waits first, and has it trained under Optuna's heartbeat; False where none waits.
