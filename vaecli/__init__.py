@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vaecli.evaluation.measure import measure
     from vaecli.explorer.page import explore
     from vaecli.model import VAE
+    from vaecli.plugins import load_plugin, register
+    from vaecli.registry import Option
     from vaecli.runs.run import load
     from vaecli.runs.train import train
     from vaecli.studies.run_plan import search
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Config": "vaecli.config",
+    "Option": "vaecli.registry",
     "Range": "vaecli.studies.space",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
@@ -44,16 +47,18 @@ _HOMES = {
     "inpaint": "vaecli.analysis.inpainting",
     "load": "vaecli.runs.run",
     "load_images": "vaecli.data.load",
+    "load_plugin": "vaecli.plugins",
     "measure": "vaecli.evaluation.measure",
     "reconstruct": "vaecli.analysis.sampling",
+    "register": "vaecli.plugins",
     "sample": "vaecli.analysis.sampling",
     "search": "vaecli.studies.run_plan",
     "train": "vaecli.runs.train",
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load", "load_images",
-    "measure", "reconstruct", "sample", "search", "train",
+    "VAE", "Config", "Option", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
+    "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "search", "train",
 ]  # fmt: skip
 
 

@@ -1,17 +1,21 @@
 """The settings of a run: their defaults and bounds, which values go together, and their form as JSON.
 
 Every setting is a field of `Config` whose metadata has its help text, its bounds and the group it stands in. A setting that belongs
-to members of the registry takes them from the registry's `Option`, and has only its type here.
+to members of the registry takes them from the registry's `Option`, and has only its type here. An option of a plugin's member is a
+setting like the others: an argument of `Config`, an attribute, a key in JSON.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, fields
+from functools import wraps
 from typing import Any, Literal
 
-from vaecli import registry
+from vaecli import plugins, registry
 from vaecli.errors import UsageError
 from vaecli.image_shape import COLOURS, ImageShape
-from vaecli.settings import checked, owned, setting, short_name
+from vaecli.provenance import MemberRecord
+from vaecli.settings import checked, owned, plugin_settings, setting, short_name
 
 BINARIZE = ("threshold", "stochastic", "none")
 LABELS = ("none", "full", "partial")
@@ -26,8 +30,12 @@ class Config:
     Settings that belong to one member of the registry (``k`` to an objective, ``hidden`` to an architecture) are None where the
     chosen member does not have them, and get that member's default where they are not given.
 
+    Attributes:
+        plugin_options: options that only members of plugins have, and their values: made of arguments under their names.
+        absent: members of plugins that are not loaded, which the settings of a run may name.
+
     Raises:
-        UsageError: a value is out of bounds, or two values do not go together.
+        UsageError: there is no such setting, a value is out of bounds, or two values do not go together.
 
     Example:
         >>> vaecli.Config(latent_dim=3, objective="iwae").k
@@ -92,19 +100,30 @@ class Config:
     )  # fmt: skip
     seed: int = setting(0, "Seed of weights, order and noise.", "Training", low=0, high=2**63 - 1)
 
+    plugin_options: tuple[tuple[str, Any], ...] = ()
+    absent: tuple[MemberRecord, ...] = dataclasses.field(default=(), repr=False, compare=False)
+
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
-        for field in SETTINGS:
+        absent = tuple(it for it in self.absent if it.name not in registry.REGISTRY[it.family])
+        object.__setattr__(self, "absent", absent)
+        names = {it.family: it.name for it in absent}
+        values = dict.fromkeys(it.name for it in plugin_settings()) | dict(self.plugin_options)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        for field in settings():
             value = getattr(self, field.name)
-            if value is not None or field.default is not None:
+            if (value is not None or field.default is not None) and (value is None or names.get(field.name) != value):
                 object.__setattr__(self, field.name, checked(field, value))
         if self.likelihood is None:
-            object.__setattr__(self, "likelihood", registry.find("dataset", self.dataset).likelihood)
+            object.__setattr__(self, "likelihood", self._member("dataset").likelihood)
         for field in SETTINGS:
             if getattr(self, field.name) is None:
                 object.__setattr__(self, field.name, default_of(field.name, self.dataset))
         for family in registry.REGISTRY:
             self._fill_options(family)
+        options = tuple((name, getattr(self, name)) for name in values if getattr(self, name) is not None)
+        object.__setattr__(self, "plugin_options", options)
         self._check_needs()
         self._fill_binarize()
         self._fill_label_fraction()
@@ -114,20 +133,29 @@ class Config:
                 pixel_range=self.pixel_range,
             )
 
-    def _fill_options(self, family: str) -> None:
+    def _member(self, family: str) -> registry.Member:
+        """The chosen member; of one that is not loaded only the names of its options are known."""
         chosen = getattr(self, family)
-        defaults = registry.find(family, chosen).defaults
+        for it in self.absent:
+            if (it.family, it.name) == (family, chosen):
+                known = {option.name: option for option in registry.options_of(family)}
+                return registry.Member(None, "", {known.get(name) or registry.Option(name, ""): None for name in it.options})
+        return registry.find(family, chosen)
+
+    def _fill_options(self, family: str) -> None:
+        member = self._member(family)
         for option in registry.options_of(family):
             value = getattr(self, option.name)
             if value is None:
-                default = defaults.get(option.name)
+                default = member.defaults.get(option.name)
                 if isinstance(default, registry.BySize):
                     default = default.of(self.image_shape.height)
                 elif isinstance(default, registry.ByData):
                     default = None
                 object.__setattr__(self, option.name, default)
-            elif option.name not in defaults:
+            elif option.name not in member.defaults:
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
+                chosen = getattr(self, family)
                 raise UsageError(
                     f"{{{option.name}}} with {{{family}}}: {chosen} has no such option, expected it only with "
                     f"{{{family}={' or '.join(owners)}}}; leave {{{option.name}=}} out",
@@ -135,9 +163,9 @@ class Config:
                 )
 
     def _check_needs(self) -> None:
-        for family, capability in registry.find("objective", self.objective).needs.items():
+        for family, capability in self._member("objective").needs.items():
             chosen, members = getattr(self, family), registry.REGISTRY[family].items()
-            if capability not in registry.find(family, chosen).capabilities:
+            if self.has(family) and capability not in self._member(family).capabilities:
                 able = " or ".join(name for name, member in members if capability in member.capabilities)
                 raise UsageError(
                     f"{{objective}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or another "
@@ -145,7 +173,7 @@ class Config:
                 )  # fmt: skip
 
     def _fill_binarize(self) -> None:
-        allowed = registry.find("likelihood", str(self.likelihood)).binarize
+        allowed = self._member("likelihood").binarize if self.has("likelihood") else (self.binarize or "threshold",)
         if self.binarize is None:
             object.__setattr__(self, "binarize", allowed[0])
         elif self.binarize not in allowed:
@@ -169,28 +197,64 @@ class Config:
             )
 
     def options(self, family: str) -> dict[str, Any]:
-        """The options of the chosen member of a family, by name."""
-        return {name: getattr(self, name) for name in registry.find(family, getattr(self, family)).defaults}
+        """The options of the chosen member of a family, by name.
+
+        Raises:
+            UsageError: the member is of a plugin that is not loaded.
+        """
+        self.check_loaded(family)
+        return {name: getattr(self, name) for name in self._member(family).defaults}
+
+    def has(self, family: str) -> bool:
+        """Whether the chosen member of a family is loaded."""
+        return (family, getattr(self, family)) not in [(it.family, it.name) for it in self.absent]
+
+    def check_loaded(self, *families: str) -> None:
+        """Refuses to go on without a member that these settings name.
+
+        Raises:
+            UsageError: the chosen member of one of these families is of a plugin that is not loaded.
+        """
+        for it in self.absent:
+            if it.family in families and getattr(self, it.family) == it.name:
+                what = f"found no {it.family} {it.name}, which the run was trained with"
+                if it.is_file:
+                    raise UsageError(f"{what}; load the file that brings it with {{plugin}}", plugin=it.source)
+                if it.source:
+                    raise UsageError(f"{what}; install the package that brings it, {it.source}")
+                again = "train(..., resume=True, objective=...)" if it.family == "objective" else f"load(run, {it.family}=...)"
+                raise UsageError(f"{what}: an object of Python, to be given again there with vaecli.{again}")
+
+    @property
+    def members(self) -> tuple[MemberRecord, ...]:
+        """The records of the chosen members that vaecli does not ship."""
+        records = {it.family: it for it in self.absent}
+        for family in registry.REGISTRY:
+            member = self._member(family)
+            if member.origin:
+                own = tuple(name for name in member.defaults if name not in NAMES)
+                records[family] = MemberRecord(family, getattr(self, family), member.origin.source, member.origin.sha256, own)
+        return tuple(records.values())
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values; those that do not apply are left out."""
-        values = {field.name: getattr(self, field.name) for field in SETTINGS}
+        values = {field.name: getattr(self, field.name) for field in SETTINGS} | dict(self.plugin_options)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None}
 
     @staticmethod
-    def from_json(values: object) -> "Config":
+    def from_json(values: object, absent: Sequence[MemberRecord] = ()) -> "Config":
         """The settings that `to_json` gave.
+
+        Args:
+            values: JSON values.
+            absent: the members of plugins that they may name although they are not loaded.
 
         Raises:
             UsageError: `values` is not an object of settings, or a setting is unknown, of the wrong type or not allowed.
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        settings = [field.name for field in SETTINGS]
-        for name in values:
-            if name not in settings:
-                raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), settings))
-        return Config(**values)
+        return Config(**values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:
         """The value of a setting that may be ``auto``, in settings for which it is settled (`vaecli.training.settle`).
@@ -219,9 +283,9 @@ class Config:
         parts = [data, f"z{self.latent_dim}", self.objective]
         parts += [f"k{self.k}"] if self.k not in (None, 1) else []
         plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
-                       arch=self.arch, likelihood=self.likelihood, image_size=self.image_size)  # fmt: skip
-        usual = Config(dataset=self.dataset)
-        for field in SETTINGS:
+                       arch=self.arch, likelihood=self.likelihood, image_size=self.image_size, absent=self.absent)  # fmt: skip
+        usual = Config(dataset=self.dataset, absent=self.absent)
+        for field in settings():
             value = getattr(self, field.name)
             if field.name in ("arch", "likelihood", "image_size"):
                 parts += [short_name(field.name, value)] if value != getattr(usual, field.name) else []
@@ -230,15 +294,47 @@ class Config:
         return "-".join(parts)
 
 
-SETTINGS = fields(Config)
-"""The fields of `Config`, in the order of help, ``config.json`` and run names."""
+SETTINGS = tuple(field for field in fields(Config) if field.metadata)
+"""The fields of `Config` that are settings, in the order of help, ``config.json`` and run names."""
+
+NAMES = {field.name for field in fields(Config)}
+"""The names that no option of a plugin can have."""
+
+
+def settings() -> tuple["Field[Any]", ...]:
+    """All settings: those of vaecli, and the options of plugins."""
+    plugins.load_installed()
+    return (*SETTINGS, *plugin_settings())
+
+
+def _with_plugin_options(make: Any) -> Any:
+    """`Config.__init__`, which also takes the options of plugins under their names."""
+
+    @wraps(make)
+    def init(config: Config, *args: Any, **values: Any) -> None:
+        plugins.load_installed()
+        own = {name for record in values.get("absent", ()) for name in record.options}
+        known = [field.name for field in settings()]
+        more = {name: values.pop(name) for name in [*values] if name not in NAMES}
+        for name in more:
+            if name not in known and name not in own:
+                raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), known))
+        given = dict(values.pop("plugin_options", ())) | {name: value for name, value in more.items() if value is not None}
+        make(config, *args, plugin_options=tuple(given.items()), **values)
+
+    return init
+
+
+# a type checker sees the fields alone
+Config.__init__ = _with_plugin_options(Config.__init__)  # type: ignore[method-assign]
 
 
 def default_of(name: str, dataset: str) -> Any:
     """The default of a setting for a data set; None where it depends on more, or does not apply."""
     field = next(field for field in SETTINGS if field.name == name)
     usual = field.default if field.metadata["usual"] is None else field.metadata["usual"]
-    return registry.find("dataset", dataset).settings.get(name, usual)
+    member = registry.REGISTRY["dataset"].get(dataset)  # none of a plugin that is not loaded
+    return usual if member is None else member.settings.get(name, usual)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

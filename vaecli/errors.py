@@ -52,6 +52,8 @@ def format_value(value: object) -> str:
 
 def in_python(name: str, value: str) -> str:
     """A setting as a caller in Python writes it: ``k=0``."""
+    if name == "plugin" and value:
+        return f"vaecli.load_plugin({value!r})"
     return f"{name}={value}" if value else name
 
 

@@ -378,8 +378,13 @@ def build(config: Config, images: Images | None = None) -> VAE:
         noise = generator("cpu", "weights", config.seed)
         glorot(model.encoder, noise)
         glorot(model.decoder, noise)
-    output: Any = model.decoder.output  # as `Decoder` has it
-    if model.pixel_likelihood.zero_start:
+    output: Any = getattr(model.decoder, "output", None)
+    if output is None and config.init_bias == "data":
+        raise UsageError(
+            "{init_bias}: the decoder has no last layer called output, whose bias it sets; expected {init_bias=random}",
+            init_bias="data",
+        )
+    if model.pixel_likelihood.zero_start and output is not None:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
     if config.init_bias == "data" and images is not None:
@@ -409,6 +414,7 @@ def skeleton(config: Config, classes: int | None = None) -> VAE:
 
 def _made(config: Config, classes: int | None) -> VAE:
     """A model on the device that is the default."""
+    config.check_loaded("arch", "prior", "posterior", "likelihood")
     likelihood = registry.load("likelihood", str(config.likelihood))
     if config.labels == "none":
         classes = 0

@@ -8,6 +8,8 @@ from vaecli.errors import VaecliError
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TORCH = re.compile(r"[0-9A-Za-z.+_-]{1,60}")
+_WORD = re.compile(r"[a-z0-9_-]{1,60}")
+_MAX_PATH, _MOST_MEMBERS, _MOST_WORDS = 4096, 16, 64
 PROVENANCE = "provenance"
 """Its key in ``config.json`` and in a checkpoint."""
 
@@ -30,6 +32,30 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class MemberRecord:
+    """A member of the registry that a run uses and that vaecli does not ship.
+
+    Attributes:
+        family: of the registry.
+        name: in its family.
+        source: the path of the Python file that it comes from, or a package and its version; empty for an object of Python.
+        sha256: of the file, in hexadecimal; empty where there is none.
+        options: the names of the settings that only it has.
+    """
+
+    family: str
+    name: str
+    source: str = ""
+    sha256: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it comes from a file."""
+        return bool(self.sha256)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The data and the computation of a run.
 
@@ -40,6 +66,7 @@ class Provenance:
         threads: number of CPU threads.
         torch: PyTorch's version.
         processes: number of processes that shared the work; not written where it is 1.
+        members: those of others that the run uses; not written where there are none.
     """
 
     data: DataRecord
@@ -48,12 +75,16 @@ class Provenance:
     threads: int
     torch: str
     processes: int = 1
+    members: tuple[MemberRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads."""
         values = asdict(self)
         if self.processes == 1:
             del values["processes"]
+        values["members"] = [{**asdict(member), "options": list(member.options)} for member in self.members]
+        if not self.members:
+            del values["members"]
         return values
 
     @staticmethod
@@ -66,8 +97,10 @@ class Provenance:
         data = value.get("data") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(data, dict):
             names, data_names = ({item.name for item in fields(kind)} for kind in (Provenance, DataRecord))
-            if value.keys() | {"processes"} == names and data.keys() == data_names and _valid(value, data):
-                return Provenance(**{**value, "data": DataRecord(**data)})
+            members = _members(value.get("members", []))
+            right = value.keys() | {"processes", "members"} == names and data.keys() == data_names
+            if right and members is not None and _valid(value, data):
+                return Provenance(**{**value, "data": DataRecord(**data), "members": members})
         raise VaecliError("its provenance is not one that vaecli wrote")
 
     def differences(self, now: "Provenance") -> list[str]:
@@ -75,7 +108,10 @@ class Provenance:
         counts = (("thread", self.threads, now.threads), ("process", self.processes, now.processes))
         changes = [f"{_counted(before, what)}, now {after}" for what, before, after in counts if before != after]
         changes += [f"device {self.device}, now {now.device}"] if self.device != now.device else []
-        return changes + ([f"torch {self.torch}, now {now.torch}"] if self.torch != now.torch else [])
+        changes += [f"torch {self.torch}, now {now.torch}"] if self.torch != now.torch else []
+        before = {(member.family, member.name): member.sha256 for member in self.members}
+        others = [it for it in now.members if before.get((it.family, it.name), it.sha256) != it.sha256]
+        return changes + [f"another version of the {member.family} {member.name}" for member in others]
 
 
 def _counted(number: int, what: str) -> str:
@@ -83,12 +119,30 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{ending}"
 
 
+def _members(values: object) -> tuple[MemberRecord, ...] | None:
+    """The records in a list of JSON values; None if one is no such record."""
+    if not isinstance(values, list) or len(values) > _MOST_MEMBERS:
+        return None
+    names = {item.name for item in fields(MemberRecord)}
+    for value in values:
+        if not isinstance(value, dict) or value.keys() != names or not isinstance(value["options"], list):
+            return None
+        words = [value["family"], value["name"], *value["options"]]
+        if len(words) > _MOST_WORDS or not all(isinstance(word, str) and _WORD.fullmatch(word) for word in words):
+            return None
+        if not isinstance(value["source"], str) or len(value["source"]) > _MAX_PATH or "\0" in value["source"]:
+            return None
+        if value["sha256"] != "" and not (isinstance(value["sha256"], str) and _DIGEST.fullmatch(value["sha256"])):
+            return None
+    return tuple(MemberRecord(**{**value, "options": tuple(value["options"])}) for value in values)
+
+
 def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:
     digests = all(isinstance(data[split], str) and _DIGEST.fullmatch(data[split]) for split in ("train", "test"))
     folder = data["folder"]
     return (
         digests
-        and (folder is None or (isinstance(folder, str) and 0 < len(folder) <= 4096 and "\0" not in folder))
+        and (folder is None or (isinstance(folder, str) and 0 < len(folder) <= _MAX_PATH and "\0" not in folder))
         and value["device"] in ("cpu", "cuda", "mps")
         and value["precision"] in ("fp32", "bf16")
         and all(type(count) is int and 1 <= count <= MAX_THREADS for count in (value["threads"], value.get("processes", 1)))

@@ -1,8 +1,9 @@
 """The model registry: every data set, network, prior, posterior, likelihood and objective that vaecli knows, with its options.
 
 A new member is one line here and one file in its room: it then shows in ``--help``, in completion, in error messages and in
-the test suite that runs over every member. Options of its own stand in that line too. Nothing here imports torch, so
-``--help`` and completion stay quick; `load` imports a member's module when it is needed.
+the test suite that runs over every member. Options of its own stand in that line too. Members that others bring are added by
+`vaecli.plugins`. Nothing here imports torch, so ``--help`` and completion stay quick; `load` imports a member's module when it is
+needed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +29,9 @@ class Option:
     """A setting that members of the registry own.
 
     Attributes:
-        name: of the field of `vaecli.Config`, which has its type.
-        help: one line.
+        name: of the field of `vaecli.Config`, which has its type; an option of a plugin has the type of its default: a whole
+            number, a number, a word, or a tuple of whole numbers.
+        help: one line, a sentence.
         low: the least value allowed; for a tuple, of each of its numbers.
         high: the greatest value allowed.
         choices: the words allowed, of a ``str``.
@@ -73,11 +75,24 @@ class ByData:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a member that is not vaecli's own comes from.
+
+    Attributes:
+        source: the path of a Python file, or a package and its version, such as ``my-package 1.2``; empty for a session of Python.
+        sha256: of the file, in hexadecimal; empty for a package or a session.
+    """
+
+    source: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Member:
     """One entry of the registry.
 
     Attributes:
-        path: where it is defined, as ``"module:name"``.
+        path: where it is defined, as ``"module:name"``, or the object itself.
         summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
         capabilities: what it can do that others cannot, among those that another member may need; its family says which there are.
@@ -86,9 +101,10 @@ class Member:
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
         own_labels: for a data set, whether a person's own folder decides which labels there are.
+        origin: where it comes from; None for vaecli's own.
     """
 
-    path: str
+    path: Any
     summary: str
     options: Mapping[Option, Any] = field(default_factory=dict)
     capabilities: frozenset[str] = frozenset()
@@ -97,6 +113,7 @@ class Member:
     likelihood: str = "bernoulli"
     settings: Mapping[str, Any] = field(default_factory=dict)
     own_labels: bool = False
+    origin: Origin | None = None
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -264,7 +281,10 @@ def load(family: str, name: str) -> object:
     Raises:
         UsageError: there is no such member.
     """
-    module, _, attribute = find(family, name).path.partition(":")
+    path = find(family, name).path
+    if not isinstance(path, str):
+        return path
+    module, _, attribute = path.partition(":")
     return getattr(import_module(module), attribute)
 
 

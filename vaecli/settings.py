@@ -5,7 +5,7 @@ import numbers
 from dataclasses import Field
 from typing import Any, get_args, get_origin
 
-from vaecli import registry
+from vaecli import plugins, registry
 from vaecli.arguments import wrong
 from vaecli.errors import UsageError
 
@@ -42,6 +42,20 @@ def owned(option: registry.Option, group: str) -> Any:
     return setting(None, option.help, group, low=option.low, high=option.high, choices=option.choices)
 
 
+_GROUPS = {"dataset": "Data", "objective": "Objective"}
+
+
+def plugin_settings() -> tuple["Field[Any]", ...]:
+    """The options that members of others own, as fields like those of `Config`."""
+    fields = []
+    for name, (family, option, default) in plugins.options().items():
+        field: Field[Any] = owned(option, _GROUPS.get(family, "Model"))
+        field.name = name
+        field.type = tuple[int, ...] | None if isinstance(default, tuple) else type(default) | None
+        fields.append(field)
+    return tuple(fields)
+
+
 def kind_of(field: "Field[Any]") -> type:
     """The type of a setting's values: int, float, str or tuple (of numbers)."""
     first = _value_type(field)
@@ -72,6 +86,8 @@ def checked(field: "Field[Any]", value: Any) -> Any:
             raise UsageError(f"{{{name}}}: expected a word", **{name: value})
         allowed = rule["choices"] or registry.names(rule["family"])
         if value not in allowed:
+            if rule["family"]:
+                raise plugins.unknown_member(rule["family"], value)
             raise UsageError(registry.unknown(f"{{{name}}}", value, allowed), **{name: value})
         return value
     if kind is tuple and is_pair(field):

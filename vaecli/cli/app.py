@@ -1,32 +1,28 @@
 """The Typer app, and `main`, which turns every failure into one line and an exit code."""
 
+import inspect
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
+from itertools import pairwise, takewhile
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vaecli import __version__, torchrun
+from vaecli import __version__, plugins, torchrun
 from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, reconstruct, report, sample, search, train
 from vaecli.cli.commands import Command, Group, options_of
-from vaecli.cli.declare import example
+from vaecli.cli.declare import OTHERS, example, optional
+from vaecli.cli.search_settings import as_searched
+from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
 from vaecli.errors import UsageError, VaecliError, format_value, is_out_of_memory, printable, reason
-
-app = typer.Typer(
-    name="vaecli",
-    cls=Group,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 _OF_MANY_PROCESSES = ("train", "compare")
 """Commands that several processes of torchrun share; any other is run by the first of them."""
@@ -35,6 +31,9 @@ _OF_ONE_PROCESS = ("report", "search")
 """Commands that do not run under torchrun."""
 
 _INVOKED = "vaecli"
+
+_COMPLETE = "_VAECLI_COMPLETE"
+"""The environment variable that asks to complete a line instead of running it."""
 
 _OTHER_THREADS = 4
 """Threads beside those that compute: autograd's, the one that looks at other processes, and the like."""
@@ -52,10 +51,16 @@ def _version(asked: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))
+Plugin = Annotated[
+    list[Path] | None,
+    optional("File that brings members of its own, also in VAECLI_PLUGIN; may be given again.", OTHERS, metavar="FILE.py"),
+]
+
+
 def _app(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    plugin: Plugin = None,
 ) -> None:
     """Train, look into and compare variational autoencoders."""
     context.obj[_INVOKED] = context.invoked_subcommand
@@ -72,16 +77,49 @@ def _app(
         raise typer.Exit()  # the first process does it
 
 
-app.command(cls=Command, **train.HELP)(train.train)
-app.command(cls=Command, **search.HELP)(search.search)
-app.command(cls=Command, **sample.HELP)(sample.sample)
-app.command(cls=Command, **reconstruct.HELP)(reconstruct.reconstruct)
-app.command(cls=Command, **encode.HELP)(encode.encode)
-app.command("latent-plot", cls=Command, **latent_plot.HELP)(latent_plot.latent_plot)
-app.command(cls=Command, **explore.HELP)(explore.explore)
-app.command(cls=Command, **inpaint.HELP)(inpaint.inpaint)
-app.command(cls=Command, **compare.HELP)(compare.compare)
-app.command(cls=Command, **report.HELP)(report.report)
+def _with_plugin(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--plugin``, which `_load_plugins` reads, to a command."""
+    own = inspect.signature(command).parameters.values()
+    parameters = [*own, inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugin)]
+
+    @wraps(command)
+    def wrapped(*words: Any, plugin: object = None, **given: Any) -> None:
+        command(*words, **given)
+
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
+
+
+def make_app() -> typer.Typer:
+    """All commands, with the options of the members that are registered now."""
+    app = typer.Typer(
+        name="vaecli",
+        cls=Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
+    for name, module, function in (
+        ("train", train, settings_as_options(train.train)),
+        ("search", search, settings_as_options(search.search, as_searched)),
+        ("sample", sample, sample.sample),
+        ("reconstruct", reconstruct, reconstruct.reconstruct),
+        ("encode", encode, encode.encode),
+        ("latent-plot", latent_plot, latent_plot.latent_plot),
+        ("explore", explore, explore.explore),
+        ("inpaint", inpaint, inpaint.inpaint),
+        ("compare", compare, compare.compare),
+        ("report", report, report.report),
+    ):
+        app.command(name, cls=Command, **module.HELP)(_with_plugin(function))
+    return app
+
+
+app = make_app()
+_MEMBERS = plugins.known()
+"""The members that `app` has."""
 
 
 INTERRUPTED, CLOSED = 130, 141
@@ -134,6 +172,7 @@ def _run(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     known: dict[str, str | None] = {}
     try:
         _refuse_empty(words)
+        _load_plugins(words)
         code = _group()(args=words, prog_name="vaecli", standalone_mode=False, obj=known)
         if sys.stdout is not None:  # None where a shell closed it
             sys.stdout.flush()
@@ -210,10 +249,37 @@ def spelling(command: str | None, typed: Collection[str] = ()) -> Callable[[str,
     return spell
 
 
-@cache
+def _load_plugins(words: Sequence[str]) -> None:
+    """Loads the members of installed packages, of VAECLI_PLUGIN and of each ``--plugin FILE`` among the words.
+
+    A line that is being completed says them too.
+
+    Raises:
+        UsageError: a file cannot be used.
+    """
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") if _COMPLETE in os.environ else None
+    words = [*takewhile(lambda word: word != "--", words if typed is None else typed.split())]
+    option = flag("plugin")
+    named = [word for before, word in pairwise(words) if before == option and not word.startswith("-")]
+    named += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    try:
+        plugins.load_installed()
+        for file in named:
+            plugins.load_plugin(file)
+    except UsageError:
+        if typed is None:
+            raise
+
+
 def _group() -> Group:
-    """All commands; making them takes 20 ms."""
-    group = typer.main.get_command(app)
+    """All commands."""
+    return _group_of(plugins.known())
+
+
+@cache
+def _group_of(members: object) -> Group:
+    """All commands with these members of the registry; making them takes 20 ms."""
+    group = typer.main.get_command(app if members == _MEMBERS else make_app())
     assert isinstance(group, Group)
     return group
 

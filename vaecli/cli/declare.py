@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-COMPUTING, DATA, OUTPUT, TRAINING = "Computing", "Data", "Output", "Training"
+COMPUTING, DATA, OTHERS, OUTPUT, TRAINING = "Computing", "Data", "Members of your own", "Output", "Training"
 """Headings in ``--help``."""
 
 

@@ -35,6 +35,8 @@ def open_run(run: str | None) -> Run:
     opened = read_run(path)
     if newest:
         console.note(f"Using the newest run, {opened.path}")
+    for member in opened.changed_members:
+        console.note(f"{opened.path} was trained with another version of the {member.family} {member.name}, of {member.source}")
     return opened
 
 

@@ -1,7 +1,6 @@
 """``vaecli search``."""
 
 import signal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,7 @@ from vaecli.cli import console
 from vaecli.cli.declare import OUTPUT, example, flag_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
-from vaecli.cli.search_settings import as_searched
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
-from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
 from vaecli.errors import Interrupted, format_value
@@ -30,7 +27,6 @@ HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
 SEARCH = "Search"
 
 
-@partial(settings_as_options, option_of=as_searched)
 def search(
     context: typer.Context,
     settings: dict[str, Any],

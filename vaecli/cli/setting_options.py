@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from vaecli import registry
+from vaecli import plugins, registry
 from vaecli.command_line import flag
 from vaecli.config import LABEL_FRACTION, SETTINGS, Config
 from vaecli.errors import UsageError, format_value
-from vaecli.settings import AUTO, is_pair, kind_of
+from vaecli.settings import AUTO, is_pair, kind_of, plugin_settings
 
 
 def settings_as_options(
@@ -24,12 +24,13 @@ def settings_as_options(
         option_of: makes the option of a setting; one that takes a value of the setting's own type if not given.
     """
     own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "settings"]
-    options = [(option_of or as_option)(setting) for setting in SETTINGS]
+    plugins.reserved.update(parameter.name for parameter in own)
+    options = [(option_of or as_option)(setting) for setting in (*SETTINGS, *plugin_settings())]
     names = {option.name for option in options}
 
     def wrapped(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in names}
-        command(settings={name: value for name, value in settings.items() if value is not None}, **given)
+        chosen = {name: given.pop(name) for name in names}
+        command(settings={name: value for name, value in chosen.items() if value is not None}, **given)
 
     parameters = [*options, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -12,7 +12,6 @@ from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
-from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
 
-@settings_as_options
 def train(
     context: typer.Context,
     settings: dict[str, Any],
@@ -58,7 +56,8 @@ def train(
     if config:
         repeated, provenance = read_config(config)
         given = merge(repeated, settings)
-    chosen = Config(**given)
+    chosen = Config(**given, absent=provenance.members if provenance else ())
+    chosen.check_loaded(*registry.REGISTRY)
     if dry_run:
         ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"

@@ -58,6 +58,7 @@ class Request:
     @staticmethod
     def of(config: Config, split: str, folder: Path | None) -> "Request":
         """What a run of these settings reads for a split."""
+        config.check_loaded("dataset")
         plain = Request(config.dataset, split, folder, config.image_shape, config.pixel_range)
         if not registry.find("dataset", config.dataset).own_labels:
             return plain

@@ -119,7 +119,7 @@ def _precise(error: Tensor, tolerance: float) -> bool:
 def _layers(network: nn.Module) -> list[Any]:
     layers = [module for module in network.modules() if isinstance(module, tuple(_KINDS))]
     known = sum(parameter.numel() for layer in layers for parameter in layer.parameters())
-    if known != sum(parameter.numel() for parameter in network.parameters()):
+    if known != sum(parameter.numel() for parameter in network.parameters()) or not hasattr(network, "activation"):
         raise VaecliError(
             "the page computes dense layers and convolutions; found a network with others, expected {arch=mlp} or {arch=conv}"
         )

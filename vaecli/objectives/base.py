@@ -54,4 +54,5 @@ class Objective(Protocol):
 
 def make_objective(config: Config) -> Objective:
     """The objective that the settings ask for, with its options."""
+    config.check_loaded("objective")
     return registry.load("objective", config.objective)(**config.options("objective"))

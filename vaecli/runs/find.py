@@ -171,7 +171,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], Provenance | None]:
     try:
         values = json.loads(read_file(path, MAX_CONFIG))
         record = values.pop(PROVENANCE, None) if isinstance(values, dict) else None
-        return Config.from_json(values).to_json(), None if record is None else Provenance.from_json(record)
+        provenance = None if record is None else Provenance.from_json(record)
+        return Config.from_json(values, provenance.members if provenance else ()).to_json(), provenance
     except OSError as error:
         raise UsageError(f"{{config}}: {reason(error)}; expected the config.json of a run", config=path) from None
     except (ValueError, RecursionError):

@@ -129,6 +129,20 @@ def unpack(
     return tensors, about
 
 
+def read_about(file: Path) -> About:
+    """What a checkpoint says of its run; its tensors are not looked at.
+
+    Raises:
+        CheckpointError: it is missing, damaged or not one that vaecli wrote.
+    """
+    try:
+        with open_file(file) as handle:
+            _, stated, _ = _read_header(file, handle, os.fstat(handle.fileno()).st_size)
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
+    return _about(file, {name: value for name, value in stated.items() if name != "sha256"})
+
+
 def filled(file: Path, about: About, weights: dict[str, Tensor]) -> VAE:
     """The model of a file, on the CPU.
 
@@ -148,6 +162,10 @@ def filled(file: Path, about: About, weights: dict[str, Tensor]) -> VAE:
 
 def _model(file: Path, about: About) -> VAE:
     """The model of a header's settings, without memory for its weights."""
+    try:
+        about.config.check_loaded("arch", "prior", "posterior", "likelihood")
+    except UsageError as error:
+        raise error.reworded(CheckpointError, before=f"{file}: ") from None
     try:
         return skeleton(about.config, len(about.class_names))
     except UsageError as error:  # such as more convolutions than the image can be halved
@@ -202,7 +220,11 @@ def _end(header: dict[str, Any]) -> int | None:
 def _about(file: Path, stated: dict[str, Any]) -> About:
     """What a header says of its run."""
     try:
-        config = Config.from_json(stated.get("config"))
+        provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
+    except VaecliError as error:
+        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
+    try:
+        config = Config.from_json(stated.get("config"), provenance.members if provenance else ())
     except UsageError as error:
         raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
     results = stated.get("results")
@@ -210,10 +232,6 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
         type(value) in (int, float) and abs(value) < _MAX_RESULT for value in results.values()
     ):
         raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
-    try:
-        provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
-    except VaecliError as error:
-        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
     return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated))
 
 

@@ -77,7 +77,7 @@ def _config_of(folder: Path) -> tuple[Config | None, Provenance | None]:
     """The settings of the run in a folder, and its provenance; None where there is no run."""
     try:
         settings, made = read_config(folder / CONFIG)
-        return Config(**settings), made
+        return Config(**settings, absent=made.members if made else ()), made
     except VaecliError:
         return None, None
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vaecli.arguments import PathLike, checked
 from vaecli.config import Config
@@ -14,9 +15,10 @@ from vaecli.data.load import Read, check_digest, read_split
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
 from vaecli.model import VAE
-from vaecli.provenance import Provenance
+from vaecli.provenance import MemberRecord, Provenance
 from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
 from vaecli.runs.format import filled, unpack
+from vaecli.runs.objects import open_with
 from vaecli.runs.pictures import difference
 
 
@@ -55,6 +57,13 @@ class Run:
             CheckpointError: it is missing or not such a file.
         """
         return read_log(self.path)
+
+    @property
+    def changed_members(self) -> tuple[MemberRecord, ...]:
+        """The members of plugins that are loaded in another version than the run was trained with."""
+        now = {(it.family, it.name): it.sha256 for it in self.config.members}
+        before = self.provenance.members if self.provenance else ()
+        return tuple(it for it in before if now.get((it.family, it.name), it.sha256) != it.sha256)
 
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that do not fit its model, as `vaecli.VAE.check_beside`."""
@@ -95,12 +104,19 @@ class Run:
 
 
 @checked
-def load(run: PathLike | None = None, root: PathLike = RUNS) -> Run:
+def load(
+    run: PathLike | None = None, root: PathLike = RUNS, *, arch: Any = None, encoder: Any = None, decoder: Any = None,
+    objective: Any = None,
+) -> Run:  # fmt: skip
     """Loads a run.
 
     Args:
         run: the run's name under `root`, its folder, or its ``model.safetensors``; None for the newest run there.
         root: the folder that runs are kept in.
+        arch: the architecture of a run that was trained with an object; it and the further ones as for `vaecli.train`.
+        encoder: the encoder of such a run.
+        decoder: its decoder.
+        objective: its objective, which only more training needs.
 
     Raises:
         CheckpointError: it is missing, damaged, not a run of vaecli, or of a newer format.
@@ -110,6 +126,7 @@ def load(run: PathLike | None = None, root: PathLike = RUNS) -> Run:
         2
     """
     file, _ = find_checkpoint(None if run is None else str(run), Path(root))
+    open_with(file, {"arch": arch, "encoder": encoder, "decoder": decoder, "objective": objective})
     return read_run(file)
 
 

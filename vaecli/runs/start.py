@@ -129,7 +129,9 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
             return start
         settings, provenance = read_config(path / CONFIG)
         listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
-        return replace(start, config=_agreed(path, Config(**settings), provenance, given), provenance=provenance, same_data=True)
+        return replace(
+            start, config=_agreed(path, _config(settings, provenance), provenance, given), provenance=provenance, same_data=True
+        )
     training = load_training(path)
     save_again(folder, training)
     run, provenance = training.config, training.provenance
@@ -158,7 +160,7 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     """
     # what was settled when the run began stays so
     given = {name: value for name, value in given.items() if value != AUTO or name == "precision"}
-    chosen = Config(**merge(run.to_json(), given))
+    chosen = Config(**merge(run.to_json(), given), absent=run.absent)
     for name in given:
         old, new = getattr(run, name), getattr(chosen, name)
         same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)
@@ -168,6 +170,11 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
                 "run with {name=NAME}", **{name: new},
             )  # fmt: skip
     return replace(run, epochs=chosen.epochs)
+
+
+def _config(settings: Mapping[str, Any], provenance: Provenance | None) -> Config:
+    """The settings of a run, which may name members of plugins that are not loaded."""
+    return Config(**settings, absent=provenance.members if provenance else ())
 
 
 @contextmanager
@@ -208,7 +215,7 @@ def _of_first(processes: Processes, start: Start) -> Start:
     if processes.is_main:
         return start
     provenance = None if first["provenance"] is None else Provenance.from_json(first["provenance"])
-    return replace(start, config=Config(**first["settings"]), provenance=provenance, finished=first["finished"])
+    return replace(start, config=_config(first["settings"], provenance), provenance=provenance, finished=first["finished"])
 
 
 def _check_equal(processes: Processes, name: str, config: Config, given: Mapping[str, Any] | None) -> None:

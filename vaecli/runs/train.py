@@ -26,6 +26,7 @@ from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, has_epochs
 from vaecli.runs.folder import Folder
+from vaecli.runs.objects import with_objects
 from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.run import Run, load
 from vaecli.runs.start import Listener, Start, common, held_folder
@@ -41,6 +42,7 @@ from vaecli.training.settle import settle, spoken
 def train(
     config: Config, folder: PathLike, *, data_dir: PathLike | None = None, device: str = "auto", resume: bool = False,
     overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
+    objective: Any = None, arch: Any = None, encoder: Any = None, decoder: Any = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -57,6 +59,13 @@ def train(
         threads: CPU threads, which may decide the last bits; if not given, those of the run that goes on, or as many as PyTorch
             takes.
         read: reads the images; one from `vaecli.data.read_once` shares them with other work.
+        objective: an object instead of the settings' objective (`vaecli.objectives.base.Objective`).
+        arch: an object that makes both networks (`vaecli.networks.layers.Architecture`).
+        encoder: a network, with `decoder`, instead of `arch` (`vaecli.networks.given.GivenNetworks`); copied with its weights.
+        decoder: the other network.
+
+    A run with an object of a class that is not registered opens in another process when it is given the object again:
+    ``vaecli.load(run, arch=...)``. Without an objective it does all but go on training.
 
     Raises:
         VaecliError: settings, data or files are wrong, training diverged, or another process ended.
@@ -69,6 +78,7 @@ def train(
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder = Path(folder)
+    config = with_objects(config, folder, {"objective": objective, "arch": arch, "encoder": encoder, "decoder": decoder})
     processes = joined(resolve_device(device))
     with processes.agreeing():
         if processes.is_main and has_epochs(folder) and not resume and not overwrite:
@@ -104,6 +114,7 @@ def train_in(
         if training:
             _warn(training.warnings, listen)
         return training.results if training else {}
+    chosen.check_loaded("objective", "dataset")
     placed = resolve_device(device)
     recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
     with computing_threads(start.threads, recorded.threads if recorded else None), fast_arithmetic():
@@ -314,4 +325,6 @@ def _provenance(start: Start, data: DataRecord, device: torch.device, processes:
     if precision == "auto" and start.provenance:
         precision = start.provenance.precision
     precision = resolve_precision(precision, device)
-    return Provenance(data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size)
+    return Provenance(
+        data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.config.members
+    )

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, replace
 from itertools import islice, product
 from numbers import Integral
 from typing import Any
 
 from vaecli import registry
 from vaecli.arguments import check
-from vaecli.config import SETTINGS, Config, default_of
+from vaecli.config import Config, default_of, settings
 from vaecli.errors import UsageError, format_value
 from vaecli.settings import checked, kind_of
 
@@ -25,7 +25,6 @@ DECADE = 10
 
 MAX_RUNS = 10_000
 
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
 WITHOUT_LISTS = ("dataset", "image_size", "colour", "binarize", "likelihood", "labels", "validation")
 """Settings that decide what a nat is measured of: bounds that differ in them cannot be compared."""
 
@@ -84,8 +83,8 @@ class Space:
         fixed: dict[str, Any] = {"validation": VALIDATION}
         lists, ranges = {}, {}
         for name, value in settings.items():
-            if name not in _BY_NAME:
-                raise UsageError(registry.unknown(f"the setting {name[:40]!r}", name, list(_BY_NAME)))
+            if name not in _by_name():
+                raise UsageError(registry.unknown(f"the setting {name[:40]!r}", name, list(_by_name())))
             if isinstance(value, Range):
                 ranges[name] = _checked_range(name, value)
                 continue
@@ -114,7 +113,7 @@ class Space:
     def varied(self) -> tuple[str, ...]:
         """The settings that differ between runs, in the order of help."""
         return tuple(
-            name for name in _BY_NAME if name in self.lists or name in self.ranges or (name == "seed" and len(self.seeds) > 1)
+            name for name in _by_name() if name in self.lists or name in self.ranges or (name == "seed" and len(self.seeds) > 1)
         )
 
     @property
@@ -175,6 +174,10 @@ def spans_decades(values: Iterable[Any]) -> bool:
     return numbers and max(values) >= DECADE * min(values)
 
 
+def _by_name() -> "dict[str, Field[Any]]":
+    return {setting.name: setting for setting in settings()}
+
+
 def _listed(name: str, value: Any) -> Sequence[Any]:
     """The values of a setting: those of a list, a range of Python's or a row of NumPy's, or the one that it is.
 
@@ -182,7 +185,7 @@ def _listed(name: str, value: Any) -> Sequence[Any]:
         UsageError: there is none, or several for a setting that takes one.
     """
     several = isinstance(value, list | tuple | range) or getattr(value, "ndim", 0) == 1
-    if not several or kind_of(_BY_NAME[name]) is tuple:
+    if not several or kind_of(_by_name()[name]) is tuple:
         return (value,)
     if not len(value):
         raise UsageError(f"{{{name}=}}: found an empty list, expected at least one value")
@@ -195,11 +198,11 @@ def _listed(name: str, value: Any) -> Sequence[Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    return value if value is None else checked(_BY_NAME[name], value)
+    return value if value is None else checked(_by_name()[name], value)
 
 
 def _checked_range(name: str, span: Range) -> Range:
-    kind = kind_of(_BY_NAME[name])
+    kind = kind_of(_by_name()[name])
     if kind not in (int, float) or name in ("seed", *WITHOUT_LISTS):
         wanted = "a list, such as {seed=0,1,2}" if name == "seed" else "a value"
         raise UsageError(f"{{{name}}}: found a range, expected {wanted}", **{name: span})

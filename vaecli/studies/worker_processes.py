@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
-from vaecli.errors import VaecliError
+from vaecli import plugins
+from vaecli.errors import UsageError, VaecliError
 from vaecli.studies.plan import Plan
 from vaecli.studies.trainer import POLL, Progress, SearchCallbacks, Trainer
 from vaecli.studies.trial_queue import TrialQueue
@@ -38,6 +40,7 @@ def train_in_processes(trials: TrialQueue, workers: int, callbacks: SearchCallba
     Raises:
         VaecliError: that of a worker, once all have ended.
     """
+    _check_members(trials.plan)
     progress = Progress(trials, callbacks)
     progress.update()
     messages: queue.Queue[tuple[_Process, Any]] = queue.Queue()
@@ -80,6 +83,7 @@ _Process = subprocess.Popen[bytes]
 def _started(plan: Plan, threads: int, messages: "queue.Queue[tuple[_Process, Any]]") -> _Process:
     """A worker that was started; it ends when its stdin is closed, as it is when this process ends, however that does."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment[plugins.PLUGINS] = os.pathsep.join(map(str, plugins.files()))
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _LINE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         start_new_session=True,  # Ctrl-C in a terminal comes to this process alone
@@ -91,6 +95,20 @@ def _started(plan: Plan, threads: int, messages: "queue.Queue[tuple[_Process, An
             pickle.dump(plan, process.stdin)
             process.stdin.flush()
     return process
+
+
+def _check_members(plan: Plan) -> None:
+    """Refuses members that other processes do not have.
+
+    Raises:
+        UsageError: one of the first settings' members is neither of a package nor of a file that was loaded.
+    """
+    for it in plan.any_config.members:
+        if not it.source or (it.is_file and Path(it.source) not in plugins.files()):
+            raise UsageError(
+                f"{{workers=}}: found the {it.family} {it.name} of this session, which other processes do not have; expected it in "
+                "a file of its own that is loaded with {plugin=FILE.py}, or {workers=1}"
+            )
 
 
 def _listen(process: _Process, messages: "queue.Queue[tuple[_Process, Any]]") -> None:

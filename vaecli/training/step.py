@@ -31,7 +31,7 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
     objective = make_objective(config)
     device = images.pixels.device
     half = resolve_precision(config.precision, device) == "bf16"
-    at_once = max(1, model.image_shape.scaled_batch(ROWS) // (config.k or 1))
+    at_once = max(1, model.image_shape.scaled_batch(ROWS) // (config.k or objective.draws))
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
         count, own = len(index), processes.shard(len(index))

@@ -1,0 +1,94 @@
+"""A person's own networks, as they are: `nn.Module` objects instead of an architecture."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaecli.arguments import wrong
+from vaecli.errors import UsageError
+from vaecli.image_shape import ImageShape
+from vaecli.networks.layers import Decoder
+
+
+@dataclass(frozen=True)
+class GivenNetworks:
+    """An architecture of two networks that are there already. A model has copies of them, with the weights that they have.
+
+    A network of a model without labels is called with one argument, else with y, shape (N, labels), as the second.
+
+    Attributes:
+        encode: takes images x, shape (N, D), and gives what the posterior is made of, shape (N, outputs).
+        decode: takes latents z, shape (N, latent_dim), and gives the parameters of pixels, outputs * D of them in any shape.
+    """
+
+    encode: nn.Module
+    decode: nn.Module
+
+    def __post_init__(self) -> None:
+        for name, network in (("encoder", self.encode), ("decoder", self.decode)):
+            if not isinstance(network, nn.Module):
+                raise wrong(name, network, "expected a torch.nn.Module")
+
+    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
+        """As `Architecture.encoder`.
+
+        Raises:
+            UsageError: the network gives another number of outputs.
+        """
+        network = _Encoder(deepcopy(self.encode), labels)
+        _check(network, "encoder", shape.size, labels, (2, outputs))
+        return network
+
+    def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
+        """As `Architecture.decoder`.
+
+        Raises:
+            UsageError: the network gives another number of outputs.
+        """
+        network = _Decoder(deepcopy(self.decode), labels, outputs)
+        _check(network, "decoder", latent_dim, labels, (2, outputs, shape.size))
+        return network
+
+
+class _Encoder(nn.Module):
+    def __init__(self, network: nn.Module, labels: int) -> None:
+        super().__init__()
+        self.network, self.labels = network, labels
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return _called(self.network, x, y, self.labels).flatten(1)
+
+
+class _Decoder(Decoder):
+    def __init__(self, network: nn.Module, labels: int, outputs: int) -> None:
+        super().__init__()
+        self.network, self.labels, self.outputs = network, labels, outputs
+
+    @property
+    def output(self) -> Any:
+        """The network's last layer, where it has one of that name."""
+        return getattr(self.network, "output", None)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        rows = z.flatten(0, -2)
+        if y is not None:
+            y = y.expand(*z.shape[:-1], -1).flatten(0, -2)
+        return _called(self.network, rows, y, self.labels).reshape(*z.shape[:-1], self.outputs, -1)
+
+
+def _called(network: nn.Module, x: Tensor, y: Tensor | None, labels: int) -> Tensor:
+    result: Tensor = network(x, x.new_zeros(len(x), labels) if y is None else y) if labels else network(x)
+    return result
+
+
+@torch.no_grad()
+def _check(network: nn.Module, name: str, inputs: int, labels: int, expected: tuple[int, ...]) -> None:
+    first = next(network.parameters(), torch.zeros(0))
+    x, y = (torch.zeros(2, size, dtype=first.dtype, device=first.device) for size in (inputs, labels))
+    found = tuple(network.eval()(x, y if labels else None).shape)
+    network.train()
+    if found != expected:
+        raise UsageError(f"{{{name}=}}: it gives shape {found} for 2 inputs of {inputs} values, expected {expected}")

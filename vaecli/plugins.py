@@ -1,0 +1,266 @@
+"""Members that others bring: those of a Python file, of an installed package, or of a session of Python. No torch.
+
+Their code runs because a person asks for it on this machine: by a file's name, by installing a package, or by calling `register`.
+Nothing that a checkpoint says makes it run.
+"""
+
+import hashlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from vaecli import registry
+from vaecli.errors import UsageError, printable, reason
+from vaecli.reading import read_file
+from vaecli.registry import REGISTRY, Member, Option, Origin
+
+PLUGINS = "VAECLI_PLUGIN"
+"""The environment variable with the paths of plugin files, between which the system's separator of paths stands."""
+
+GROUP = "vaecli"
+"""The entry points of packages: modules that call `register`."""
+
+reserved: set[str] = set()
+"""Names that no option of a member can have; the command line adds those of its own options."""
+
+_MAX_FILE = 1 << 24
+"""Bytes of a plugin file that are read."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_OPTION = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_MAX_NAME = 40
+
+_T = TypeVar("_T")
+_loading: list[Origin] = []
+_files: dict[Path, Origin] = {}
+_failures: list[str] = []
+
+
+def register(
+    family: str, name: str, summary: str, *, path: str = "", options: Mapping[Option, Any] | None = None,
+    capabilities: Iterable[str] = (), needs: Mapping[str, str] | None = None, binarize: Iterable[str] = (),
+    likelihood: str = "bernoulli", settings: Mapping[str, Any] | None = None, own_labels: bool = False,
+) -> Callable[[_T], _T]:  # fmt: skip
+    """Adds a member to the registry: a decorator of a class or an object, or with `path` a call by itself.
+
+    The member is a choice like vaecli's own: in ``--help``, completion, errors, `vaecli.Config`, runs and every command.
+
+    Args:
+        family: ``objective``, ``likelihood``, ``prior``, ``posterior``, ``arch`` or ``dataset``.
+        name: lower-case words with hyphens between them.
+        summary: a few words for ``--help``.
+        path: where the member is defined, as ``"module:name"``; its module is imported when the member is used, not before.
+        options: the settings that it is made with, as keyword arguments, and the default of each.
+        capabilities: as `vaecli.registry.Member` has them, as all further arguments are.
+        needs: of an objective.
+        binarize: of a likelihood, ``("none",)`` where its pixels are grey, else ``("threshold", "stochastic")``.
+        likelihood: of a data set.
+        settings: of a data set.
+        own_labels: of a data set.
+
+    Returns:
+        A decorator that gives back what it decorates.
+
+    Raises:
+        UsageError: there is no such family, or a name is taken or cannot be one.
+
+    Example:
+        >>> @vaecli.register("objective", "half", "half of the ELBO")
+        ... class Half: ...
+        >>> vaecli.Config(objective="half").objective
+        'half'
+    """
+    given = {} if options is None else dict(options)
+    if family not in REGISTRY:
+        raise UsageError(registry.unknown("{family}", str(family), REGISTRY), family=family)
+    _check_name("name", name, _NAME, "half-elbo")
+    if family == "likelihood" and not binarize:
+        raise UsageError("{binarize=}: found none, expected the pixels that the likelihood is of, such as {binarize=none}")
+    for option, default in given.items():
+        _check_option(option, default, family, name)
+    member = Member(
+        path, summary, given, frozenset(capabilities), needs or {}, tuple(binarize), likelihood, settings or {}, own_labels
+    )
+
+    def add(target: _T) -> _T:
+        origin = _loading[-1] if _loading else _home(target)
+        before = REGISTRY[family].get(name)
+        if before is not None and (before.origin is None or before.origin.source != origin.source):
+            whose = "vaecli" if before.origin is None else before.origin.source or "this session"
+            raise UsageError(f"{{name}}: {whose} has a {family} of this name, expected another", name=name)
+        REGISTRY[family][name] = replace(member, path=target, origin=origin)
+        return target
+
+    if path:
+        add(path)
+    return add
+
+
+def name_of(family: str, kind: type) -> str | None:
+    """The name of the member of a family that is this class; None where there is none."""
+    written = f"{kind.__module__}:{kind.__qualname__}"
+    return next((name for name, member in REGISTRY[family].items() if member.path is kind or member.path == written), None)
+
+
+def options() -> dict[str, tuple[str, Option, Any]]:
+    """The options that vaecli's own members do not have, by name: the family, the option, and its default in the first member."""
+    found: dict[str, tuple[str, Option, Any]] = {}
+    for family, members in REGISTRY.items():
+        for member in members.values():
+            for option, default in member.options.items() if member.origin else ():
+                if option.name not in _settings():
+                    found.setdefault(option.name, (family, option, default))
+    return found
+
+
+def load_plugin(file: "str | os.PathLike[str]") -> None:
+    """Runs a Python file that calls `register`; one that was run before is run again only if it has changed.
+
+    Args:
+        file: its path.
+
+    Raises:
+        UsageError: it cannot be read, or fails; the message has the line.
+
+    Example:
+        >>> vaecli.load_plugin("laplace.py")
+        >>> vaecli.Config(prior="laplace").prior
+        'laplace'
+    """
+    path = Path(file).absolute()
+    if not path.is_file() or path.suffix != ".py":
+        found = "no such file" if not path.exists() else "a folder" if path.is_dir() else "another file"
+        raise UsageError(f"{{plugin}}: found {found}, expected a Python file, such as laplace.py", plugin=file)
+    try:
+        source = read_file(path, _MAX_FILE)
+    except OSError as error:
+        raise UsageError(f"{{plugin}}: cannot be read ({reason(error)})", plugin=file) from None
+    origin = Origin(str(path), hashlib.sha256(source).hexdigest())
+    if _files.get(path) == origin:
+        return
+    module = ModuleType(f"vaecli_plugin_{origin.sha256[:12]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
+    try:
+        with _from(origin):
+            exec(compile(source, str(path), "exec"), vars(module))
+    except Exception as error:
+        raise UsageError(f"{{plugin}}: {_failure(error, str(path))}", plugin=file) from error
+    _files[path] = origin
+
+
+def known() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each member, by its family and name, and its options."""
+    return tuple((f"{family} {name}", (*it.defaults,)) for family, members in REGISTRY.items() for name, it in members.items())
+
+
+def files() -> list[Path]:
+    """The plugin files that were run."""
+    return list(_files)
+
+
+@cache
+def load_installed() -> None:
+    """Imports, once, the modules of installed packages that register members, and runs the files that VAECLI_PLUGIN names.
+
+    A package that fails leaves all else usable: `unknown_member` says what is wrong with it.
+
+    Raises:
+        UsageError: a file of VAECLI_PLUGIN cannot be used.
+    """
+    for entry in entry_points(group=GROUP):
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        try:
+            with _from(Origin(package)):
+                entry.load()
+        except Exception as error:
+            _failures.append(printable(f"the package {package} could not be loaded: {_failure(error)}"))
+    for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
+        load_plugin(file)
+
+
+def unknown_member(family: str, name: str) -> UsageError:
+    """The error for a name that no member of a family has."""
+    known = registry.names(family)
+    elsewhere = "" if get_close_matches(name, known, n=1) else ", or that of a member in a file, with {plugin=FILE.py}"
+    failed = "".join(f"; {text}" for text in _failures)
+    return UsageError(f"{registry.unknown(f'{{{family}}}', name, known)}{elsewhere}{failed}", **{family: name})
+
+
+@contextmanager
+def _from(origin: Origin) -> Iterator[None]:
+    """A context in which members come from there, in the place of those of an earlier version; these stay where it fails."""
+    before = {family: dict(members) for family, members in REGISTRY.items()}
+    for members in REGISTRY.values():
+        for name in [name for name, it in members.items() if it.origin and it.origin.source == origin.source]:
+            del members[name]
+    _loading.append(origin)
+    try:
+        yield
+    except BaseException:
+        for family, members in REGISTRY.items():
+            members.clear()
+            members.update(before[family])
+        raise
+    finally:
+        _loading.pop()
+
+
+def _home(target: object) -> Origin:
+    """The file of the module that defines an object; of none in a session of Python."""
+    module = target.partition(":")[0] if isinstance(target, str) else getattr(target, "__module__", "")
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or not Path(file).is_file():
+        return Origin()
+    return Origin(str(Path(file).absolute()), hashlib.sha256(Path(file).read_bytes()).hexdigest())
+
+
+def _failure(error: Exception, file: str | None = None) -> str:
+    """What went wrong, on one line, with the last line of `file` that led to it."""
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+    return (f"line {lines[-1]}: " if lines else "") + " ".join(text.translate({ord("{"): "(", ord("}"): ")"}).split())
+
+
+def _settings() -> set[str]:
+    """The names of the settings that vaecli itself has."""
+    names: set[str] = import_module("vaecli.config").NAMES
+    return names
+
+
+def _check_option(option: Option, default: Any, family: str, member: str) -> None:
+    name, whose = option.name, f"of the {family} {member}"
+    _check_name("option", name, _OPTION, "scale")
+    if any(option in it.options for members in REGISTRY.values() for it in members.values()):
+        return  # it is shared with another member
+    if name in _settings() or name in reserved:
+        raise UsageError(f"{{option}} {whose}: vaecli has an option of this name, expected another", option=name)
+    owners = [(other, it) for other, members in REGISTRY.items() for it, of in members.items() if name in of.defaults]
+    if owners and owners != [(family, member)]:
+        raise UsageError(f"{{option}} {whose}: the {' '.join(owners[0])} has one of this name, expected another", option=name)
+    kinds = {type(item) for item in default} if isinstance(default, tuple) else {type(default)}
+    if kinds - {int, float, str} or len(kinds) != 1 or (isinstance(default, tuple) and kinds != {int}):
+        found = f"found the default {default!r}, expected a number, a word or a tuple of whole numbers"
+        raise UsageError(f"{{option}} {whose}: {found}".replace("{'", "('"), option=name)
+    if str in kinds and default not in (option.choices or ()):
+        raise UsageError(f"{{option}} {whose}: expected `choices`, with its default {default} among them", option=name)
+    if str not in kinds and not option.low < option.high:
+        raise UsageError(f"{{option}} {whose}: expected the bounds `low` and `high`", option=name)
+
+
+def _check_name(what: str, name: object, pattern: "re.Pattern[str]", example: str) -> None:
+    if not isinstance(name, str) or len(name) > _MAX_NAME or not pattern.fullmatch(name):
+        raise UsageError(f"{{{what}}}: expected lower-case words, such as {{{what}={example}}}", **{what: name})
