@@ -14,6 +14,7 @@ from filelock import FileLock
 from tests import fork_server
 from tests.browser import browser  # noqa: F401
 from tests.helpers import DATA, REPORTED, Outcome, write_idx
+from vaecli import registry
 from vaecli.cli.app import main
 from vaecli.data import load_images
 from vaecli.runs.find import FILES
@@ -80,6 +81,16 @@ def vaecli(tmp_path, monkeypatch, capsys):
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def own_members():
+    """Takes out again what a test adds to the registry."""
+    before = {family: dict(members) for family, members in registry.REGISTRY.items()}
+    yield
+    for family, members in registry.REGISTRY.items():
+        members.clear()
+        members.update(before[family])
 
 
 @pytest.fixture(scope="session")

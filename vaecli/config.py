@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import Any, Literal
 
 from vaecli import plugins, registry
@@ -219,7 +220,7 @@ class Config:
             if it.family in families and getattr(self, it.family) == it.name:
                 what = f"found no {it.family} {it.name}, which the run was trained with"
                 if it.is_file:
-                    raise UsageError(f"{what}; load the file that brings it with {{plugin}}", plugin=it.source)
+                    raise UsageError(f"{what}; load the file that brings it with {{plugin}}", plugin=Path(it.source))
                 if it.source:
                     raise UsageError(f"{what}; install the package that brings it, {it.source}")
                 again = "train(..., resume=True, objective=...)" if it.family == "objective" else f"load(run, {it.family}=...)"

@@ -416,6 +416,8 @@ def _made(config: Config, classes: int | None) -> VAE:
     """A model on the device that is the default."""
     config.check_loaded("arch", "prior", "posterior", "likelihood")
     likelihood = registry.load("likelihood", str(config.likelihood))
+    if options := config.options("likelihood"):
+        likelihood = type(likelihood.__name__, (likelihood,), options)
     if config.labels == "none":
         classes = 0
     elif classes is None:

@@ -98,7 +98,7 @@ def register(
         before = REGISTRY[family].get(name)
         if before is not None and (before.origin is None or before.origin.source != origin.source):
             whose = "vaecli" if before.origin is None else before.origin.source or "this session"
-            raise UsageError(f"{{name}}: {whose} has a {family} of this name, expected another", name=name)
+            raise UsageError(f"{{name}}: there is a member of this name in {family}, of {whose}; expected another", name=name)
         REGISTRY[family][name] = replace(member, path=target, origin=origin)
         return target
 
@@ -141,11 +141,11 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
     path = Path(file).absolute()
     if not path.is_file() or path.suffix != ".py":
         found = "no such file" if not path.exists() else "a folder" if path.is_dir() else "another file"
-        raise UsageError(f"{{plugin}}: found {found}, expected a Python file, such as laplace.py", plugin=file)
+        raise UsageError(f"{{plugin}}: found {found}, expected a Python file, such as laplace.py", plugin=Path(file))
     try:
         source = read_file(path, _MAX_FILE)
     except OSError as error:
-        raise UsageError(f"{{plugin}}: cannot be read ({reason(error)})", plugin=file) from None
+        raise UsageError(f"{{plugin}}: cannot be read ({reason(error)})", plugin=Path(file)) from None
     origin = Origin(str(path), hashlib.sha256(source).hexdigest())
     if _files.get(path) == origin:
         return
@@ -156,7 +156,7 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
         with _from(origin):
             exec(compile(source, str(path), "exec"), vars(module))
     except Exception as error:
-        raise UsageError(f"{{plugin}}: {_failure(error, str(path))}", plugin=file) from error
+        raise UsageError(f"{{plugin}}: {_failure(error, str(path))}", plugin=Path(file)) from error
     _files[path] = origin
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache, wraps
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -79,7 +79,8 @@ def _app(
 
 def _with_plugin(command: Callable[..., None]) -> Callable[..., None]:
     """Adds ``--plugin``, which `_load_plugins` reads, to a command."""
-    own = inspect.signature(command).parameters.values()
+    types = get_type_hints(command, include_extras=True)
+    own = [parameter.replace(annotation=types[name]) for name, parameter in inspect.signature(command).parameters.items()]
     parameters = [*own, inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugin)]
 
     @wraps(command)

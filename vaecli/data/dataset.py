@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from vaecli import registry
-from vaecli.config import Config
+from vaecli.config import NAMES, Config
 from vaecli.data.idx import read_folder
 from vaecli.data.images import Images
 from vaecli.data.picture import Drawing, Prepared
@@ -44,6 +44,7 @@ class Request:
         validation: of a person's pictures, those of the training set that are held out; they stand at its end, and do not count
             for `limit`. They are the first of those that the folder keeps for validation, if it does.
         conditional: whether a model sees the labels; then those that no training picture has are unknown.
+        options: the values of the options that only this data set has, by name.
     """
 
     dataset: str
@@ -54,12 +55,13 @@ class Request:
     limit: int | None = None
     validation: int | None = None
     conditional: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
     @staticmethod
     def of(config: Config, split: str, folder: Path | None) -> "Request":
         """What a run of these settings reads for a split."""
-        config.check_loaded("dataset")
-        plain = Request(config.dataset, split, folder, config.image_shape, config.pixel_range)
+        options = tuple((name, value) for name, value in config.options("dataset").items() if name not in NAMES)
+        plain = Request(config.dataset, split, folder, config.image_shape, config.pixel_range, options=options)
         if not registry.find("dataset", config.dataset).own_labels:
             return plain
         own = replace(plain, conditional=config.labels != "none")

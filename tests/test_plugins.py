@@ -1,0 +1,264 @@
+"""Members that others bring: what is registered, what is refused, and what a run says of them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import vaecli as library
+from tests.helpers import refused
+from vaecli import plugins, registry
+from vaecli.config import Config
+from vaecli.errors import UsageError
+from vaecli.provenance import MemberRecord, Provenance
+
+pytestmark = pytest.mark.usefixtures("own_members")
+
+OBJECTIVE = """
+import vaecli
+from vaecli.objectives.base import Bound
+
+{extra}
+WARM = vaecli.Option("warm", "Weight of the KL divergence.", 0, 10)
+KIND = vaecli.Option("kind_of_weight", "How it is weighted.", choices=("all", "half"))
+
+
+@vaecli.register("objective", "{name}", "a weighted ELBO", options={{WARM: {warm}, KIND: "all"}})
+class Warm:
+    draws = 1
+
+    def __init__(self, warm, kind_of_weight):
+        self.warm = warm
+
+    def __call__(self, model, x, y, eps):
+        w = model.log_weights(x, y, eps)
+        return Bound.of(w.reconstruction - self.warm * w.kl, w)
+"""
+
+
+def written(folder, name="warm", warm=0.5, extra="", file="warm.py"):
+    (folder / file).write_text(OBJECTIVE.format(name=name, warm=warm, extra=extra))
+    return folder / file
+
+
+def test_a_member_of_a_file_is_a_choice_like_others(vaecli, tmp_path, small_mnist):
+    file = written(tmp_path)
+    helped = vaecli("train", "--plugin", file, "--help").out
+    assert all(words in helped for words in ("--warm", "warm: 0.5", "a weighted ELBO", "--kind-of-weight", "[all|half]"))
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
+    assert vaecli("train", f"--plugin={file}", "--objective", "warm", "--warm", 0.25, *small).code == 0
+    written_down = json.loads((tmp_path / "checkpoints" / "mine" / "config.json").read_text())
+    assert (written_down["objective"], written_down["warm"], written_down["kind_of_weight"]) == ("warm", 0.25, "all")
+    (record,) = written_down["provenance"]["members"]
+    assert (record["family"], record["name"], record["source"]) == ("objective", "warm", str(file))
+    assert record["options"] == ["warm", "kind_of_weight"]
+    again = vaecli("train", "--plugin", file, "--config", "checkpoints/mine/config.json", "--name", "again")
+    assert again.code == 0
+    runs = library.load("mine"), library.load("again")
+    assert all(torch.equal(a, b) for a, b in zip(*(run.model.state_dict().values() for run in runs), strict=True))
+    found = vaecli("search", "--plugin", file, "--objective", "warm", "--warm", "0.1,0.9", *small[:4], "--validation", 100)
+    assert found.code == 0, found.err
+    assert "warm" in found.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--objective", "wram"], "did you mean warm?"),
+        (["--objective", "warm", "--warm", "11"], "--warm 11: found a float, expected a number from 0 to 10"),
+        (["--objective", "warm", "--warm", "x"], "--warm x: expected a number"),
+        (["--objective", "warm", "--kind-of-weight", "hlaf"], "did you mean half?"),
+        (["--warm", "1"], "--warm 1 with --objective elbo: elbo has no such option, expected it only with --objective warm"),
+    ],
+)
+def test_wrong_values_of_its_options_are_refused_as_others(vaecli, tmp_path, arguments, words):
+    assert words in refused(vaecli("train", "--plugin", written(tmp_path), *arguments), 2)
+
+
+def test_its_options_are_arguments_and_attributes_of_the_settings(tmp_path):
+    library.load_plugin(written(tmp_path))
+    config = Config(objective="warm", warm=2)
+    assert (config.warm, config.kind_of_weight, Config().warm) == (2.0, "all", None)
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert {config, Config(objective="warm", warm=2), Config(objective="warm")} == {config, Config(objective="warm")}
+    assert config.run_name == "mnist-z2-warm-warm2"
+    with pytest.raises(UsageError, match="the setting 'wram': .* did you mean warm\\?"):
+        Config(objective="warm", wram=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("import vaecli\n\nvaecli.nothing", "line 3: AttributeError: module 'vaecli' has no attribute 'nothing'"),
+        ("x = (", "line 1: "),
+        ("1/0", "line 1: ZeroDivisionError: division by zero"),
+        ("raise ValueError('{latent_dim}')", "line 1: ValueError: (latent_dim)"),
+        (
+            "import vaecli\nvaecli.register('prior', 'normal', 'x', path='a:b')",
+            "line 2: name=normal: there is a member of this name in prior, of vaecli",
+        ),
+        ("import vaecli\nvaecli.register('prior', 'Two Words', 'x')", "expected lower-case words"),
+        ("import vaecli\nvaecli.register('priors', 'x', 'x')", "did you mean prior?"),
+        ("import vaecli\nvaecli.register('likelihood', 'x', 'x')", "found none, expected the pixels that the likelihood is of"),
+        (
+            "import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('epochs', 'E.', 0, 1): 1})",
+            "vaecli has an option",
+        ),
+        (
+            "import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('out', 'E.', 0, 1): 1})",
+            "vaecli has an option",
+        ),
+        (
+            "import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('b', 'B.', 1, 1): 1})",
+            "the bounds `low` and `high`",
+        ),
+        ("import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('b', 'B.', 0, 1): None})", "the default None"),
+        ("import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('b', 'B.'): 'y'})", "expected `choices`"),
+    ],
+)
+def test_a_file_that_fails_is_refused_in_one_line_and_leaves_nothing(vaecli, tmp_path, content, words):
+    before = plugins.known()
+    (tmp_path / "mine.py").write_text(f"import vaecli; vaecli.register('prior', 'before', 'x', path='a:b')\n{content}")
+    line = refused(vaecli("sample", "--plugin", "mine.py"), 2)
+    expected = words.replace("line 3", "line 4").replace("line 2", "line 3").replace("line 1", "line 2")
+    assert line.startswith("vaecli: --plugin mine.py: ") and expected in line
+    assert plugins.known() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("nowhere.py", "found no such file"), (".", "found a folder"), ("notes.txt", "found another file")],
+)
+def test_what_is_no_python_file_is_refused(vaecli, tmp_path, file, words):
+    (tmp_path / "notes.txt").write_text("x")
+    assert f"--plugin {file}: {words}, expected a Python file" in refused(vaecli("train", "--plugin", file), 2)
+
+
+def test_a_file_that_changed_is_read_again_and_two_files_with_one_name_are_refused(tmp_path):
+    library.load_plugin(written(tmp_path, warm=0.5))
+    assert Config(objective="warm").warm == 0.5
+    library.load_plugin(written(tmp_path, warm=0.75))
+    assert Config(objective="warm").warm == 0.75
+    with pytest.raises(UsageError, match="of .*warm.py; expected another"):
+        library.load_plugin(written(tmp_path, file="other.py"))
+
+
+def test_a_run_without_its_objective_samples_and_says_what_is_missing_when_it_is_needed(vaecli, tmp_path, small_mnist):
+    file = written(tmp_path)
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
+    assert vaecli("train", "--plugin", file, "--objective", "warm", *small).code == 0
+    del registry.REGISTRY["objective"]["warm"]
+    assert vaecli("sample", "mine").code == 0
+    assert vaecli("compare", "mine", "--n", 5, "--k", 2, "--limit", 20).code == 0
+    line = refused(vaecli("train", "--name", "mine", "--resume", "--epochs", 2), 2)
+    assert f"found no objective warm, which the run was trained with; load the file that brings it with --plugin {file}" in line
+    config = library.load("mine").config
+    assert (config.objective, config.warm) == ("warm", 0.5)
+    assert config.to_json()["warm"] == 0.5
+
+
+def test_a_run_says_that_its_member_changed(vaecli, tmp_path, small_mnist):
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
+    trained = vaecli("train", "--plugin", written(tmp_path), "--objective", "warm", *small)
+    assert trained.code == 0, trained.err
+    said = vaecli("sample", "mine", "--plugin", written(tmp_path, extra="# changed"))
+    assert said.code == 0
+    assert "was trained with another version of the objective warm" in said.err
+
+
+RECORD = {"family": "prior", "name": "laplace", "source": "/x/laplace.py", "sha256": "0" * 64, "options": ["scale"]}
+PROVENANCE = {
+    "data": {"train": "0" * 64, "test": "0" * 64, "folder": None}, "device": "cpu", "precision": "fp32", "threads": 1, "torch": "2",
+}  # fmt: skip
+
+
+def test_the_record_of_a_member_is_written_and_read():
+    made = Provenance.from_json(PROVENANCE | {"members": [RECORD]})
+    assert made.members == (MemberRecord("prior", "laplace", "/x/laplace.py", "0" * 64, ("scale",)),)
+    assert made.to_json() == PROVENANCE | {"members": [RECORD]}
+    assert "members" not in Provenance.from_json(PROVENANCE).to_json()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        5, {}, RECORD | {"name": 5}, RECORD | {"name": "a b"}, RECORD | {"name": "x" * 61}, RECORD | {"source": "a\0b"},
+        RECORD | {"source": "x" * 5000}, RECORD | {"sha256": "xyz"}, RECORD | {"sha256": 0}, RECORD | {"options": "scale"},
+        RECORD | {"options": ["../x"]}, RECORD | {"options": ["x"] * 100}, RECORD | {"more": 1}, RECORD | {"family": None},
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_refused(record):
+    with pytest.raises(library.VaecliError, match="is not one that vaecli wrote"):
+        Provenance.from_json(PROVENANCE | {"members": [record]})
+    with pytest.raises(library.VaecliError, match="is not one that vaecli wrote"):
+        Provenance.from_json(PROVENANCE | {"members": [RECORD] * 100})
+
+
+def process(folder, *arguments, **environment):
+    line = [sys.executable, "-m", "vaecli", *map(str, arguments)]
+    return subprocess.run(line, cwd=folder, env=os.environ | environment, text=True, capture_output=True, check=False)
+
+
+@pytest.mark.system
+def test_a_run_opens_in_another_process_with_its_file_and_no_checkpoint_makes_code_run(tmp_path, small_mnist):
+    marker = tmp_path / "it-ran"
+    file = tmp_path / "laplace.py"
+    file.write_text(
+        "import torch, vaecli\nfrom vaecli.priors.normal import StandardNormal\n"
+        f"open({str(marker)!r}, 'w').close()\n"
+        "vaecli.register('prior', 'mine', 'N(0, I) again')(type('Mine', (StandardNormal,), {}))\n"
+    )
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine", "-q"]
+    assert process(tmp_path, "train", "--plugin", "laplace.py", "--prior", "mine", *small).returncode == 0
+    marker.unlink()
+    for arguments in (["sample", "mine"], ["train", "--name", "mine", "--resume"], ["explore", "mine"], ["compare"]):
+        done = process(tmp_path, *arguments)
+        assert done.returncode in (1, 2) and f"--plugin {file}" in done.stderr, done.stderr
+    assert not marker.exists()
+    assert process(tmp_path, "sample", "mine", VAECLI_PLUGIN="laplace.py").returncode == 0
+    assert marker.exists()
+    assert "VAECLI_PLUGIN" not in process(tmp_path, "--help", VAECLI_PLUGIN="nowhere.py").stdout
+    assert "nowhere.py: found no such file" in process(tmp_path, "sample", VAECLI_PLUGIN="nowhere.py").stderr
+    line = f"vaecli train --plugin {file} --prior m"
+    words = {"_VAECLI_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "5"}
+    assert process(tmp_path, **words).stdout.split() == ["mine"]
+    searched = process(
+        tmp_path, "search", "--plugin", "laplace.py", "--prior", "mine", "--latent-dim", "2,3", "--workers", 2, *small[:4],
+        "--validation", 100,
+    )  # fmt: skip
+    assert searched.returncode == 0, searched.stderr
+
+
+@pytest.mark.system
+def test_an_installed_package_brings_members_and_one_that_fails_leaves_the_rest_usable(tmp_path, small_mnist):
+    for name, content in (
+        ("good", "import vaecli\nvaecli.register('prior', 'packaged', 'of a package', path='vaecli.priors.normal:StandardNormal')"),
+        ("bad", "import nowhere"),
+    ):
+        (tmp_path / f"{name}_members.py").write_text(content)
+        about = tmp_path / f"{name}_package-1.2.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.2\n")
+        (about / "entry_points.txt").write_text(f"[vaecli]\n{name} = {name}_members\n")
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    assert "packaged: of a package." in " ".join(process(tmp_path, "train", "--help", COLUMNS="300", **path).stdout.split())
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine", "-q"]
+    assert process(tmp_path, "train", "--prior", "packaged", *small, **path).returncode == 0
+    missing = process(tmp_path, "sample", "mine")
+    assert "install the package that brings it, good-package 1.2" in missing.stderr
+    unknown = process(tmp_path, "train", "--prior", "bda", **path).stderr
+    assert "the package bad-package 1.2 could not be loaded: ModuleNotFoundError: No module named 'nowhere'" in unknown
+
+
+def test_a_search_in_processes_refuses_members_of_this_session(tmp_path, small_mnist):
+    @library.register("objective", "here", "of this session")
+    class Here:
+        draws = 1
+
+    registry.REGISTRY["objective"]["here"] = registry.Member(Here, "of this session", origin=registry.Origin())
+    settings = {"objective": "here", "latent_dim": [2, 3], "epochs": 1, "validation": 100}
+    with pytest.raises(UsageError, match="the objective here of this session, which other processes do not have"):
+        library.search(settings, tmp_path, workers=2, data_dir=small_mnist)
