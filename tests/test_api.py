@@ -31,6 +31,7 @@ def python(lines, folder):
     return done.stdout
 
 
+@pytest.mark.usefixtures("own_members")
 @pytest.mark.parametrize("name", vaecli.__all__)
 def test_the_example_of_every_public_name_holds(name, beside_the_baseline):
     (test,) = [

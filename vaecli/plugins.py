@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -45,6 +44,7 @@ _T = TypeVar("_T")
 _loading: list[Origin] = []
 _files: dict[Path, Origin] = {}
 _failures: list[str] = []
+_installed: list[bool] = []
 
 
 def register(
@@ -134,9 +134,12 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
         UsageError: it cannot be read, or fails; the message has the line.
 
     Example:
-        >>> vaecli.load_plugin("laplace.py")
-        >>> vaecli.Config(prior="laplace").prior
-        'laplace'
+        >>> line = "vaecli.register('prior', 'own', 'N(0, I)', path='vaecli.priors.normal:StandardNormal')"
+        >>> import pathlib
+        >>> _ = pathlib.Path("own.py").write_text(f"import vaecli; {line}")
+        >>> vaecli.load_plugin("own.py")
+        >>> vaecli.Config(prior="own").prior
+        'own'
     """
     path = Path(file).absolute()
     if not path.is_file() or path.suffix != ".py":
@@ -170,15 +173,17 @@ def files() -> list[Path]:
     return list(_files)
 
 
-@cache
 def load_installed() -> None:
     """Imports, once, the modules of installed packages that register members, and runs the files that VAECLI_PLUGIN names.
 
     A package that fails leaves all else usable: `unknown_member` says what is wrong with it.
 
     Raises:
-        UsageError: a file of VAECLI_PLUGIN cannot be used.
+        UsageError: a file of VAECLI_PLUGIN cannot be used; said once.
     """
+    if _installed:
+        return
+    _installed.append(True)
     for entry in entry_points(group=GROUP):
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         try:
@@ -187,7 +192,10 @@ def load_installed() -> None:
         except Exception as error:
             _failures.append(printable(f"the package {package} could not be loaded: {_failure(error)}"))
     for file in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
-        load_plugin(file)
+        try:
+            load_plugin(file)
+        except UsageError as error:
+            raise error.reworded(UsageError, before=f"{PLUGINS}: ") from None
 
 
 def unknown_member(family: str, name: str) -> UsageError:

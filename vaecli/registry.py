@@ -35,6 +35,10 @@ class Option:
         low: the least value allowed; for a tuple, of each of its numbers.
         high: the greatest value allowed.
         choices: the words allowed, of a ``str``.
+
+    Example:
+        >>> vaecli.Option("scale", "Scale of the prior.", 0.01, 100).name
+        'scale'
     """
 
     name: str

@@ -118,9 +118,10 @@ def make_app() -> typer.Typer:
     return app
 
 
-app = make_app()
-_MEMBERS = plugins.known()
-"""The members that `app` has."""
+def __getattr__(name: str) -> object:
+    if name == "app":
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 INTERRUPTED, CLOSED = 130, 141
@@ -280,7 +281,7 @@ def _group() -> Group:
 @cache
 def _group_of(members: object) -> Group:
     """All commands with these members of the registry; making them takes 20 ms."""
-    group = typer.main.get_command(app if members == _MEMBERS else make_app())
+    group = typer.main.get_command(make_app())
     assert isinstance(group, Group)
     return group
 
