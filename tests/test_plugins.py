@@ -259,7 +259,7 @@ def test_a_search_in_processes_refuses_members_of_this_session(tmp_path, small_m
     class Here:
         draws = 1
 
-    registry.REGISTRY["objective"]["here"] = registry.Member(Here, "of this session", origin=registry.Origin())
+    registry.REGISTRY["objective"]["here"] = registry.Member(Here, "of this session", provider=registry.Provider())
     settings = {"objective": "here", "latent_dim": [2, 3], "epochs": 1, "validation": 100}
     with pytest.raises(UsageError, match="the objective here of this session, which other processes do not have"):
         library.search(settings, tmp_path, workers=2, data_dir=small_mnist)

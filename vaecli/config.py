@@ -232,9 +232,9 @@ class Config:
         records = {it.family: it for it in self.absent}
         for family in registry.REGISTRY:
             member = self._member(family)
-            if member.origin:
+            if member.provider:
                 own = tuple(name for name in member.defaults if name not in NAMES)
-                records[family] = MemberRecord(family, getattr(self, family), member.origin.source, member.origin.sha256, own)
+                records[family] = MemberRecord(family, getattr(self, family), member.provider.source, member.provider.sha256, own)
         return tuple(records.values())
 
     def to_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from vaecli import registry
 from vaecli.errors import UsageError, printable, reason
 from vaecli.reading import read_file
-from vaecli.registry import REGISTRY, Member, Option, Origin
+from vaecli.registry import REGISTRY, Member, Option, Provider
 
 PLUGINS = "VAECLI_PLUGIN"
 """The environment variable with the paths of plugin files, between which the system's separator of paths stands."""
@@ -41,8 +41,8 @@ _OPTION = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MAX_NAME = 40
 
 _T = TypeVar("_T")
-_loading: list[Origin] = []
-_files: dict[Path, Origin] = {}
+_loading: list[Provider] = []
+_files: dict[Path, Provider] = {}
 _failures: list[str] = []
 _installed: list[bool] = []
 
@@ -94,12 +94,12 @@ def register(
     )
 
     def add(target: _T) -> _T:
-        origin = _loading[-1] if _loading else _home(target)
+        provider = _loading[-1] if _loading else _home(target)
         before = REGISTRY[family].get(name)
-        if before is not None and (before.origin is None or before.origin.source != origin.source):
-            whose = "vaecli" if before.origin is None else before.origin.source or "this session"
+        if before is not None and (before.provider is None or before.provider.source != provider.source):
+            whose = "vaecli" if before.provider is None else before.provider.source or "this session"
             raise UsageError(f"{{name}}: there is a member of this name in {family}, of {whose}; expected another", name=name)
-        REGISTRY[family][name] = replace(member, path=target, origin=origin)
+        REGISTRY[family][name] = replace(member, path=target, provider=provider)
         return target
 
     if path:
@@ -118,7 +118,7 @@ def options() -> dict[str, tuple[str, Option, Any]]:
     found: dict[str, tuple[str, Option, Any]] = {}
     for family, members in REGISTRY.items():
         for member in members.values():
-            for option, default in member.options.items() if member.origin else ():
+            for option, default in member.options.items() if member.provider else ():
                 if option.name not in _settings():
                     found.setdefault(option.name, (family, option, default))
     return found
@@ -149,18 +149,18 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
         source = read_file(path, _MAX_FILE)
     except OSError as error:
         raise UsageError(f"{{plugin}}: cannot be read ({reason(error)})", plugin=Path(file)) from None
-    origin = Origin(str(path), hashlib.sha256(source).hexdigest())
-    if _files.get(path) == origin:
+    provider = Provider(str(path), hashlib.sha256(source).hexdigest())
+    if _files.get(path) == provider:
         return
-    module = ModuleType(f"vaecli_plugin_{origin.sha256[:12]}")
+    module = ModuleType(f"vaecli_plugin_{provider.sha256[:12]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
     try:
-        with _from(origin):
+        with _from(provider):
             exec(compile(source, str(path), "exec"), vars(module))
     except Exception as error:
         raise UsageError(f"{{plugin}}: {_failure(error, str(path))}", plugin=Path(file)) from error
-    _files[path] = origin
+    _files[path] = provider
 
 
 def known() -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -187,7 +187,7 @@ def load_installed() -> None:
     for entry in entry_points(group=GROUP):
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         try:
-            with _from(Origin(package)):
+            with _from(Provider(package)):
                 entry.load()
         except Exception as error:
             _failures.append(printable(f"the package {package} could not be loaded: {_failure(error)}"))
@@ -207,13 +207,13 @@ def unknown_member(family: str, name: str) -> UsageError:
 
 
 @contextmanager
-def _from(origin: Origin) -> Iterator[None]:
+def _from(provider: Provider) -> Iterator[None]:
     """A context in which members come from there, in the place of those of an earlier version; these stay where it fails."""
     before = {family: dict(members) for family, members in REGISTRY.items()}
     for members in REGISTRY.values():
-        for name in [name for name, it in members.items() if it.origin and it.origin.source == origin.source]:
+        for name in [name for name, it in members.items() if it.provider and it.provider.source == provider.source]:
             del members[name]
-    _loading.append(origin)
+    _loading.append(provider)
     try:
         yield
     except BaseException:
@@ -225,13 +225,13 @@ def _from(origin: Origin) -> Iterator[None]:
         _loading.pop()
 
 
-def _home(target: object) -> Origin:
+def _home(target: object) -> Provider:
     """The file of the module that defines an object; of none in a session of Python."""
     module = target.partition(":")[0] if isinstance(target, str) else getattr(target, "__module__", "")
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None or not Path(file).is_file():
-        return Origin()
-    return Origin(str(Path(file).absolute()), hashlib.sha256(Path(file).read_bytes()).hexdigest())
+        return Provider()
+    return Provider(str(Path(file).absolute()), hashlib.sha256(Path(file).read_bytes()).hexdigest())
 
 
 def _failure(error: Exception, file: str | None = None) -> str:

@@ -79,7 +79,7 @@ class ByData:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provider:
     """Where a member that is not vaecli's own comes from.
 
     Attributes:
@@ -105,7 +105,7 @@ class Member:
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
         own_labels: for a data set, whether a person's own folder decides which labels there are.
-        origin: where it comes from; None for vaecli's own.
+        provider: where it comes from; None for vaecli's own.
     """
 
     path: Any
@@ -117,7 +117,7 @@ class Member:
     likelihood: str = "bernoulli"
     settings: Mapping[str, Any] = field(default_factory=dict)
     own_labels: bool = False
-    origin: Origin | None = None
+    provider: Provider | None = None
 
     @property
     def defaults(self) -> dict[str, Any]:

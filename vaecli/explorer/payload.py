@@ -84,7 +84,7 @@ def _observed(run: Run, images: Images) -> tuple[Tensor, Tensor]:
 def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
     model = run.model.eval()
     likelihood = model.pixel_likelihood.__name__
-    if likelihood not in LIKELIHOODS or registry.find("likelihood", str(run.config.likelihood)).origin:
+    if likelihood not in LIKELIHOODS or registry.find("likelihood", str(run.config.likelihood)).provider:
         raise VaecliError(
             f"{name}: found the likelihood {likelihood}, expected one that the page computes: {', '.join(LIKELIHOODS)}"
         )

@@ -13,7 +13,7 @@ from vaecli.networks.given import GivenNetworks
 from vaecli.runs.find import CONFIG, read_config
 from vaecli.runs.format import read_about
 
-OBJECT = registry.Origin()
+OBJECT = registry.Provider()
 """Where they come from: a session of Python."""
 
 
@@ -117,8 +117,8 @@ def _recorded(folder: Path, family: str) -> str | None:
 
 
 def _is(member: registry.Member, it: Any) -> bool:
-    return member.origin == OBJECT and member.path() is it
+    return member.provider == OBJECT and member.path() is it
 
 
 def _member(it: Any) -> registry.Member:
-    return registry.Member(lambda: it, "an object of Python", origin=OBJECT)
+    return registry.Member(lambda: it, "an object of Python", provider=OBJECT)
