@@ -10,7 +10,7 @@ from tests.helpers import one_line
 from tests.parallel.test_rows import Fake
 from tests.parts.toys import PAIRS
 from vaecli import registry
-from vaecli.analysis import comparison, encoding, inpainting, interpolation, latents, sampling
+from vaecli.analysis import architecture, comparison, encoding, inpainting, interpolation, latents, sampling
 from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.evaluation.importance import evaluate
@@ -179,3 +179,10 @@ def test_the_command_line_knows_them(toy_members, vaecli, small_mnist):
     assert vaecli("inpaint", "toy", "--n", "1", "--steps", "10", "--starts", "1").code == 0
     assert vaecli("explore", "toy", "--n", "5").code == 0
     assert "did you mean normal?" in one_line(vaecli("train", "--prior", "norml"), 2)
+
+
+@pairs
+def test_the_layers_count_the_parameters_of_all_parts(toy_members, prior, posterior):
+    config = Config(prior=prior, posterior=posterior, hidden=(30,))
+    expected = sum(parameter.numel() for parameter in build(config).parameters())
+    assert architecture.architecture(config).parameters == expected

@@ -19,10 +19,10 @@ HEADINGS = ("layer", "kind", "from", "label", "to", "parameters", "of them from 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network.
+    """One layer of a network, or a prior or posterior with parameters of its own.
 
     Attributes:
-        network: ``encoder`` or ``decoder``.
+        network: ``encoder`` or ``decoder``; or ``prior`` or ``posterior``.
         name: the layer's name in the checkpoint.
         kind: the layer's class, such as ``Linear``.
         inputs: the input shape of one image, without the label.
@@ -47,7 +47,7 @@ class NetworkSummary:
     """The layers that an image passes.
 
     Attributes:
-        layers: encoder, then decoder.
+        layers: encoder, then decoder, then prior and posterior where they have parameters.
     """
 
     layers: list[Layer]
@@ -92,7 +92,12 @@ def architecture(config: Config, folder: Path | None = None) -> NetworkSummary:
     """
     labelled = config.labels != "none"
     model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
-    return NetworkSummary(_layers(model.encoder, model.decoder, model.image_shape, model.prior.decoded, model.labels))
+    layers = _layers(model.encoder, model.decoder, model.image_shape, model.prior.decoded, model.labels)
+    parts = (("prior", model.prior, ()), ("posterior", model.posterior_of, (model.posterior_of.features,)))
+    for name, part, inputs in parts:
+        if count := sum(parameter.numel() for parameter in part.parameters()):
+            layers.append(Layer(name, name, type(part).__name__, inputs, 0, (model.latent_dim,), count, 0))
+    return NetworkSummary(layers)
 
 
 def _layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_dim: int, labels: int) -> list[Layer]:
@@ -111,7 +116,7 @@ def _layers(encoder: nn.Module, decoder: nn.Module, shape: ImageShape, latent_di
     def watch(network: str, name: str, layer: nn.Module) -> None:
         def passed(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
             labels = getattr(module, "labels", 0)
-            count = sum(parameter.numel() for parameter in module.parameters())
+            count = sum(parameter.numel() for parameter in module.parameters(recurse=False))
             shape = tuple(inputs[0].shape[1:])
             rows.append(
                 Layer(
