@@ -112,6 +112,14 @@ def test_its_options_are_arguments_and_attributes_of_the_settings(tmp_path):
             "vaecli has an option",
         ),
         (
+            "import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('to_json', 'J.', 0, 1): 1})",
+            "vaecli has an option",
+        ),
+        (
+            "import vaecli.registry as r\nvaecli.register('prior', 'x', 'x', options={r.K: 1})",
+            "option=k of the prior x: vaecli has",
+        ),
+        (
             "import vaecli\nvaecli.register('prior', 'x', 'x', options={vaecli.Option('b', 'B.', 1, 1): 1})",
             "the bounds `low` and `high`",
         ),

@@ -30,8 +30,8 @@ PLUGINS = "VAECLI_PLUGIN"
 GROUP = "vaecli"
 """The entry points of packages: modules that call `register`."""
 
-reserved: set[str] = set()
-"""Names that no option of a member can have; the command line adds those of its own options."""
+reserved = {"provenance"}
+"""Names that no option of a member can have: a key of ``config.json``; the command line adds those of its own options."""
 
 _MAX_FILE = 1 << 24
 """Bytes of a plugin file that are read."""
@@ -252,9 +252,9 @@ def _settings() -> set[str]:
 def _check_option(option: Option, default: Any, family: str, member: str) -> None:
     name, whose = option.name, f"of the {family} {member}"
     _check_name("option", name, _OPTION, "scale")
-    if any(option in it.options for members in REGISTRY.values() for it in members.values()):
+    if any(option in it.options for it in REGISTRY[family].values()):
         return  # it is shared with another member
-    if name in _settings() or name in reserved:
+    if hasattr(import_module("vaecli.config").Config, name) or name in reserved:
         raise UsageError(f"{{option}} {whose}: vaecli has an option of this name, expected another", option=name)
     owners = [(other, it) for other, members in REGISTRY.items() for it, of in members.items() if name in of.defaults]
     if owners and owners != [(family, member)]:
