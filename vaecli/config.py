@@ -94,6 +94,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
+        given = {field.name: value for field in SETTINGS if (value := getattr(self, field.name)) != field.default}
+        object.__setattr__(self, "_given", given)
         for field in SETTINGS:
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
@@ -122,7 +124,7 @@ class Config:
             if value is None:
                 default = defaults.get(option.name)
                 if isinstance(default, registry.BySize):
-                    default = default.of(self.image_shape.height)
+                    default = None if self.image_size is None else default.of(self.image_size)
                 elif isinstance(default, registry.ByData):
                     default = None
                 object.__setattr__(self, option.name, default)
@@ -205,9 +207,25 @@ class Config:
 
     @property
     def image_shape(self) -> ImageShape:
-        """The shape of the images."""
-        assert self.image_size is not None  # every data set has a size
+        """The shape of the images.
+
+        Raises:
+            UsageError: it is that of an array, and not settled yet (`vaecli.data.load.Source.settled`).
+        """
+        if self.image_size is None or not self.has_shape:
+            raise UsageError("{image_size=}, {colour=}: they are settled when the images are known, expected both here")
         return ImageShape(COLOURS[self.colour or "grey"], self.image_size, self.image_size)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether the shape of the images is known: of an array it is settled when training begins."""
+        options = self.options("dataset")
+        return all(options.get(name, "") is not None for name in ("image_size", "colour"))
+
+    def of_dataset(self, dataset: str) -> "Config":
+        """The settings that were given, of another data set, whose defaults hold for the rest."""
+        given: dict[str, Any] = vars(self)["_given"]
+        return Config(**given | {"dataset": dataset})
 
     @property
     def run_name(self) -> str:
