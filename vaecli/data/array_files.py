@@ -52,6 +52,17 @@ _CLASS_NAMES, _MAX_NAMES = "class_names", 1 << 22
 """The array that names the labels 0, 1, ..., as ``vaecli encode`` writes it, and its most bytes."""
 
 
+class NoFileError(DataError):
+    """Arrays are wanted, and no file is given."""
+
+    def of_run(self, name: str) -> DataError:
+        """The same mistake, of a run that was trained on arrays of a caller in Python."""
+        return DataError(
+            f"the run {name} was trained on arrays that were given in Python, and keeps no copy of them; save all of them, such as "
+            f"with {SAVE}, and give the file with {{data_dir=FILE.npz}}"
+        )
+
+
 @dataclass(frozen=True)
 class ArrayFile:
     """The data set of a person's own arrays."""
@@ -87,13 +98,11 @@ def read_arrays(path: Path | None) -> Arrays:
     """The arrays of a file or folder.
 
     Raises:
-        DataError: there are none, they cannot be read, or they take too much memory.
+        NoFileError: there is no path.
+        DataError: there are no arrays, they cannot be read, or they take too much memory.
     """
     if path is None:
-        raise DataError(
-            f"found no file of arrays, expected one, such as {SAVE} saves; give it with {{data_dir=FILE.npz}} (a run keeps no copy "
-            "of arrays that were given from Python: save all that were given, test_images=... too)"
-        )
+        raise NoFileError(f"found no file of arrays, expected a {KINDS}; give it with {{data_dir=FILE.npz}}; {SAVE} writes one")
     try:
         if is_folder(path):
             return _from_folder(path)

@@ -105,7 +105,8 @@ class DataSummary:
         }
         names = ("validation", "unused", "pixel_range", "untrained")
         equal = {"duplicates": len(self.duplicates), "held_out_duplicates": len(self.held_out_duplicates)}
-        return {"folder": self.folder, "splits": splits} | equal | {name: values[name] for name in names}
+        arrays = ("bordered", "two_shades") if self.noun == "image" else ()
+        return {"folder": self.folder, "splits": splits} | equal | {name: values[name] for name in (*names, *arrays)}
 
     def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""

@@ -12,6 +12,7 @@ from vaecli.arguments import PathLike, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
 from vaecli.data.array import Arrays
+from vaecli.data.array_files import NoFileError
 from vaecli.data.array_items import given_arrays
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
@@ -143,7 +144,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     path, training, finished = folder.path, start.training, start.finished
     with processes.agreeing():
         if not finished:
-            start = replace(start, config=start.source.settled())
+            start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
         provenance = _provenance(start, source.record, placed, processes)
     chosen = start.config
@@ -316,6 +317,18 @@ def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict
     return row, results if tested.kl_is_exact else results | {_particles(split): 1}
 
 
+def _settled_by_data(start: Start, folder: Path) -> Start:
+    """The start of the run in a folder with what its images decide written into the settings.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    try:
+        return replace(start, config=start.source.settled())
+    except NoFileError as error:
+        raise (error.of_run(folder.name) if start.recorded else error) from None
+
+
 def _source(start: Start, folder: Path) -> Source:
     """The images to train on, for the run in a folder.
 
@@ -325,7 +338,10 @@ def _source(start: Start, folder: Path) -> Source:
     source = start.source
     if start.recorded:
         for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
-            images = source.images(split)
+            try:
+                images = source.images(split)
+            except NoFileError as error:
+                raise error.of_run(folder.name) from None
             check_digest(
                 images,
                 split,
