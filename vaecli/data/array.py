@@ -23,6 +23,9 @@ from vaecli.registry import IMAGE_SIZE
 LAYOUTS = "(N, H, W), (N, H, W, 3), (N, 3, H, W), or (N, D) with D a square"
 """The shapes of an array of images, in words."""
 
+_KINDS = "buif"
+"""NumPy's kinds of numbers and bools."""
+
 Array = NDArray[Any]
 
 
@@ -85,7 +88,7 @@ def images_of(arrays: Arrays, request: Request) -> Images:
         DataError: the arrays hold no images, or cannot be those that are wanted; the message says what to give.
         UsageError: fewer images are kept for validation than the request asks for.
     """
-    layouts = [_layout(arrays, part) for part in arrays.parts]
+    layouts = list(_layouts(arrays))
     first = layouts[0].shape
     for part, layout in zip(arrays.parts, layouts, strict=True):
         if layout.shape != first:
@@ -180,10 +183,18 @@ def _wrong(arrays: Arrays, part: Part, text: str, **settings: object) -> DataErr
     return DataError(f"{where}: {text}", **settings)
 
 
+def _layouts(arrays: Arrays) -> Iterator[_Layout]:
+    """The layout of each part; images of the shape that the training set's have lie as these do."""
+    first = _layout(arrays, arrays.train)
+    for part in arrays.parts:
+        same = len(part.images) and part.images.shape[1:] == arrays.train.images.shape[1:] and part.images.dtype.kind in _KINDS
+        yield first if same else _layout(arrays, part)
+
+
 def _layout(arrays: Arrays, part: Part) -> _Layout:
     """How the images of an array lie, where its shape leaves no doubt."""
     values, dims = part.images, part.images.shape
-    if values.dtype.kind not in "buif":
+    if values.dtype.kind not in _KINDS:
         raise _wrong(arrays, part, f"found values of type {values.dtype}, expected whole numbers, floats or bools")
     if dims and not dims[0]:
         raise _wrong(arrays, part, "found no image, expected at least one")
@@ -207,7 +218,7 @@ def _hint(dims: tuple[int, ...]) -> str:
     if len(dims) == 2 and dims[1] % 3 == 0 and isqrt(dims[1] // 3) ** 2 == dims[1] // 3:
         side = isqrt(dims[1] // 3)
         return f"; colours may lie in two orders: reshape to (N, 3, {side}, {side}) or (N, {side}, {side}, 3)"
-    if len(dims) == 3 and (dims[-1] in (1, 3, 4) or dims[0] == 3):
+    if len(dims) == 3 and ((dims[-1] in (1, 3, 4) and dims[1] != dims[2]) or dims[0] == 3):
         return "; of one colour image give images[None], of grey ones images[:, None]"
     if len(dims) == 4 and 4 in (dims[1], dims[-1]):
         return "; leave transparency out, such as images[..., :3]"

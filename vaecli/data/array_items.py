@@ -125,7 +125,7 @@ def stacked(items: Any, name: str) -> tuple[Array, Array | None]:
         values[index] = array
         labels.append(label)
     assert values is not None
-    return values, _label_array(labels, name)
+    return values[:, None] if values.ndim == 3 else values, _label_array(labels, name)
 
 
 def _pair(item: Any, where: str) -> tuple[Any, Any]:
