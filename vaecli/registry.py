@@ -106,7 +106,7 @@ class Member:
 
 IMAGE_SIZE = Option(
     "image_size",
-    "Height and width, in pixels: pictures are scaled to it, a data set's smaller images get a black border.",
+    "Height and width, in pixels: pictures are scaled to it, smaller images of a data set or array get a black border.",
     4,
     256,
 )

@@ -75,6 +75,7 @@ def train(
         >>> run = vaecli.train(vaecli.Config(latent_dim=3, epochs=1, limit=1000), "checkpoints/mine")
         >>> run.results["epoch"], run.model.latent_dim
         (1, 3)
+        >>> import numpy as np
         >>> run = vaecli.train(vaecli.Config(epochs=1), "checkpoints/noise", images=np.random.rand(100, 8, 8))
         >>> run.model.image_shape
         ImageShape(channels=1, height=8, width=8)
