@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = [
     "tests/data/test_torchvision_sets.py",
     "tests/data/test_values.py",
+    "tests/data/test_array_files.py",
     "tests/runs/test_format.py",
     "tests/plotting",
     "tests/studies/test_trust.py",

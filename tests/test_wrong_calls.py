@@ -117,7 +117,17 @@ CALLS = {
         {"config": vaecli.Config(epochs=1, limit=5), "folder": "run"},
         {"config": [None, 5, "x", {"epochs": 1}, RUN, vaecli.Config], "folder": [*PATHS, None, RUN],
          "data_dir": [*PATHS, "nowhere"], "device": DEVICES, "resume": BOOLS, "overwrite": BOOLS,
-         "threads": [0, -1, 1.5, "2", True, NAN, 10**6], "read": FUNCTIONS},
+         "threads": [0, -1, 1.5, "2", True, NAN, 10**6], "read": FUNCTIONS,
+         "images": [5, "x", [], {}, [None], NAN, np.zeros(3), np.zeros((4, 4, 4, 4, 4)), np.full((4, 4, 4), NAN), object(),
+                    np.array(["a"])],
+         "labels": [[0], 5, "x"], "test_images": [BLACK], "test_labels": [[0]]},
+    ),
+    "train on an array": (
+        vaecli.train,
+        {"config": vaecli.Config(epochs=1), "folder": "run", "images": BLACK},
+        {"config": [vaecli.Config(dataset="cifar10")], "data_dir": [".", "x"], "read": [print],
+         "labels": [5, "x", [0], [0.5] * 4, [-2] * 4, [None] * 4, torch.zeros(4, 2), {}, [[1], [2, 3]]],
+         "test_images": [5, "x", [], torch.zeros(4, 9), np.zeros((4, 28, 27)), BLACK[:0]], "test_labels": [[0]]},
     ),
     "search": (
         vaecli.search,
@@ -277,7 +287,7 @@ def test_an_unknown_argument_is_pythons_own_error():
         vaecli.sample(MODEL, numbr=3)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("train", "search", "load_images")])
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("train", "train on an array", "search", "load_images")])
 def test_the_right_call_is_right(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, right, _ = CALLS[name]

@@ -112,6 +112,8 @@ class Config:
         values = dict.fromkeys(it.name for it in plugin_settings()) | dict(self.plugin_options)
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        given = {field.name: value for field in settings() if (value := getattr(self, field.name)) != field.default}
+        object.__setattr__(self, "_given", given)
         for field in settings():
             value = getattr(self, field.name)
             if (value is not None or field.default is not None) and (value is None or names.get(field.name) != value):
@@ -150,7 +152,7 @@ class Config:
             if value is None:
                 default = member.defaults.get(option.name)
                 if isinstance(default, registry.BySize):
-                    default = default.of(self.image_shape.height)
+                    default = None if self.image_size is None else default.of(self.image_size)
                 elif isinstance(default, registry.ByData):
                     default = None
                 object.__setattr__(self, option.name, default)
@@ -233,8 +235,8 @@ class Config:
         for family in registry.REGISTRY:
             member = self._member(family)
             if member.provider:
-                own = tuple(name for name in member.defaults if name not in NAMES)
-                records[family] = MemberRecord(family, getattr(self, family), member.provider.source, member.provider.sha256, own)
+                source, sha256 = member.provider.source, member.provider.sha256
+                records[family] = MemberRecord(family, getattr(self, family), source, sha256, tuple(member.defaults))
         return tuple(records.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -270,9 +272,25 @@ class Config:
 
     @property
     def image_shape(self) -> ImageShape:
-        """The shape of the images."""
-        assert self.image_size is not None  # every data set has a size
+        """The shape of the images.
+
+        Raises:
+            UsageError: it is that of an array, and not settled yet (`vaecli.data.load.Source.settled`).
+        """
+        if self.image_size is None or not self.has_shape:
+            raise UsageError("{image_size=}, {colour=}: they are settled when the images are known, expected both here")
         return ImageShape(COLOURS[self.colour or "grey"], self.image_size, self.image_size)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether the shape of the images is known: of an array it is settled when training begins."""
+        options = self._member("dataset").defaults
+        return all(getattr(self, name) is not None for name in ("image_size", "colour") if name in options)
+
+    def of_dataset(self, dataset: str) -> "Config":
+        """The settings that were given, of another data set, whose defaults hold for the rest."""
+        given: dict[str, Any] = vars(self)["_given"]
+        return Config(**given | {"dataset": dataset})
 
     @property
     def run_name(self) -> str:

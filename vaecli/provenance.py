@@ -40,7 +40,7 @@ class MemberRecord:
         name: in its family.
         source: the path of the Python file that it comes from, or a package and its version; empty for an object of Python.
         sha256: of the file, in hexadecimal; empty where there is none.
-        options: the names of the settings that only it has.
+        options: the names of its options.
     """
 
     family: str

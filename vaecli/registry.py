@@ -104,7 +104,7 @@ class Member:
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
-        own_labels: for a data set, whether a person's own folder decides which labels there are.
+        own_labels: for a data set, whether a person's own folder or file decides which labels there are.
         provider: where it comes from; None for vaecli's own.
     """
 
@@ -127,7 +127,7 @@ class Member:
 
 IMAGE_SIZE = Option(
     "image_size",
-    "Height and width, in pixels: pictures are scaled to it, a data set's smaller images get a black border.",
+    "Height and width, in pixels: pictures are scaled to it, smaller images of a data set or array get a black border.",
     4,
     256,
 )
@@ -163,6 +163,9 @@ REPARAMETERISED = "reparameterised"
 STANDARD = "standard normal"
 """The capability of a prior that is N(0, I): the explorer's page draws its circles, and computes with its density."""
 
+_OWN = {"init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "lr_schedule": "cosine"}
+"""The defaults of a person's own images: steps decide, and training begins at their mean."""
+
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
 REGISTRY: dict[str, dict[str, Member]] = {
@@ -189,13 +192,19 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "a person's own pictures, below --data-dir",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
-            settings={
-                "init_bias": "data",
-                "epochs": "auto",
-                "batch_size": "auto",
-                "measure_every": "auto",
-                "lr_schedule": "cosine",
+            settings=_OWN,
+            own_labels=True,
+        ),
+        "array": Member(
+            "vaecli.data.array_files:ARRAY",
+            "a person's own arrays: .npy, .npz, HDF5 or a Hugging Face folder, at --data-dir",
+            {
+                IMAGE_SIZE: ByData("the array's"),
+                COLOUR: ByData("the array's"),
+                PIXEL_RANGE: ByData("auto, by the values of all images"),
             },
+            likelihood="discretized-logistic",
+            settings=_OWN,
             own_labels=True,
         ),
     },

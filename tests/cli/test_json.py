@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers import DATA, ROOT
@@ -75,6 +76,7 @@ COMMANDS = {
         ["train", "--limit", "50", "--epochs", "1", "--data-dir", "DATA"],
         ["train", "--limit", "50", "--epochs", "1", "--validation", "50", "--data-dir", "DATA"],
         ["train", "--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--hidden", "4", "--epochs", "1"],
+        ["train", "--dataset", "array", "--data-dir", "array.npy", "--hidden", "4", "--epochs", "1"],
     ],
     "vaecli train --dry-run": [["train", "--dry-run", "--labels", "full"]],
     "vaecli search": [
@@ -82,6 +84,7 @@ COMMANDS = {
         ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--trials", "2"],
         ["search", "--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--hidden", "4", "--epochs", "1",
          "--latent-dim", "1,2"],
+        ["search", "--dataset", "array", "--data-dir", "array.npy", "--hidden", "4", "--epochs", "1", "--latent-dim", "1,2"],
     ],
     "vaecli search --dry-run": [
         ["search", *SEARCHED, "--lr", "1e-3,1e-2", "--dry-run"],
@@ -121,6 +124,7 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
     if title == "vaecli compare":
         more = ["--labels", "full", "--epochs", "1", "--limit", "200", "--name", "labels"]
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
+    np.save("array.npy", np.random.default_rng(0).random((30, 8, 9)))
     seen = set()
     for words in COMMANDS[title]:
         outcome = vaecli(*(small_mnist if word == "DATA" else word for word in words), "--json", "-q")

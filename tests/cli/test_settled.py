@@ -149,5 +149,5 @@ def settings_of(run):
 
 def test_help_has_both_defaults(vaecli):
     text = " ".join(vaecli("train", "--help").out.replace("│", " ").split())
-    assert "[default: 5; folder: auto]" in text
-    assert "[default: constant; folder: cosine]" in text
+    assert "[default: 5; folder, array: auto]" in text
+    assert "[default: constant; folder, array: cosine]" in text

@@ -26,8 +26,9 @@ def few():
 
 
 def in_the_shape_of(dataset, digits):
-    """Digits in the middle of images of another data set's shape, in the colours of the rainbow."""
-    shape = Config(dataset=dataset).image_shape
+    """Digits in the middle of images of another data set's shape, in the colours of the rainbow; arrays have that of the digits."""
+    config = Config(dataset=dataset)
+    shape = config.image_shape if config.has_shape else digits.shape
     grey = digits.padded(ImageShape(1, shape.height, shape.width)).pixels
     strength = torch.linspace(1, 0.3, shape.channels).view(1, -1, 1)
     return replace(digits, pixels=(grey.unsqueeze(1) * strength).flatten(1).to(torch.uint8), shape=shape)
@@ -48,6 +49,8 @@ def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likeliho
     config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels, **parts,
                     epochs=2, batch_size=10, lr=3e-3, **small)  # fmt: skip
     images = few[dataset]
+    if not config.has_shape:
+        config = replace(config, image_size=images.shape.height, colour="grey")
     if config.label_fraction is not None:
         images = hide_labels(images, config.label_fraction, config.seed)
     model = build(config, images)

@@ -48,10 +48,10 @@ def test_data_sets_with_names_keep_their_defaults(dataset):
     usual = (5, 200, None, "constant", "random")
     own = ("auto", "auto", "auto", "cosine", "data")
     assert (config.epochs, config.batch_size, config.measure_every, config.lr_schedule, config.init_bias) == (
-        own if dataset == "folder" else usual
+        own if registry.find("dataset", dataset).own_labels else usual
     )
     assert config.run_name == f"{dataset}-z2-elbo"
-    assert ("measure_every" in config.to_json()) == (dataset == "folder")
+    assert ("measure_every" in config.to_json()) == registry.find("dataset", dataset).own_labels
 
 
 def test_auto_is_a_setting_of_any_data_set_and_in_its_name():

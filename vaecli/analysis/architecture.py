@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vaecli import registry
 from vaecli.arguments import checked
 from vaecli.config import Config
+from vaecli.data.load import Source
 from vaecli.image_shape import ImageShape
 from vaecli.model import skeleton
 
@@ -85,11 +86,13 @@ def architecture(config: Config, folder: Path | None = None) -> NetworkSummary:
 
     Args:
         config: the settings.
-        folder: of a person's own pictures, whose labels the model sees.
+        folder: of a person's own pictures, whose labels the model sees; or a file of arrays, whose shape the images have.
 
     Raises:
         DataError: the folder cannot be read.
     """
+    if not config.has_shape:
+        config = Source(config, folder).settled()
     labelled = config.labels != "none"
     model = skeleton(config, len(registry.load("dataset", config.dataset).class_names(folder)) if labelled else 0)
     layers = _layers(model.encoder, model.decoder, model.image_shape, model.prior.decoded, model.labels)

@@ -46,7 +46,9 @@ Device = Annotated[
 DataDir = Annotated[
     Path | None,
     optional(
-        "Folder of your own pictures, for --dataset folder; else of the data set's files, to read instead of its own place.", DATA
+        "Folder of your own pictures, for --dataset folder; file of arrays, for --dataset array; else folder of the data set's "
+        "files, to read instead of its own place.",
+        DATA,
     ),
 ]
 Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]

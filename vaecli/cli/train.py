@@ -61,7 +61,7 @@ def train(
     if dry_run:
         ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
-        without_effect(context, "with --dry-run", *ignored, *([] if decides_labels else ["data_dir"]))
+        without_effect(context, "with --dry-run", *ignored, *([] if decides_labels or not chosen.has_shape else ["data_dir"]))
         _print_layers(chosen, data_dir, as_json)
         return
 

@@ -107,7 +107,7 @@ def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float]
         if not is_deep(picture) and (chosen == BYTE_RANGE or not is_for_bytes(chosen)):
             result = crop(ImageOps.exif_transpose(picture), shape)._replace(ranged=halved or chosen == BYTE_RANGE)
         else:
-            values = _values(picture)
+            values = values_of(picture)
             result = crop(ImageOps.exif_transpose(_in_bytes(picture, values, chosen)), shape)._replace(
                 outside=_outside(values, chosen),
                 range=chosen,
@@ -132,7 +132,7 @@ def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
     return Cropped(pixels, flat.size, (width, height) != flat.size, (width, height) != (shape.width, shape.height))
 
 
-def _values(picture: Image.Image) -> NDArray[Any]:
+def values_of(picture: Image.Image) -> NDArray[Any]:
     """The values of a picture, of one of bytes on white: shape (height, width) or (height, width, 3)."""
     if is_deep(picture):
         return numbers(picture)

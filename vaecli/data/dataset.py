@@ -12,7 +12,7 @@ from vaecli.data.idx import read_folder
 from vaecli.data.images import Images
 from vaecli.data.picture import Drawing, Prepared
 from vaecli.errors import DataError
-from vaecli.image_shape import ImageShape
+from vaecli.image_shape import COLOURS, ImageShape
 
 
 @dataclass(frozen=True)
@@ -38,34 +38,53 @@ class Request:
         dataset: the data set's name in the registry.
         split: ``train`` or ``test``.
         folder: to read instead of the data set's own place.
-        shape: of the images.
+        known_shape: of the images; None if those of an array decide.
         pixel_range: the values that are black and white in a person's pictures; None if all of them together decide.
         limit: of a person's pictures, read the first so many; other data sets are read whole.
         validation: of a person's pictures, those of the training set that are held out; they stand at its end, and do not count
             for `limit`. They are the first of those that the folder keeps for validation, if it does.
         conditional: whether a model sees the labels; then those that no training picture has are unknown.
         options: the values of the options that only this data set has, by name.
+        image_size: height and width, where they are stated.
+        colour: likewise.
     """
 
     dataset: str
     split: str
     folder: Path | None
-    shape: ImageShape
+    known_shape: ImageShape | None
     pixel_range: tuple[float, float] | None = None
     limit: int | None = None
     validation: int | None = None
     conditional: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    image_size: int | None = None
+    colour: str | None = None
+
+    @property
+    def shape(self) -> ImageShape:
+        """The shape of the images, of a data set that has one by default."""
+        assert self.known_shape is not None
+        return self.known_shape
 
     @staticmethod
     def of(config: Config, split: str, folder: Path | None) -> "Request":
         """What a run of these settings reads for a split."""
         options = tuple((name, value) for name, value in config.options("dataset").items() if name not in NAMES)
-        plain = Request(config.dataset, split, folder, config.image_shape, config.pixel_range, options=options)
+        shape = config.image_shape if config.has_shape else None
+        plain = Request(
+            config.dataset, split, folder, shape, config.pixel_range, options=options, image_size=config.image_size,
+            colour=config.colour,
+        )  # fmt: skip
         if not registry.find("dataset", config.dataset).own_labels:
             return plain
         own = replace(plain, conditional=config.labels != "none")
         return replace(own, limit=config.limit, validation=config.validation) if split == "train" else own
+
+    def settled(self, shape: ImageShape, pixel_range: tuple[float, float]) -> "Request":
+        """The same request, with what the images decided where it did not say."""
+        colour = next(name for name, channels in COLOURS.items() if channels == shape.channels)
+        return replace(self, known_shape=shape, pixel_range=pixel_range, image_size=shape.height, colour=colour)
 
 
 class Dataset(Protocol):

@@ -38,6 +38,9 @@ class Reading:
         flat: names of the pictures that these leave few shades of many values.
         unused: pictures that the folder keeps for validation, of which no use is made.
         untrained: of a test set, labels that no training picture has, with their numbers of pictures.
+        array: whether the images come from an array, not from files of their own; then `folder` is its file, or names it, and
+            `folders` has the names of arrays.
+        bordered: of an array, the height and width of its images, if these have a black border now.
     """
 
     folder: Path
@@ -52,6 +55,8 @@ class Reading:
     flat: tuple[str, ...] = ()
     unused: int = 0
     untrained: tuple[tuple[str, int], ...] = ()
+    array: bool = False
+    bordered: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from pathlib import Path
 from vaecli import registry
 from vaecli.arguments import Limit, PathLike, checked
 from vaecli.config import Config
+from vaecli.data.array import Arrays, images_of
+from vaecli.data.array_files import looks_like_arrays
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images, Reading
 from vaecli.errors import DataError, UsageError
+from vaecli.image_shape import COLOURS
 from vaecli.provenance import DataRecord
 
 
@@ -25,7 +28,8 @@ def load_images(
     Args:
         dataset: the data set's name in the registry.
         split: ``train`` or ``test``.
-        data_dir: the folder of a person's own pictures, or of IDX files to read instead of the data set's own.
+        data_dir: the folder of a person's own pictures, a file of arrays, or a folder of IDX files to read instead of the data
+            set's own.
         limit: keep only the first `limit` images.
         image_size: height and width, in pixels; the data set's usual one if not given.
         colour: ``grey`` or ``rgb``; the data set's usual one if not given.
@@ -56,7 +60,12 @@ def read_split(request: Request, listen: ReadListener | None = None) -> Images:
     Raises:
         DataError: it cannot be found or read, or holds no image.
     """
-    images = registry.load("dataset", request.dataset).read(request, listen or ReadListener())
+    try:
+        images = registry.load("dataset", request.dataset).read(request, listen or ReadListener())
+    except DataError as error:
+        if request.folder and request.dataset != "array" and looks_like_arrays(request.folder):
+            raise error.reworded(DataError, after="; {dataset=array} reads arrays") from None
+        raise
     if not len(images):
         raise DataError(f"{request.folder or request.dataset}: the {request.split} split holds no image; expected at least one")
     return images
@@ -66,16 +75,21 @@ Read = Callable[[Request], Images]
 """Gives the images of a request."""
 
 
-def read_once(listen: ReadListener | None = None) -> Read:
-    """A `read_split` that answers each request once, and keeps its images and their digest."""
+def read_once(listen: ReadListener | None = None, arrays: Arrays | None = None) -> Read:
+    """A `read_split` that answers each request once, and keeps its images and their digest.
+
+    Args:
+        listen: callbacks of reading.
+        arrays: what the images are taken from, wherever a request says that they are.
+    """
     kept: dict[Request, Images] = {}
 
     def read(request: Request) -> Images:
         if request not in kept:
-            images = read_split(request, listen)
+            images = images_of(arrays, request) if arrays else read_split(request, listen)
             kept[request] = images
-            if images.reading:  # the same with the range that was settled
-                kept[replace(request, pixel_range=images.reading.pixel_range)] = images
+            if images.reading:  # the same with what was settled
+                kept[request.settled(images.shape, images.reading.pixel_range)] = images
         return kept[request]
 
     return read
@@ -121,19 +135,25 @@ class Source:
         folder = None if self.folder is None else str(self.folder.absolute())
         return DataRecord(self.images("train").digest, self.images("test").digest, folder)
 
-    def settled(self) -> Config:
-        """The settings with the values that are black and white in a person's pictures written down.
+    def settled(self, config: Config | None = None) -> Config:
+        """The settings with what a person's own images decide written down.
+
+        That is the values that are black and white, and of arrays the size and the colours.
+
+        Args:
+            config: other settings of the same images; those of this source if not given.
 
         Raises:
-            DataError: the pictures cannot be read, or no range suits them.
+            DataError: the images cannot be read, or no range suits them.
             UsageError: the settings have a range that none of them uses.
         """
-        reading = self.images("train").reading
-        if not reading:
-            return self.config
-        if self.config.pixel_range:
+        config, images = config or self.config, self.images("train")
+        if not images.reading:
+            return config
+        if config.pixel_range:
             _expect_use(self.images(split).reading for split in SPLITS)
-        return replace(self.config, pixel_range=reading.pixel_range)
+        colour = next(name for name, channels in COLOURS.items() if channels == images.shape.channels)
+        return replace(config, image_size=images.shape.height, colour=colour, pixel_range=images.reading.pixel_range)
 
     @property
     def is_own(self) -> bool:
@@ -155,8 +175,9 @@ def _expect_use(readings: Iterable[Reading | None]) -> None:
     found = [reading for reading in readings if reading]
     if found and not any(reading.ranged for reading in found):
         first = found[0]
+        what = "values" if first.array else "pictures"
         raise UsageError(
-            f"{first.folder}: {{pixel_range}}: found pictures of 8 bits only, expected values from 0 to 255",
+            f"{first.folder}: {{pixel_range}}: found {what} of 8 bits only, expected values from 0 to 255",
             pixel_range=first.pixel_range,
         )
 
@@ -177,7 +198,7 @@ def check_digest(images: Images, split: str, digest: str, source: str, run: str,
     """
     if images.digest != digest:
         digests = f"they have SHA-256 {images.digest[:12]}..., the run's {digest[:12]}..."
-        raise DataError(
-            f"{source}: its {split} images are not those of the run {run}: {difference() or digests}; give the folder of the "
-            "run's images with {data_dir=DIR}"
-        )
+        give = "the folder of the run's images with {data_dir=DIR}"
+        if images.reading and images.reading.array:
+            source, give = str(images.reading.folder), "the run's own arrays, in a file with {data_dir=FILE.npz}"
+        raise DataError(f"{source}: its {split} images are not those of the run {run}: {difference() or digests}; give {give}")

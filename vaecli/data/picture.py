@@ -172,14 +172,28 @@ def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterato
     Raises:
         DataError: it is missing, not a picture, or too large, or what is done with it meanwhile fails.
     """
-    head = b""
     try:
         with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
             # Pillow trusts the size that a file declares, and takes memory for it; so no more bytes are read than there are
             data = file.read(size)
-        head = data[:16]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; expected a picture") from None
+    except OSError as error:
+        raise _unreadable(path, error, b"") from None
+    with checked_bytes(data, path, least) as picture:
+        yield picture
+
+
+@contextmanager
+def checked_bytes(data: bytes, path: Path, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+    """As `checked_picture`, of a file's bytes; `path` names them in messages.
+
+    Raises:
+        DataError: it is not a picture, or too large, or what is done with it meanwhile fails.
+    """
+    try:
         with _opened(data) as picture:
             whole = picture.width * picture.height
             if least:
@@ -200,15 +214,17 @@ def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterato
         if str(error).startswith(f"{path}: "):
             raise
         raise DataError(f"{path}: {error.message}", **error.settings) from None
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected a picture") from None
     except Image.DecompressionBombError:
         raise DataError(
             f"{path}: found more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most that Pillow opens; make it smaller"
         ) from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
-        why = reason(error) if isinstance(error, OSError) and error.strerror else _why(error, head, path)
-        raise DataError(f"{path}: cannot be read as a picture ({why[:120]}); expected a PNG, JPEG or the like") from None
+        raise _unreadable(path, error, data[:16]) from None
+
+
+def _unreadable(path: Path, error: Exception, head: bytes) -> DataError:
+    why = reason(error) if isinstance(error, OSError) and error.strerror else _why(error, head, path)
+    return DataError(f"{path}: cannot be read as a picture ({why[:120]}); expected a PNG, JPEG or the like")
 
 
 def _opened(data: bytes) -> Image.Image:

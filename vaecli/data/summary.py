@@ -1,4 +1,4 @@
-"""What a run understood of a folder of pictures: its splits, labels and values, and what was left out. Said before training."""
+"""What a run understood of a person's own images: their splits, labels and values, and what was left out. Said before training."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,8 @@ from vaecli.errors import VaecliError, in_python
 
 MANY = 12
 """From so many labels on, their pictures are given as a range, not one by one."""
+
+_SOME = 4096
 
 DARK = 32
 """Where no byte of any picture is as large, 255 is hardly meant to be white."""
@@ -57,11 +59,11 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """A folder of pictures, as a run uses it.
+    """A folder of pictures or a file of arrays, as a run uses it.
 
     Attributes:
         folder: where the pictures are.
-        places: the sub-folders that hold each split, such as ``test/``; empty for a split that is chosen by hash.
+        places: the sub-folders or arrays that hold each split, such as ``test/``; empty for a split that is chosen by hash.
         train: the training set, with the pictures that are held out of it.
         test: the test set.
         validation: how many pictures are held out.
@@ -72,6 +74,10 @@ class DataSummary:
         untrained: labels that no training picture has, with the number of test pictures.
         brightest: the greatest byte of all pictures.
         conditional: whether the model sees labels.
+        noun: what one of them is called.
+        bordered: of arrays, the height and width of the images in them, if these have a black border now.
+        side: height and width of the images.
+        two_shades: whether arrays hold black and white only, and the model is of more shades.
     """
 
     folder: str
@@ -86,6 +92,10 @@ class DataSummary:
     untrained: dict[str, int]
     brightest: int
     conditional: bool
+    noun: str = "picture"
+    bordered: tuple[int, int] | None = None
+    side: int = 0
+    two_shades: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
@@ -95,7 +105,8 @@ class DataSummary:
         }
         names = ("validation", "unused", "pixel_range", "untrained")
         equal = {"duplicates": len(self.duplicates), "held_out_duplicates": len(self.held_out_duplicates)}
-        return {"folder": self.folder, "splits": splits} | equal | {name: values[name] for name in names}
+        arrays = ("bordered", "two_shades") if self.noun == "image" else ()
+        return {"folder": self.folder, "splits": splits} | equal | {name: values[name] for name in (*names, *arrays)}
 
     def lines(self, spell: Callable[[str, str], str] = in_python) -> list[str]:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
@@ -108,16 +119,16 @@ class DataSummary:
         kept = self.train.pictures - self.validation
         held = f", {self.validation:,} to choose by (validation)" if self.validation else ""
         where = {split: f" from {place}" if place else "" for split, place in self.places.items()}
-        by_hash = "" if self.places["test"] else ", chosen by a hash of their paths"
+        by_hash = "" if self.places["test"] else f", chosen by a hash of their {'paths' if self.noun == 'picture' else 'pixels'}"
         if self.train.pictures == self.test.pictures == 1 and self.duplicates and len(set(self.duplicates[0])) == 1:
-            yield "there is one picture: it is the training set and the test set"
+            yield f"there is one {self.noun}: it is the training set and the test set"
             return
-        yield f"{_pictures(kept)} to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
+        yield f"{self._counted(kept)} to train on{where['train']}{held}, {self.test.pictures:,} to test on{where['test']}{by_hash}"
         if self.train.labels:
-            yield f"labels, training + test pictures: {self._labels()}"
+            yield f"labels, training + test {self.noun}s: {self._labels()}"
         if self.unused:
             yield (
-                f"{_pictures(self.unused)} kept for validation, of which no use is made; {{validation={self.unused}}} "
+                f"{self._counted(self.unused)} kept for validation, of which no use is made; {{validation={self.unused}}} "
                 "measures on them, not on the test set"
             )
         changes = [
@@ -130,33 +141,41 @@ class DataSummary:
         ]  # fmt: skip
         if changes:
             files = sum(split.pictures + split.left_out for split in (self.train, self.test))
-            yield f"of {_pictures(files)}, {', '.join(changes)}"
+            yield f"of {self._counted(files)}, {', '.join(changes)}"
+        if self.bordered:
+            yield f"{self.bordered[0]} x {self.bordered[1]} pixels, with a black border to {self.side} x {self.side}"
         outside, flat = self.train.outside + self.test.outside, self.train.flat + self.test.flat
         if tuple(self.pixel_range) != BYTE_RANGE or outside or flat:
-            cut = f"; values outside are cut to the ends, in {_pictures(outside)}" if outside else ""
-            yield f"values {in_words(self.pixel_range)} are black to white{cut}; {{pixel_range=LOW,HIGH}} sets others"
+            cut = f"; values outside are cut to the ends, in {self._counted(outside)}" if outside else ""
+            suits = ", and there are no others: {likelihood=bernoulli} suits them" if self.two_shades else ""
+            yield f"values {in_words(self.pixel_range)} are black to white{cut}{suits}; {{pixel_range=LOW,HIGH}} sets others"
         elif self.brightest < DARK:
             white = max(1, self.brightest)
-            yield f"no value of any picture is above {self.brightest} of 255; if that is white, give {{pixel_range=0,{white}}}"
+            yield f"no value of any {self.noun} is above {self.brightest} of 255; if that is white, give {{pixel_range=0,{white}}}"
         if flat:
             name = flat[0].replace("{", "(")
-            yield f"pictures whose many values become fewer than {FEW_SHADES} of 256 shades: {len(flat):,}, such as {name}"
+            yield f"{self.noun}s whose many values become fewer than {FEW_SHADES} of 256 shades: {len(flat):,}, such as {name}"
         for measured, numbers, pairs in (
-            ("test pictures", "the test set", self.duplicates),
-            ("pictures held out", "the held-out pictures", self.held_out_duplicates),
+            (f"test {self.noun}s", "the test set", self.duplicates),
+            (f"{self.noun}s held out", f"the held-out {self.noun}s", self.held_out_duplicates),
         ):
             if pairs:
                 first = " and ".join(name.replace("{", "(") for name in pairs[0])
                 yield (
-                    f"{measured} that equal a training picture: {len(pairs):,}, such as {first}; the numbers of {numbers} "
-                    "flatter the model; keep each picture in one split only"
+                    f"{measured} that equal a training {self.noun}: {len(pairs):,}, such as {first}; the numbers of {numbers} "
+                    f"flatter the model; keep each {self.noun} in one split only"
                 )
         if self.untrained:
-            names = ", ".join(f"{name} ({_pictures(count)} to test on)" for name, count in list(self.untrained.items())[:MANY])
-            measured = "; the model cannot know them, so they are measured as pictures of unknown label" if self.conditional else ""
-            yield f"labels without a training picture: {names}{measured}"
+            names = ", ".join(f"{name} ({self._counted(count)} to test on)" for name, count in list(self.untrained.items())[:MANY])
+            measured = (
+                f"; the model cannot know them, so they are measured as {self.noun}s of unknown label" if self.conditional else ""
+            )
+            yield f"labels without a training {self.noun}: {names}{measured}"
         if self.conditional and self.test.unlabelled == self.test.pictures and not self.untrained:
-            yield "the test pictures have no label, which the model has not learnt to do without: their numbers say little"
+            yield f"the test {self.noun}s have no label, which the model has not learnt to do without: their numbers say little"
+
+    def _counted(self, count: int) -> str:
+        return f"{count:,} {self.noun}{'s' * (count != 1)}"
 
     def _labels(self) -> str:
         pairs = [(name, self.train.labels[name], self.test.labels.get(name, 0)) for name in self.train.labels]
@@ -193,15 +212,19 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         dict(second.untrained),
         max(int(train.pixels.max()), int(test.pixels.max())),
         config.labels != "none",
+        "image" if first.array else "picture",
+        first.bordered,
+        train.shape.height,
+        first.array and config.binarize == "none" and all(_has_two_shades(images) for images in (train, test)),
     )
 
 
-def _pictures(count: int) -> str:
-    return f"{count:,} picture{'s' * (count != 1)}"
+def _has_two_shades(images: Images) -> bool:
+    return all(bool(((some == 0) | (some == 255)).all()) for some in images.pixels.split(_SOME))
 
 
 def _places(reading: Reading) -> str:
-    return " and ".join(f"{folder}/" for folder in reading.folders)
+    return " and ".join(reading.folders if reading.array else (f"{folder}/" for folder in reading.folders))
 
 
 def _named_by_digest(images: Images) -> dict[bytes, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vaecli.arguments import PathLike, checked
 from vaecli.config import Config
+from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
@@ -77,7 +78,7 @@ class Run:
 
         Args:
             split: ``train`` or ``test``.
-            data_dir: the folder that holds its IDX files or pictures now.
+            data_dir: the folder that holds its IDX files or pictures now, or the file that holds its arrays.
             read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
 
         Raises:
@@ -93,6 +94,8 @@ class Run:
         place = data_dir or (Path(data.folder) if data.folder else None)
         try:
             images = read(Request.of(self.config, split, place))
+        except NoFileError as error:
+            raise error.of_run(self.name) from None
         except DataError as error:
             if data_dir or not data.folder:
                 raise

@@ -51,7 +51,8 @@ class Start:
 
     Attributes:
         config: the settings.
-        data_dir: the folder of IDX files; None for the place recorded in `provenance`, or the data set's own.
+        data_dir: the folder of IDX files or pictures, or a file of arrays; None for the place recorded in `provenance`, or the
+            data set's own.
         provenance: of an earlier run, whose data, precision and number of threads are used again.
         same_data: whether the images must be those of `provenance`.
         training: the state to continue from; None for a run without a finished epoch, and where another process has it.
@@ -95,7 +96,8 @@ class Start:
         """
         if self.source_dir is None or not self.source.is_own:
             return self.config.run_name
-        words = _name_of(self.source_dir.absolute().name)
+        place = self.source_dir.absolute()
+        words = _name_of(place.stem if self.config.dataset == "array" else place.name)
         own_labels = registry.find("dataset", self.config.dataset).own_labels
         return self.config.name_for(words if own_labels else f"own-{words}")
 

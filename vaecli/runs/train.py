@@ -1,6 +1,6 @@
 """Training and resuming a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,9 @@ import torch
 from vaecli.arguments import PathLike, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
+from vaecli.data.array import Arrays
+from vaecli.data.array_files import NoFileError
+from vaecli.data.array_items import given_arrays
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
 from vaecli.data.load import check_digest
@@ -43,6 +46,7 @@ def train(
     config: Config, folder: PathLike, *, data_dir: PathLike | None = None, device: str = "auto", resume: bool = False,
     overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
     objective: Any = None, arch: Any = None, encoder: Any = None, decoder: Any = None,
+    images: Any = None, labels: Any = None, test_images: Any = None, test_labels: Any = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -63,6 +67,12 @@ def train(
         arch: an object that makes both networks (`vaecli.networks.layers.Architecture`).
         encoder: a network, with `decoder`, instead of `arch` (`vaecli.networks.given.GivenNetworks`); copied with its weights.
         decoder: the other network.
+        images: to train on instead of a data set: an array or tensor, shape (N, H, W), (N, H, W, 3), (N, 3, H, W), or (N, D) with
+            D a square; a torch ``Dataset``; or `Images`. Bytes are 0 black to 255 white; of other numbers the values decide, or
+            `Config.pixel_range`. The run keeps their digest, and no copy: later commands need them as a file (docs/pictures.md).
+        labels: of the images: whole numbers from 0, -1 where not known, or words; shape (N,).
+        test_images: to test on; one image in ten, by a hash of its pixels, if not given.
+        test_labels: of these.
 
     A run with an object of a class that is not registered opens in another process when it is given the object again:
     ``vaecli.load(run, arch=...)``. Without an objective it does all but go on training.
@@ -74,7 +84,14 @@ def train(
         >>> run = vaecli.train(vaecli.Config(latent_dim=3, epochs=1, limit=1000), "checkpoints/mine")
         >>> run.results["epoch"], run.model.latent_dim
         (1, 3)
+        >>> import numpy as np
+        >>> run = vaecli.train(vaecli.Config(epochs=1), "checkpoints/noise", images=np.random.rand(100, 8, 8))
+        >>> run.model.image_shape
+        ImageShape(channels=1, height=8, width=8)
     """
+    if any(value is not None for value in (images, labels, test_images, test_labels)):
+        given = {"data_dir": data_dir, "read": read}
+        config, read = _on_arrays(config, given_arrays(images, labels, test_images, test_labels), given)
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder = Path(folder)
@@ -88,6 +105,20 @@ def train(
         train_in(held, start, device, processes=processes)
         processes.barrier()
     return load(folder)
+
+
+def _on_arrays(config: Config, arrays: Arrays, others: Mapping[str, Any]) -> tuple[Config, Read]:
+    """The settings for a person's own arrays, and what reads them.
+
+    Raises:
+        UsageError: the settings are of another data set, or one of `others` says where images are too.
+    """
+    for name, value in others.items():
+        if value is not None:
+            raise UsageError(f"{{{name}=}} with {{images=}}: expected only one of them")
+    if config.dataset not in ("array", Config().dataset):
+        raise UsageError("{dataset} with {images=}: expected {dataset=array}, or leave {dataset=} out", dataset=config.dataset)
+    return config if config.dataset == "array" else config.of_dataset("array"), read_once(arrays=arrays)
 
 
 def train_in(
@@ -125,7 +156,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     path, training, finished = folder.path, start.training, start.finished
     with processes.agreeing():
         if not finished:
-            start = replace(start, config=start.source.settled())
+            start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
         provenance = _provenance(start, source.record, placed, processes)
     chosen = start.config
@@ -298,6 +329,18 @@ def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict
     return row, results if tested.kl_is_exact else results | {_particles(split): 1}
 
 
+def _settled_by_data(start: Start, folder: Path) -> Start:
+    """The start of the run in a folder with what its images decide written into the settings.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    try:
+        return replace(start, config=start.source.settled())
+    except NoFileError as error:
+        raise (error.of_run(folder.name) if start.recorded else error) from None
+
+
 def _source(start: Start, folder: Path) -> Source:
     """The images to train on, for the run in a folder.
 
@@ -307,7 +350,10 @@ def _source(start: Start, folder: Path) -> Source:
     source = start.source
     if start.recorded:
         for split, digest in (("train", start.recorded.train), ("test", start.recorded.test)):
-            images = source.images(split)
+            try:
+                images = source.images(split)
+            except NoFileError as error:
+                raise error.of_run(folder.name) from None
             check_digest(
                 images,
                 split,

@@ -85,7 +85,7 @@ class Plan:
 
     def config(self, values: Mapping[str, Any], seed: int, source: "Source") -> Config:
         """The settings of a run, settled for the images of `source`."""
-        config = replace(self.space.config(values, seed), pixel_range=source.settled().pixel_range)
+        config = source.settled(self.space.config(values, seed))
         return settle(config, trained_on(config, len(source.images("train"))))
 
     @property
