@@ -20,6 +20,7 @@ FAMILIES = {
     "mixed": ("objective", "--mix", 0.3),
     "gaussian": ("likelihood", "--sigma", 0.2),
     "residual": ("arch", "--width", 24),
+    "rings": ("dataset", "--radius", 9),
 }
 
 pytestmark = pytest.mark.usefixtures("own_members")
@@ -47,7 +48,8 @@ def test_it_has_fewer_than_40_lines_of_code(name):
 def test_a_member_of_a_file_trains_measures_samples_inpaints_and_explores(vaecli, plugin, small_mnist, name):
     file, (family, option, value) = plugin(name), FAMILIES[name]
     with_plugin = ["--plugin", file]
-    small = ["--data-dir", small_mnist, "--limit", 300, "--epochs", 3, "--batch-size", 20, "--lr", 3e-3]
+    where, digit = ([], []) if family == "dataset" else (["--data-dir", small_mnist], ["--digit", 0])
+    small = [*where, "--latent-dim", 3, "--limit", 300, "--epochs", 3, "--batch-size", 20, "--lr", 3e-3]
     options = [option, value] if option else []
     trained = vaecli("train", *with_plugin, f"--{family}", name, *options, *small, "--name", "mine")
     assert trained.code == 0, trained.err
@@ -55,7 +57,7 @@ def test_a_member_of_a_file_trains_measures_samples_inpaints_and_explores(vaecli
     assert log[-1]["loss"] < log[0]["loss"]
     for command in (
         ["sample", "mine"], ["reconstruct", "mine"], ["latent-plot", "mine"], ["encode", "mine", "--n", 20],
-        ["inpaint", "mine", "--digit", 0, "--n", 1, "--starts", 1, "--steps", 20], ["compare", "mine", "--n", 20, "--k", 5],
+        ["inpaint", "mine", *digit, "--n", 1, "--starts", 1, "--steps", 20], ["compare", "mine", "--n", 20, "--k", 5],
     ):  # fmt: skip
         outcome = vaecli(*command, *with_plugin)
         assert outcome.code == 0, (command, outcome.err)

@@ -50,7 +50,7 @@ _installed: list[bool] = []
 def register(
     family: str, name: str, summary: str, *, path: str = "", options: Mapping[Option, Any] | None = None,
     capabilities: Iterable[str] = (), needs: Mapping[str, str] | None = None, binarize: Iterable[str] = (),
-    likelihood: str = "bernoulli", settings: Mapping[str, Any] | None = None, own_labels: bool = False,
+    likelihood: str = "discretized-logistic", settings: Mapping[str, Any] | None = None,
 ) -> Callable[[_T], _T]:  # fmt: skip
     """Adds a member to the registry: a decorator of a class or an object, or with `path` a call by itself.
 
@@ -66,8 +66,10 @@ def register(
         needs: of an objective.
         binarize: of a likelihood, ``("none",)`` where its pixels are grey, else ``("threshold", "stochastic")``.
         likelihood: of a data set.
-        settings: of a data set.
-        own_labels: of a data set.
+        settings: of a data set; those of a person's own arrays if not given.
+
+    A data set is a function that is called with its options, and gives the ``images`` and maybe ``labels``, ``test_images`` and
+    ``test_labels`` that `vaecli.train` takes, in a dict.
 
     Returns:
         A decorator that gives back what it decorates.
@@ -81,7 +83,7 @@ def register(
         >>> vaecli.Config(objective="half").objective
         'half'
     """
-    given = {} if options is None else dict(options)
+    given = {**(registry.BY_ARRAY if family == "dataset" else {}), **(options or {})}
     if family not in REGISTRY:
         raise UsageError(registry.unknown("{family}", str(family), REGISTRY), family=family)
     _check_name("name", name, _NAME, "half-elbo")
@@ -89,9 +91,8 @@ def register(
         raise UsageError("{binarize=}: found none, expected the pixels that the likelihood is of, such as {binarize=none}")
     for option, default in given.items():
         _check_option(option, default, family, name)
-    member = Member(
-        path, summary, given, frozenset(capabilities), needs or {}, tuple(binarize), likelihood, settings or {}, own_labels
-    )
+    defaults = registry.OWN if settings is None else settings
+    member = Member(path, summary, given, frozenset(capabilities), needs or {}, tuple(binarize), likelihood, defaults)
 
     def add(target: _T) -> _T:
         provider = _loading[-1] if _loading else _home(target)

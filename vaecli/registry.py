@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from vaecli.errors import UsageError
@@ -163,8 +164,14 @@ REPARAMETERISED = "reparameterised"
 STANDARD = "standard normal"
 """The capability of a prior that is N(0, I): the explorer's page draws its circles, and computes with its density."""
 
-_OWN = {"init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "lr_schedule": "cosine"}
+OWN = {"init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "lr_schedule": "cosine"}
 """The defaults of a person's own images: steps decide, and training begins at their mean."""
+
+BY_ARRAY: dict[Option, Any] = {
+    IMAGE_SIZE: ByData("the array's"),
+    COLOUR: ByData("the array's"),
+    PIXEL_RANGE: ByData("auto, by the values of all images"),
+}
 
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
@@ -192,19 +199,15 @@ REGISTRY: dict[str, dict[str, Member]] = {
             "a person's own pictures, below --data-dir",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
-            settings=_OWN,
+            settings=OWN,
             own_labels=True,
         ),
         "array": Member(
             "vaecli.data.array_files:ARRAY",
             "a person's own arrays: .npy, .npz, HDF5 or a Hugging Face folder, at --data-dir",
-            {
-                IMAGE_SIZE: ByData("the array's"),
-                COLOUR: ByData("the array's"),
-                PIXEL_RANGE: ByData("auto, by the values of all images"),
-            },
+            BY_ARRAY,
             likelihood="discretized-logistic",
-            settings=_OWN,
+            settings=OWN,
             own_labels=True,
         ),
     },
@@ -294,11 +297,15 @@ def load(family: str, name: str) -> object:
     Raises:
         UsageError: there is no such member.
     """
-    path = find(family, name).path
-    if not isinstance(path, str):
-        return path
-    module, _, attribute = path.partition(":")
-    return getattr(import_module(module), attribute)
+    found = find(family, name).path
+    if isinstance(found, str):
+        module, _, attribute = found.partition(":")
+        found = getattr(import_module(module), attribute)
+    return (
+        import_module("vaecli.data.array_files").MadeSet(make=found)
+        if isinstance(found, FunctionType) and family == "dataset"
+        else found
+    )
 
 
 def unknown(subject: str, name: str, choices: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from vaecli.data.array import Array, Arrays, Part, images_of
-from vaecli.data.array_items import IMAGE_NAMES, LABEL_NAMES, stacked
+from vaecli.data.array_items import IMAGE_NAMES, LABEL_NAMES, given_arrays, stacked
 from vaecli.data.crop import read_cropped, values_of
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import Images
@@ -85,6 +85,44 @@ class ArrayFile:
 
 
 ARRAY = ArrayFile()
+
+
+@dataclass(frozen=True)
+class MadeSet(ArrayFile):
+    """A data set whose arrays a registered function makes or reads.
+
+    Attributes:
+        make: called with the data set's own options; gives ``images`` and, where there are any, ``labels``, ``test_images`` and
+            ``test_labels``, as `vaecli.train` takes them.
+    """
+
+    make: Callable[..., Mapping[str, Any]] = dict
+
+    def class_names(self, folder: Path | None = None) -> tuple[str, ...]:
+        """As `Dataset.class_names`; those that the function gives without arguments."""
+        return images_of(self._arrays("images", {}), Request("array", TRAIN, folder, None)).class_names
+
+    def read(self, request: Request, listen: ReadListener) -> Images:
+        """As `Dataset.read`.
+
+        Raises:
+            DataError: a folder is given, or the function gives no images.
+        """
+        if request.folder is not None:
+            raise DataError(f"{request.folder}: the data set {request.dataset} is made by a function; leave {{data_dir=}} out")
+        return images_of(self._arrays(request.dataset, dict(request.options)), request)
+
+    def _arrays(self, name: str, options: dict[str, Any]) -> Arrays:
+        made = self.make(**options)
+        if not isinstance(made, Mapping) or "images" not in made or made.keys() - _MADE:
+            found = ", ".join(map(str, made)) if isinstance(made, Mapping) else type(made).__name__
+            raise DataError(
+                f"{name}: its function gives {found or 'nothing'}, expected a dict of {', '.join(_MADE)}, or some of them"
+            )
+        return replace(given_arrays(*map(made.get, _MADE)), place=Path(name))
+
+
+_MADE = ("images", "labels", "test_images", "test_labels")
 
 
 def looks_like_arrays(path: Path) -> bool:
