@@ -4,11 +4,11 @@ import html
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from vaecli.data.dataset import ReadListener
 from vaecli.errors import printable
 from vaecli.runs.start import Listener
 from vaecli.training.loop import EpochRecord
@@ -32,42 +32,58 @@ def epoch_line(record: EpochRecord, elbo: float, split: str) -> str:
 
 
 @contextmanager
-def shown(split: str, progress: bool = True) -> Iterator[Listener]:
-    """Callbacks of training that show notes, a line for each epoch and a bar; a pipe gets a line now and then instead of a bar.
+def shown(split: str, progress: bool = True) -> Iterator[tuple[Listener, ReadListener]]:
+    """Callbacks of training and of reading that show notes, a line for each epoch and a bar; a pipe gets lines now and then.
 
     Args:
         split: the images that are measured, ``test`` or ``validation``.
         progress: False for callbacks that do nothing.
     """
     if not progress:
-        yield Listener()
+        yield Listener(), ReadListener()
         return
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
     surface = _notebook if console.is_jupyter else _terminal if console.is_terminal else _pipe
     with surface(console) as (write, move):
 
+        def note(text: str) -> None:
+            write(printable(text))
+
         def epoch(record: EpochRecord, elbo: float) -> None:
             write(epoch_line(record, elbo, split))
 
-        yield Listener(lambda text: write(printable(text)), epoch, batch=move)
+        def batch(epoch: int, done: int, total: int, loss: float) -> None:
+            move(f"Epoch {epoch}", done, total, f"steps, loss {loss:.2f}")
+
+        def read(done: int, total: int) -> None:
+            move("Reading", done, total, "pictures")
+
+        yield Listener(note, epoch, batch=batch), ReadListener(note, read)
 
 
-_Surface = tuple[Callable[[str], None], Callable[[int, int, int, float], None]]
-"""What writes a line, and what moves the bar: with the epoch, the steps done, all steps, and the loss."""
+_Surface = tuple[Callable[[str], None], Callable[[str, int, int, str], None]]
+"""What writes a line, and what moves the bar: with what is done, how much of it, of how much, and in which unit."""
 
 
 @contextmanager
 def _terminal(console: Console) -> Iterator[_Surface]:
     progress = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
-        TimeRemainingColumn(), console=console, transient=True,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}", markup=False), TimeRemainingColumn(), console=console, transient=True,
     )  # fmt: skip
     with progress:
-        task = progress.add_task("", total=None)
-        yield (
-            console.print,
-            lambda epoch, done, total, loss: progress.update(task, completed=done, total=total, description=f"Epoch {epoch}"),
-        )
+        tasks: dict[str, TaskID] = {}
+
+        def move(what: str, done: int, total: int, unit: str) -> None:
+            kind = unit.partition(",")[0]
+            if kind not in tasks:
+                for task in tasks.values():
+                    progress.remove_task(task)
+                tasks.clear()
+                tasks[kind] = progress.add_task(what, total=total, unit=unit)
+            progress.update(tasks[kind], completed=done, total=total, description=what, unit=unit)
+
+        yield console.print, move
 
 
 @contextmanager
@@ -79,9 +95,9 @@ def _pipe(console: Console) -> Iterator[_Surface]:
         last = time.monotonic()
         console.print(text)
 
-    def move(epoch: int, done: int, total: int, loss: float) -> None:
+    def move(what: str, done: int, total: int, unit: str) -> None:
         if time.monotonic() - last > SELDOM:
-            write(f"Epoch {epoch}: {done:,} of {total:,} steps, loss {loss:.2f}")
+            write(f"{what}: {done:,} of {total:,} {unit}")
 
     yield write, move
 
@@ -94,25 +110,28 @@ def _notebook(console: Console) -> Iterator[_Surface]:
     """
     from IPython.display import display  # noqa: PLC0415 - only a notebook has it
 
-    begin, last = time.monotonic(), 0.0
-    bar: Any = None
+    last, bar = 0.0, None
+    kind, first, begin = "", 0, 0.0
 
-    def move(epoch: int, done: int, total: int, loss: float) -> None:
-        nonlocal bar, last
+    def move(what: str, done: int, total: int, unit: str) -> None:
+        nonlocal bar, last, kind, first, begin
         now = time.monotonic()
+        if kind != unit.partition(",")[0]:
+            kind, first, begin = unit.partition(",")[0], done, now
         if now - last < _OFTEN and done < total:
             return
-        last, left = now, (now - begin) * (total - done) / done
-        text = f"Epoch {epoch}: {done:,} of {total:,} steps, loss {loss:.2f}, {_clock(left)} left"
-        shown = {"text/plain": text, "text/html": f'<progress value="{done}" max="{total}"></progress> {html.escape(text)}'}
+        last = now
+        left = f", {_clock((now - begin) * (total - done) / (done - first))} left" if first < done < total else ""
+        text = f"{what}: {done:,} of {total:,} {unit}{left}"
+        data = {"text/plain": text, "text/html": f'<progress value="{done}" max="{total}"></progress> {html.escape(text)}'}
         if bar is None:
-            bar = display(shown, raw=True, display_id=True)
+            bar = display(data, raw=True, display_id=True)
         else:
-            bar.update(shown, raw=True)
+            bar.update(data, raw=True)
 
     yield print, move
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

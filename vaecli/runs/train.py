@@ -12,7 +12,6 @@ import torch
 from vaecli.arguments import PathLike, Within, checked
 from vaecli.config import Config
 from vaecli.data import Images, Read, Source, read_once
-from vaecli.data.dataset import ReadListener
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN
 from vaecli.data.load import check_digest
@@ -26,7 +25,7 @@ from vaecli.model import VAE, build
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
-from vaecli.runs.find import CONFIG, PICTURES, has_epochs
+from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.origin import begin_with
 from vaecli.runs.pictures import difference, picture_list
@@ -92,28 +91,28 @@ def train(
     beginning = None if init is None else begin_with(init, processes)
     if beginning:
         beginning.check(config)
-    with shown("test" if config.validation is None else "validation", progress and processes.is_main) as show:
-        listen, reading = _listener(show, notes, on_epoch, on_batch) if processes.is_main else (Listener(), ReadListener())
-        start = Start(
-            config, Path(data_dir) if data_dir is not None else None, threads=threads, read=read or read_once(reading),
-            beginning=beginning,
-        )  # fmt: skip
+    with shown("test" if config.validation is None else "validation", progress and processes.is_main) as (show, reading):
+        listen = _kept(show, notes, on_epoch, on_batch) if processes.is_main else show
+        read = read or read_once(replace(reading, note=listen.note))
+        place, before = None if data_dir is None else Path(data_dir), _written(folder)
+        start = Start(config, place, threads=threads, read=read, beginning=beginning)
         with held_folder(folder, start, config.to_json() if resume else None, processes, listen) as (held, start):
             try:
                 train_in(held, start, device, listen, processes)
             except BaseException:
-                if processes.is_main:
-                    _mend(held)
+                if processes.is_main and _written(folder) != before:
+                    with suppress(VaecliError):  # it may have come between two files of an epoch
+                        save_again(held, load_training(folder))
                 raise
             processes.barrier()
     return replace(load(folder), notes=tuple(notes))
 
 
-def _listener(
+def _kept(
     show: Listener, notes: list[str], on_epoch: Callable[[dict[str, float]], object] | None,
     on_batch: Callable[[int, int, float], object] | None,
-) -> tuple[Listener, ReadListener]:  # fmt: skip
-    """Callbacks of a caller in Python: what is said is shown and kept, and then theirs are called."""
+) -> Listener:  # fmt: skip
+    """The callbacks `show` and those of a caller in Python; what is said is also kept in `notes`."""
 
     def note(text: str) -> None:
         notes.append(text)
@@ -128,14 +127,13 @@ def _listener(
         if on_batch:
             on_batch(done, total, loss)
 
-    return replace(show, note=note, data=data, batch=batch, row=on_epoch or show.row), ReadListener(note)
+    return replace(show, note=note, data=data, batch=batch, row=on_epoch or show.row)
 
 
-def _mend(folder: Folder) -> None:
-    """Rewrites the files of a run that an interruption left of two epochs."""
-    if has_epochs(folder.path):
-        with suppress(VaecliError):
-            save_again(folder, load_training(folder.path))
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Which file holds a run's state, and when it was written; None if there is none."""
+    file = folder / TRAINING
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
 
 
 def train_in(
