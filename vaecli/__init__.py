@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vaecli.evaluation.measure import measure
     from vaecli.explorer.page import explore
     from vaecli.model import VAE
-    from vaecli.runs.run import load
+    from vaecli.runs.run import Run, load
     from vaecli.runs.train import train
     from vaecli.studies.run_plan import search
     from vaecli.studies.space import Range
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Config": "vaecli.config",
     "Range": "vaecli.studies.space",
+    "Run": "vaecli.runs.run",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
     "between": "vaecli.analysis.interpolation",
@@ -52,8 +53,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load", "load_images",
-    "measure", "reconstruct", "sample", "search", "train",
+    "VAE", "Config", "Range", "Run", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
+    "load_images", "measure", "reconstruct", "sample", "search", "train",
 ]  # fmt: skip
 
 

@@ -21,6 +21,9 @@ from vaecli.runs.run import Run, read_run
 _STARTS = ("init", "init_bias")
 """Settings of weights that a run makes itself."""
 
+_NAMED = 3
+"""The most labels that a note names."""
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -98,8 +101,10 @@ class Beginning:
         text = f"Begin with the weights of {self.origin.folder}, after {epochs}"
         if self.config.labels == "none" or images.class_names == self.class_names:
             return text
-        before, now = (", ".join(names[:3]) for names in (self.class_names, images.class_names))
-        return f"{text}; its labels are {before}, ..., and now {now}, ...: they are matched by their order"
+        before, now = (
+            ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED) for names in (self.class_names, images.class_names)
+        )
+        return f"{text}; its labels are {before}, now {now}: matched by their order"
 
 
 def _shaping(config: Config) -> dict[str, Any]:

@@ -26,26 +26,33 @@ from vaecli.runs.state import save_model
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with its settings, results and provenance.
+    """A trained model with its settings, results and provenance: what `vaecli.load` and `vaecli.train` give.
+
+    One that is made of a model has no folder until it is saved.
 
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch`` and bounds in nats.
-        provenance: the run's data and computation; None for a run of a vaecli that did not record them.
+        results: of its last epoch: ``epoch``, and bounds in nats per image.
+        provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
         warnings: what its numbers say against it, by name, each with its numbers; empty for most runs.
         notes: what was said while it was trained, of a run that `vaecli.train` gave; not kept in its folder.
         sha256: of the weights that its file had; empty for a run that is in no file.
+
+    Example:
+        >>> model = vaecli.load("baseline").model
+        >>> vaecli.Run(model, vaecli.Config(), {"epoch": 5}).save("checkpoints/mine").name
+        'mine'
     """
 
     model: VAE
     config: Config
-    results: dict[str, float]
-    provenance: Provenance | None
-    class_names: tuple[str, ...]
-    path: Path
+    results: dict[str, float] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    class_names: tuple[str, ...] = ()
+    path: Path = Path()
     warnings: Warnings = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sha256: str = field(default="", repr=False)
