@@ -80,8 +80,8 @@ class Run:
         """Writes the run into a folder, so that `vaecli.load` and every command open it; gives the run there.
 
         This is for weights that were changed in Python, such as by a loop of one's own. The results, the warnings and the loss log
-        of the weights before are not written then: only the number of epochs is, and in `provenance` the run whose weights were
-        changed. A run whose weights are as they were loaded keeps them all.
+        of the weights before are not written then: only the number of epochs is, and in `provenance`, where there is one, the run
+        whose weights were changed. A run whose weights are as they were loaded keeps them all.
 
         The folder gets ``model.safetensors``, ``config.json`` and ``loss.csv``, but no ``training.safetensors``: training cannot
         resume there, but a new run can begin with the weights (``vaecli.train(..., init=folder)``).
