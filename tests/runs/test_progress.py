@@ -173,6 +173,18 @@ def test_a_terminal_gets_a_bar(tmp_path, small_mnist):
 
 
 @pytest.mark.system
+def test_showing_it_draws_no_random_numbers(tmp_path, small_mnist):
+    """Rich does when it is imported."""
+    script = (
+        "import random, sys, vaecli; state = random.getstate(); c = vaecli.Config(hidden=(10,), epochs=1); "
+        f"vaecli.train(c, {str(tmp_path / 'run')!r}, data_dir={str(small_mnist)!r}, progress=True); "
+        "print(random.getstate() == state, 'rich.console' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
+@pytest.mark.system
 def test_ctrl_c_ends_a_script_and_keeps_the_last_epoch(tmp_path, small_mnist):
     script = (
         "import vaecli; c = vaecli.Config(hidden=(10,), batch_size=5, epochs=100000); "

@@ -1,17 +1,20 @@
 """The progress of a training that Python called, where it asks to see it: in a terminal, a notebook or a pipe."""
 
 import html
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from vaecli.data.dataset import ReadListener
 from vaecli.errors import printable
 from vaecli.runs.start import Listener
 from vaecli.training.loop import EpochRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
 
 SELDOM = 30.0
 """Seconds without a line after which a pipe gets one."""
@@ -42,6 +45,10 @@ def shown(split: str, progress: bool = True) -> Iterator[tuple[Listener, ReadLis
     if not progress:
         yield Listener(), ReadListener()
         return
+    state = random.getstate()
+    from rich.console import Console
+
+    random.setstate(state)  # a caller's: rich draws from it when it is imported
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
     surface = _notebook if console.is_jupyter else _terminal if console.is_terminal else _pipe
     with surface(console) as (write, move):
@@ -66,7 +73,9 @@ _Surface = tuple[Callable[[str], None], Callable[[str, int, int, str], None]]
 
 
 @contextmanager
-def _terminal(console: Console) -> Iterator[_Surface]:
+def _terminal(console: "Console") -> Iterator[_Surface]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     progress = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[unit]}", markup=False), TimeRemainingColumn(), console=console, transient=True,
@@ -87,7 +96,7 @@ def _terminal(console: Console) -> Iterator[_Surface]:
 
 
 @contextmanager
-def _pipe(console: Console) -> Iterator[_Surface]:
+def _pipe(console: "Console") -> Iterator[_Surface]:
     last = time.monotonic()
 
     def write(text: str) -> None:
@@ -103,12 +112,12 @@ def _pipe(console: Console) -> Iterator[_Surface]:
 
 
 @contextmanager
-def _notebook(console: Console) -> Iterator[_Surface]:
+def _notebook(console: "Console") -> Iterator[_Surface]:
     """Lines on stdout, since notebooks show stderr as errors, and a bar of HTML.
 
     Rich's own bar needs ipywidgets there, and shows nothing without.
     """
-    from IPython.display import display  # noqa: PLC0415 - only a notebook has it
+    from IPython.display import display
 
     last, bar = 0.0, None
     kind, first, begin = "", 0, 0.0
