@@ -53,6 +53,8 @@ CALLS = {
     "measure": "vaecli.measure(run.model, digits, k=(5,), exact=False)",
     "inpaint": "vaecli.inpaint(run.model, digits[:1], train, starts=1, steps=5)",
     "train": "vaecli.train(vaecli.Config(epochs=1, limit=300), 'checkpoints/a')",
+    "save": "run.save('checkpoints/saved')",
+    "begin": "vaecli.train(vaecli.Config(epochs=1, limit=300), 'checkpoints/c', init=run, on_epoch=lambda row: row)",
     "search": "found = vaecli.search({'latent_dim': [2, 3], 'epochs': 1, 'limit': 200, 'validation': 100}, 'searched')",
     "save_search": "search_plot.save_search(Path('d.svg'), found)",
     "explore": "vaecli.explore([run], [digits])",

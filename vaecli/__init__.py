@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vaecli.model import VAE
     from vaecli.plugins import load_plugin, register
     from vaecli.registry import Option
-    from vaecli.runs.run import load
+    from vaecli.runs.run import Run, load
     from vaecli.runs.train import train
     from vaecli.studies.run_plan import search
     from vaecli.studies.space import Range
@@ -38,6 +38,7 @@ _HOMES = {
     "Config": "vaecli.config",
     "Option": "vaecli.registry",
     "Range": "vaecli.studies.space",
+    "Run": "vaecli.runs.run",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
     "between": "vaecli.analysis.interpolation",
@@ -57,7 +58,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Option", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
+    "VAE", "Config", "Option", "Range", "Run", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
     "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "search", "train",
 ]  # fmt: skip
 

@@ -50,10 +50,15 @@ def format_value(value: object) -> str:
     return text if isinstance(value, PurePath) else text[:60]
 
 
+_IN_PYTHON = {"from": "init"}
+"""Settings that are called otherwise in Python, where `from` is a keyword."""
+
+
 def in_python(name: str, value: str) -> str:
     """A setting as a caller in Python writes it: ``k=0``."""
     if name == "plugin" and value:
         return f"vaecli.load_plugin({value!r})"
+    name = _IN_PYTHON.get(name, name)
     return f"{name}={value}" if value else name
 
 

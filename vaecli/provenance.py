@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from vaecli.errors import VaecliError
@@ -10,10 +11,14 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _TORCH = re.compile(r"[0-9A-Za-z.+_-]{1,60}")
 _WORD = re.compile(r"[a-z0-9_-]{1,60}")
 _MAX_PATH, _MOST_MEMBERS, _MOST_WORDS = 4096, 16, 64
+_OPTIONAL = {"processes", "started_from", "members"}
 PROVENANCE = "provenance"
 """Its key in ``config.json`` and in a checkpoint."""
 
 MAX_THREADS = 100_000
+
+MAX_EPOCHS = 100_000
+"""The most epochs of the run whose weights another begins with; no run has more."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,35 @@ class MemberRecord:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The run whose weights another run began with.
+
+    Attributes:
+        file: the absolute path of its ``model.safetensors``.
+        sha256: of its weights (`vaecli.runs.format.digest_of_weights`), in hexadecimal.
+        epochs: how many it had finished.
+    """
+
+    file: str
+    sha256: str
+    epochs: int
+
+    @property
+    def folder(self) -> str:
+        """The run's folder."""
+        return str(Path(self.file).parent)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return Path(self.file).parent.name
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The data and the computation of a run.
 
@@ -66,6 +100,7 @@ class Provenance:
         threads: number of CPU threads.
         torch: PyTorch's version.
         processes: number of processes that shared the work; not written where it is 1.
+        started_from: the run whose weights it began with; not written where it began with its own.
         members: those of others that the run uses; not written where there are none.
     """
 
@@ -75,6 +110,7 @@ class Provenance:
     threads: int
     torch: str
     processes: int = 1
+    started_from: Origin | None = None
     members: tuple[MemberRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -85,6 +121,8 @@ class Provenance:
         values["members"] = [{**asdict(member), "options": list(member.options)} for member in self.members]
         if not self.members:
             del values["members"]
+        if self.started_from is None:
+            del values["started_from"]
         return values
 
     @staticmethod
@@ -97,10 +135,12 @@ class Provenance:
         data = value.get("data") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(data, dict):
             names, data_names = ({item.name for item in fields(kind)} for kind in (Provenance, DataRecord))
-            members = _members(value.get("members", []))
-            right = value.keys() | {"processes", "members"} == names and data.keys() == data_names
-            if right and members is not None and _valid(value, data):
-                return Provenance(**{**value, "data": DataRecord(**data), "members": members})
+            origin, members = value.get("started_from"), _members(value.get("members", []))
+            valid = value.keys() | _OPTIONAL == names and data.keys() == data_names and _valid(value, data)
+            if valid and members is not None and ("started_from" not in value or _valid_origin(origin)):
+                return Provenance(
+                    **value | {"data": DataRecord(**data), "started_from": origin and Origin(**origin), "members": members}
+                )
         raise VaecliError("its provenance is not one that vaecli wrote")
 
     def differences(self, now: "Provenance") -> list[str]:
@@ -138,14 +178,32 @@ def _members(values: object) -> tuple[MemberRecord, ...] | None:
 
 
 def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:
-    digests = all(isinstance(data[split], str) and _DIGEST.fullmatch(data[split]) for split in ("train", "test"))
-    folder = data["folder"]
     return (
-        digests
-        and (folder is None or (isinstance(folder, str) and 0 < len(folder) <= _MAX_PATH and "\0" not in folder))
+        _is_digest(data["train"])
+        and _is_digest(data["test"])
+        and (data["folder"] is None or _is_path(data["folder"]))
         and value["device"] in ("cpu", "cuda", "mps")
         and value["precision"] in ("fp32", "bf16")
         and all(type(count) is int and 1 <= count <= MAX_THREADS for count in (value["threads"], value.get("processes", 1)))
         and isinstance(value["torch"], str)
         and _TORCH.fullmatch(value["torch"]) is not None
     )
+
+
+def _valid_origin(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {item.name for item in fields(Origin)}
+        and _is_path(value["file"])
+        and _is_digest(value["sha256"])
+        and type(value["epochs"]) is int
+        and 0 <= value["epochs"] <= MAX_EPOCHS
+    )
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 4096 and "\0" not in value

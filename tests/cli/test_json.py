@@ -75,6 +75,7 @@ COMMANDS = {
     "vaecli train": [
         ["train", "--limit", "50", "--epochs", "1", "--data-dir", "DATA"],
         ["train", "--limit", "50", "--epochs", "1", "--validation", "50", "--data-dir", "DATA"],
+        ["train", "--limit", "50", "--epochs", "1", "--from", "small", "--data-dir", "DATA"],
         ["train", "--dataset", "folder", "--data-dir", PICTURES, "--image-size", "8", "--hidden", "4", "--epochs", "1"],
         ["train", "--dataset", "array", "--data-dir", "array.npy", "--hidden", "4", "--epochs", "1"],
     ],

@@ -16,7 +16,8 @@ from vaecli.runs.find import RUNS, runs_in
 Number = TypeVar("Number", int, float)
 
 
-def _run_names(incomplete: str) -> list[str]:
+def run_names(incomplete: str) -> list[str]:
+    """The names of runs that begin so."""
     return sorted(folder.name for folder in runs_in(RUNS) if folder.name.startswith(incomplete))
 
 
@@ -26,7 +27,7 @@ RunName = Annotated[
         metavar="[RUN]",
         help="A run's folder, a checkpoint file, or a name under checkpoints/; the newest run if not given.",
         show_default=False,
-        autocompletion=_run_names,
+        autocompletion=run_names,
     ),
 ]
 RunNames = Annotated[
@@ -35,7 +36,7 @@ RunNames = Annotated[
         metavar="[RUN]...",
         help="Runs' folders, checkpoint files, or names under checkpoints/; the newest run if none is given.",
         show_default=False,
-        autocompletion=_run_names,
+        autocompletion=run_names,
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is drawn at random.", rich_help_panel=COMPUTING)]

@@ -8,7 +8,7 @@ import typer
 from vaecli import registry
 from vaecli.cli import console
 from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, run_names, without_effect
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
@@ -20,6 +20,8 @@ from vaecli.runs.find import CONFIG, FILES, PICTURES, RUNS, checked_name, has_ep
 
 if TYPE_CHECKING:
     from vaecli.data.summary import DataSummary
+    from vaecli.runs.origin import Beginning
+    from vaecli.runs.run import Run
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -29,6 +31,17 @@ def train(
     settings: dict[str, Any],
     data_dir: DataDir = None,
     config: Annotated[Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING)] = None,
+    from_run: Annotated[
+        str | None,
+        optional(
+            "Begin with the weights of another run: its folder, checkpoint file, or name under checkpoints/. Its settings of the "
+            "model and the images hold if not given; those of training do not.",
+            TRAINING,
+            "--from",
+            metavar="RUN",
+            autocompletion=run_names,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Annotated[
         int | None,
@@ -56,8 +69,13 @@ def train(
     if config:
         repeated, provenance = read_config(config)
         given = merge(repeated, settings)
-    chosen = Config(**given, absent=provenance.members if provenance else ())
+    beginning = _beginning(from_run, device) if from_run is not None else None
+    chosen = Config(**beginning.settings(given) if beginning else given, absent=provenance.members if provenance else ())
     chosen.check_loaded(*registry.REGISTRY)
+    if beginning:
+        beginning.check(chosen)
+        if data_dir is None and chosen.dataset == beginning.config.dataset and not config and "dataset" not in settings:
+            data_dir = beginning.data_dir
     if dry_run:
         ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
@@ -70,7 +88,7 @@ def train(
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
-    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader())
+    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader(), beginning=beginning)
     folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")
@@ -86,12 +104,27 @@ def train(
         numbers = {"train_elbo" if name == "elbo" else name: value for name, value in results.items()}
         files = [folder / name for name in (*FILES, PICTURES) if (folder / name).exists()]
         data = {"data": understood[0].to_json()} if understood else {}
+        run = read_run(folder)
         console.result_json(
-            "train", [(folder.name, folder)], files, **numbers, **data, warnings=read_run(folder).warnings,
+            "train", [(folder.name, folder)], files, **numbers, **data, warnings=run.warnings, **_origin(run),
             settings=read_config(folder / CONFIG)[0],
         )  # fmt: skip
     else:
         console.result(str(folder))
+
+
+def _beginning(run: str, device: str) -> "Beginning":
+    """The weights of the run that a person named, which the first process reads for all."""
+    from vaecli.processes import joined
+    from vaecli.runs.origin import begin_with
+
+    return begin_with(run, joined(resolve_device(device)))
+
+
+def _origin(run: "Run") -> dict[str, Any]:
+    """The run that this one began with, as JSON has it."""
+    origin = run.provenance.started_from if run.provenance else None
+    return {"started_from": origin.to_json()} if origin else {}
 
 
 def _print_layers(config: Config, data_dir: Path | None, as_json: bool) -> None:

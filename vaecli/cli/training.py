@@ -51,6 +51,7 @@ def train_run(
         VaecliError: as `vaecli.runs.train.train_in`.
     """
     from vaecli.processes import joined
+    from vaecli.runs.progress import epoch_line
     from vaecli.runs.start import Listener, held_folder
     from vaecli.runs.train import train_in
 
@@ -59,9 +60,9 @@ def train_run(
 
         def on_epoch(record: EpochRecord, elbo: float) -> None:
             split = "test" if start.config.validation is None else "validation"
-            console.note(f"Epoch {record.epoch}: loss {record.loss:.2f}, {split} -ELBO {-elbo:.2f}, {record.seconds:.1f} s")
+            console.note(epoch_line(record, elbo, split))
 
-        def on_batch(epoch: int, done: int, total: int) -> None:
+        def on_batch(epoch: int, done: int, total: int, loss: float) -> None:
             show(done, f"Epoch {epoch}", total)
 
         def show_data(summary: DataSummary) -> None:
@@ -70,7 +71,7 @@ def train_run(
             if on_data:
                 on_data(summary)
 
-        listen = Listener(console.note, on_epoch, on_batch, interruption.held, show_data)
+        listen = Listener(console.note, on_epoch, batch=on_batch, writing=interruption.held, data=show_data)
         replaced = _written(folder) if given is None else None
         try:
             with held_folder(folder, start, given, processes, listen) as (held, begun):

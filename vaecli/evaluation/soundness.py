@@ -24,7 +24,7 @@ class Facts:
         epochs: the epochs after which the run was measured, at least one.
         losses: the training loss up to each of them.
         measured: -ELBO of the images held out, after each of them.
-        steps: of training.
+        steps: of training; None where it began with weights that were trained before.
         latent_dim: latents.
         active_units: latents that are active.
         no_model: -log p of the images held out where every value of a pixel is as probable; 0 for densities.
@@ -35,7 +35,7 @@ class Facts:
     epochs: Sequence[int]
     losses: Sequence[float]
     measured: Sequence[float]
-    steps: int
+    steps: int | None
     latent_dim: int
     active_units: int
     no_model: float
@@ -85,7 +85,7 @@ def _never_moved(facts: Facts) -> dict[str, float] | None:
 
 
 def _few_steps(facts: Facts) -> dict[str, float] | None:
-    return {"steps": facts.steps} if facts.steps < FEW_STEPS else None
+    return {"steps": facts.steps} if facts.steps is not None and facts.steps < FEW_STEPS else None
 
 
 def _still_falling(facts: Facts) -> dict[str, float] | None:

@@ -18,7 +18,13 @@ SPREAD = 100
 
 
 def facts_of(
-    config: Config, model: VAE, images: Images, held_out: Images, rows: Sequence[Mapping[str, Any]], active_units: int
+    config: Config,
+    model: VAE,
+    images: Images,
+    held_out: Images,
+    rows: Sequence[Mapping[str, Any]],
+    active_units: int,
+    trained_before: bool = False,
 ) -> Facts:
     """The facts of a run.
 
@@ -31,6 +37,7 @@ def facts_of(
         held_out: the images that the run was measured on.
         rows: of its log.
         active_units: of the images held out.
+        trained_before: whether it began with the weights of another run.
     """
     split = measured_split(rows[-1])
     if len(held_out) < SPREAD:
@@ -41,7 +48,7 @@ def facts_of(
         epochs=[int(row["epoch"]) for row in rows],
         losses=[float(row["loss"]) for row in rows],
         measured=[-float(row[f"{split}_elbo"]) for row in rows],
-        steps=int(rows[-1]["epoch"]) * steps_per_epoch(images, config),
+        steps=None if trained_before else int(rows[-1]["epoch"]) * steps_per_epoch(images, config),
         latent_dim=model.latent_dim,
         active_units=active_units,
         no_model=no_model,

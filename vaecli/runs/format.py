@@ -80,10 +80,7 @@ def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
     """The bytes of a file of tensors, with a record about them in its header."""
     about = {"format": FORMAT, **about}
     digest = _start_digest(about)
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(_heading(name, tensor.dtype, tensor.shape))
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    _add(digest, tensors)
     text = json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)
     return save_tensors(tensors, metadata={_KEY: text})
 
@@ -141,6 +138,47 @@ def read_about(file: Path) -> About:
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
     return _about(file, {name: value for name, value in stated.items() if name != "sha256"})
+
+
+def weights_of(model: VAE) -> dict[str, Tensor]:
+    """The weights and buffers of a model, by name, on the CPU; not copied where they are there already."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def digest_of_weights(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights on the CPU with their names and shapes, in hexadecimal; the same in whatever file they are."""
+    digest = hashlib.sha256()
+    _add(digest, weights)
+    return digest.hexdigest()
+
+
+def check_weights(what: str, config: Config, classes: int, weights: Mapping[str, Tensor]) -> None:
+    """Refuses weights that no file of a run with these settings may hold.
+
+    Args:
+        what: whose they are, for the message.
+        config: the settings.
+        classes: how many labels the images have.
+        weights: from `weights_of`.
+
+    Raises:
+        UsageError: their names, shapes or types are not those of the settings, or they hold values that are no finite numbers or
+            too large.
+    """
+    expected = {name: (tensor.dtype, tensor.shape) for name, tensor in skeleton(config, classes).state_dict().items()}
+    found = {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()}
+    if odd := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
+        there, wanted = (_in_words(shapes.get(odd[0])) for shapes in (found, expected))
+        raise UsageError(f"{what}: its weights are not those of its settings: {odd[0]} is {there}, expected {wanted}")
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise UsageError(f"{what}: {name} holds values that are no finite numbers; expected trained weights")
+        if tensor.is_floating_point() and (most := float(tensor.abs().max())) > MOST_WEIGHT:
+            raise UsageError(f"{what}: {name} holds {most:g}, expected weights of at most {MOST_WEIGHT:,}")
+
+
+def _in_words(shape: tuple[torch.dtype, torch.Size] | None) -> str:
+    return "not there" if shape is None else f"{str(shape[0]).removeprefix('torch.')} {list(shape[1])}"
 
 
 def filled(file: Path, about: About, weights: dict[str, Tensor]) -> VAE:
@@ -304,6 +342,13 @@ def _digest_in(handle: BinaryIO, header: dict[str, Any], shapes: Shapes, start: 
 def _start_digest(stated: dict[str, Any]) -> "hashlib._Hash":
     """SHA-256 of the record about the tensors; the caller adds the tensors, sorted by name."""
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode())
+
+
+def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(_heading(name, tensor.dtype, tensor.shape))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _heading(name: str, dtype: torch.dtype, shape: torch.Size) -> bytes:

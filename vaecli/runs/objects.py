@@ -117,7 +117,7 @@ def _recorded(folder: Path, family: str) -> str | None:
 
 
 def _is(member: registry.Member, it: Any) -> bool:
-    return member.provider == OBJECT and member.path() is it
+    return member.provider == OBJECT and member.path() == it
 
 
 def _member(it: Any) -> registry.Member:

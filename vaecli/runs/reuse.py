@@ -68,9 +68,9 @@ def folder_for(config: Config, same: Same, root: Path = RUNS, name: str | None =
 
 
 def is_run_of(folder: Path, config: Config, same: Same) -> bool:
-    """Whether the run in a folder has these settings, and is of the same images."""
+    """Whether the run in a folder has these settings, is of the same images, and began with weights of its own."""
     found, made = _config_of(folder)
-    return found == config and (made is None or same(config, made.data))
+    return found == config and (made is None or (made.started_from is None and same(config, made.data)))
 
 
 def _config_of(folder: Path) -> tuple[Config | None, Provenance | None]:

@@ -1,49 +1,64 @@
 """A run: a trained model with its settings, results, log and images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vaecli.arguments import PathLike, checked
-from vaecli.config import Config
+from vaecli.config import MAX_EPOCHS, Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import Images
 from vaecli.data.load import Read, check_digest, read_split
-from vaecli.errors import DataError, UsageError, printable
+from vaecli.errors import CheckpointError, DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
+from vaecli.files import csv_bytes
 from vaecli.model import VAE
-from vaecli.provenance import MemberRecord, Provenance
-from vaecli.runs.find import MODEL, RUNS, find_checkpoint, read_log
-from vaecli.runs.format import filled, unpack
+from vaecli.provenance import MemberRecord, Origin, Provenance
+from vaecli.reading import read_file
+from vaecli.runs.find import FILES, LOSS, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, log_bytes, read_log, rows_of
+from vaecli.runs.folder import locked_folder
+from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
-from vaecli.runs.pictures import difference
+from vaecli.runs.pictures import MAX_BYTES, difference
+from vaecli.runs.state import save_model
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with its settings, results and provenance.
+    """A trained model with its settings, results and provenance: what `vaecli.load` and `vaecli.train` give.
+
+    One that is made of a model has no folder until it is saved.
 
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch`` and bounds in nats.
-        provenance: the run's data and computation; None for a run of a vaecli that did not record them.
+        results: of its last epoch: ``epoch``, and bounds in nats per image.
+        provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
         warnings: what its numbers say against it, by name, each with its numbers; empty for most runs.
+        notes: what was said while it was trained, of a run that `vaecli.train` gave; not kept in its folder.
+        sha256: of the weights that its file had; empty for a run that is in no file.
+
+    Example:
+        >>> model = vaecli.load("baseline").model
+        >>> vaecli.Run(model, vaecli.Config(), {"epoch": 5}).save("checkpoints/mine").name
+        'mine'
     """
 
     model: VAE
     config: Config
-    results: dict[str, float]
-    provenance: Provenance | None
-    class_names: tuple[str, ...]
-    path: Path
+    results: dict[str, float] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    class_names: tuple[str, ...] = ()
+    path: Path = Path()
     warnings: Warnings = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sha256: str = field(default="", repr=False)
 
     @property
     def name(self) -> str:
@@ -69,6 +84,68 @@ class Run:
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that do not fit its model, as `vaecli.VAE.check_beside`."""
         self.model.check_beside(name, other)
+
+    @checked
+    def save(self, folder: PathLike, *, overwrite: bool = False) -> "Run":
+        """Writes the run into a folder, so that `vaecli.load` and every command open it; gives the run there.
+
+        This is for weights that were changed in Python, such as by a loop of one's own. The results, the warnings and the loss log
+        of the weights before are not written then: only the number of epochs is, and in `provenance`, where there is one, the run
+        whose weights were changed. A run whose weights are as they were loaded keeps them all.
+
+        The folder gets ``model.safetensors``, ``config.json`` and ``loss.csv``, but no ``training.safetensors``: training cannot
+        resume there, but a new run can begin with the weights (``vaecli.train(..., init=folder)``).
+
+        Args:
+            folder: made if there is none.
+            overwrite: replace the run in the folder.
+
+        Raises:
+            CheckpointError: there is a run in the folder.
+            UsageError: the weights are not those of the settings, hold values that are no finite numbers, or too large ones.
+            VaecliError: another process writes into the folder, or it cannot be written.
+
+        Example:
+            >>> run = vaecli.load("baseline")
+            >>> _ = run.model.decoder.output.bias.data.add_(0.1)
+            >>> run.save("checkpoints/brighter").results
+            {'epoch': 5}
+        """
+        path, weights = Path(folder), weights_of(self.model)
+        check_weights("the run", self.config, len(self.class_names), weights)
+        same = digest_of_weights(weights) == self.sha256
+        with locked_folder(path, (*FILES, PICTURES)) as held:
+            if has_epochs(path) and not overwrite:
+                raise CheckpointError(f"{path}: found a run there; {{overwrite=}} replaces it")
+            kept = self if same or not self.sha256 else self._changed()
+            save_model(
+                held, weights, kept.config, kept.results, kept.provenance, kept.class_names, kept.warnings,
+                self._log() if same else None, self._pictures(),
+            )  # fmt: skip
+        return read_run(path)
+
+    def _changed(self) -> "Run":
+        """The run without the numbers that were measured before its weights were changed."""
+        results = {name: value for name, value in self.results.items() if name == "epoch"}
+        origin = Origin(str((self.path / MODEL).resolve()), self.sha256, int(results.get("epoch", 0)))
+        provenance = None if self.provenance is None else replace(self.provenance, started_from=origin)
+        return replace(self, results=results, provenance=provenance, warnings={})
+
+    def _log(self) -> bytes | None:
+        """The rows of its ``loss.csv`` up to its last epoch: the run in its folder may have gone on since."""
+        try:
+            rows = rows_of(read_file(self.path / LOSS, log_bytes(MAX_EPOCHS)), self.path / LOSS)
+        except (OSError, CheckpointError):
+            return None
+        rows = [row for row in rows if float(row["epoch"]) <= self.results.get("epoch", 0)]
+        return csv_bytes(rows) if rows else None
+
+    def _pictures(self) -> bytes | None:
+        """The list of its pictures."""
+        try:
+            return read_file(self.path / PICTURES, MAX_BYTES) if self.sha256 else None
+        except OSError:
+            return None
 
     @checked
     def images(self, split: str, data_dir: PathLike | None = None, read: Read = read_split) -> Images:
@@ -151,4 +228,7 @@ def read_run(file: PathLike) -> Run:
     file = file / MODEL if file.is_dir() else file
     weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
     model = filled(file, about, weights)
-    return Run(model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings)
+    return Run(
+        model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings,
+        sha256=digest_of_weights(weights),
+    )  # fmt: skip

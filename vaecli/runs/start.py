@@ -13,11 +13,12 @@ from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
 from vaecli.data.summary import DataSummary
-from vaecli.errors import Diverged, UsageError, format_value
+from vaecli.errors import CheckpointError, Diverged, UsageError, format_value
 from vaecli.processes import Processes
-from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs.find import CONFIG, FILES, PICTURES, has_epochs, read_config
+from vaecli.provenance import DataRecord, Origin, Provenance
+from vaecli.runs.find import CONFIG, FILES, PICTURES, TRAINING, has_epochs, read_config
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
+from vaecli.runs.origin import Beginning, recalled
 from vaecli.runs.state import Training, load_training, save_again
 from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
@@ -33,14 +34,17 @@ class Listener:
     Attributes:
         note: called with a sentence about the run.
         epoch: called with the record of an epoch, and the ELBO of the test or validation images after it, in nats per image.
-        batch: called with the epoch, the steps done, and the steps of all epochs.
+        row: called with the row of the loss log, after it is written.
+        batch: called with the epoch, the steps done, the steps of all epochs, and the mean loss since the last call, in nats per
+            image.
         writing: a context entered while files are written, which should not be interrupted.
         data: called before the first epoch with what was understood of a person's own pictures.
     """
 
     note: Callable[[str], None] = lambda text: None
     epoch: Callable[[EpochRecord, float], None] = lambda record, elbo: None
-    batch: Callable[[int, int, int], None] = lambda epoch, done, total: None
+    row: Callable[[dict[str, float]], object] = lambda row: None
+    batch: Callable[[int, int, int, float], None] = lambda epoch, done, total, loss: None
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     data: Callable[[DataSummary], None] = lambda summary: None
 
@@ -59,6 +63,8 @@ class Start:
         threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
         read: reads the images.
         finished: epochs done.
+        beginning: the weights of another run, with which a run without a finished epoch begins; None for its own, and where another
+            process has them.
     """
 
     config: Config
@@ -69,6 +75,7 @@ class Start:
     threads: int | None = None
     read: Read = field(default_factory=read_once, repr=False, compare=False)
     finished: int = 0
+    beginning: Beginning | None = None
 
     @property
     def recorded(self) -> DataRecord | None:
@@ -88,12 +95,23 @@ class Start:
         return Source(self.config, self.source_dir, self.read)
 
     @property
+    def origin(self) -> Origin | None:
+        """The run whose weights this one begins or began with; None for its own."""
+        if self.beginning:
+            return self.beginning.origin
+        return self.provenance.started_from if self.provenance else None
+
+    @property
     def run_name(self) -> str:
-        """The default name of the run: from its settings, and from the data folder if that holds other images.
+        """The default name of the run: from its settings, the data folder if that holds other images, and the run it begins with.
 
         Raises:
             DataError: that folder cannot be read.
         """
+        return self._name_alone if self.origin is None else f"{self._name_alone}-from-{_name_of(self.origin.name)}"
+
+    @property
+    def _name_alone(self) -> str:
         if self.source_dir is None or not self.source.is_own:
             return self.config.run_name
         place = self.source_dir.absolute()
@@ -131,13 +149,20 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
             return start
         settings, provenance = read_config(path / CONFIG)
         listen.note(f"{path}: no epoch is finished yet; starting it with its settings")
+        _check_origin(path, start.beginning, provenance)
         return replace(
             start, config=_agreed(path, _config(settings, provenance), provenance, given), provenance=provenance, same_data=True
+        )
+    if not (path / TRAINING).exists():
+        raise CheckpointError(
+            f"{path}: found no {TRAINING}, from which a run goes on; begin a new run with its weights: {{from={path}}}"
         )
     training = load_training(path)
     save_again(folder, training)
     run, provenance = training.config, training.provenance
     chosen = _agreed(path, run, provenance, given)
+    if _check_origin(path, start.beginning, provenance, finished=True):
+        listen.note(f"{path} goes on from its own weights: those that it began with are no longer in the run named")
     if "diverged_epoch" in training.results:
         epoch = int(training.results["diverged_epoch"])
         raise Diverged(
@@ -150,8 +175,29 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
         )
     training = replace(training, config=chosen)
     return replace(
-        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=int(training.log[-1]["epoch"])
-    )
+        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=int(training.log[-1]["epoch"]),
+        beginning=None,
+    )  # fmt: skip
+
+
+def _check_origin(path: Path, beginning: Beginning | None, provenance: Provenance | None, finished: bool = False) -> bool:
+    """Refuses to go on with a run that began with other weights than those named; whether these have changed since.
+
+    Raises:
+        UsageError: it did, or they have changed and no epoch is finished.
+    """
+    if beginning is None:
+        return False
+    named, began = beginning.origin, provenance.started_from if provenance else None
+    if began and named.sha256 == began.sha256:
+        return False
+    if began and named.file == began.file and finished:
+        return True
+    others = f"those of {began.folder}, of SHA-256 {began.sha256[:12]}..." if began else "weights of its own"
+    raise UsageError(
+        f"{{resume=}} with {{from}}: {path} began with {others}; leave {{from=}} out to go on, or train another run with "
+        "{name=NAME}", **{"from": named.folder},
+    )  # fmt: skip
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:
@@ -207,6 +253,10 @@ def held_folder(
                 folder = held.enter_context(locked_folder(path, (*FILES, PICTURES)))
                 if given is not None:
                     start = resumed(folder, given, start, listen)
+                if start.origin and not start.finished:
+                    beginning = start.beginning or recalled(start.origin)
+                    beginning.check(start.config)
+                    start = replace(start, beginning=beginning)
         yield folder, start if processes.alone else _of_first(processes, start)
 
 

@@ -16,9 +16,9 @@ from vaecli.files import csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds
-from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, log_bytes, rows_of
+from vaecli.runs.find import CONFIG, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import WARNINGS, filled, pack, unpack
+from vaecli.runs.format import WARNINGS, filled, pack, unpack, weights_of
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
@@ -67,7 +67,7 @@ def save_epoch(
 
     The first file written holds the whole state, so a run that is killed between two files continues from the newer state.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = weights_of(model)
     moments = {
         f"{kind}.{name}": moment.cpu().contiguous()
         for kind in _MOMENTS
@@ -96,6 +96,25 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
             folder.write(name, data)
 
 
+def save_model(
+    folder: Folder, weights: dict[str, Tensor], config: Config, results: dict[str, float], provenance: Provenance | None,
+    class_names: tuple[str, ...], warnings: Warnings, log: bytes | None, pictures: bytes | None,
+) -> None:  # fmt: skip
+    """Writes a run that does not go on: weights, settings, and its log and the list of its pictures where there are any.
+
+    The files of another run in the folder go: first its state of training, from which its weights would be written anew. The file
+    of the weights, which alone holds a whole run, is replaced in one step.
+    """
+    (folder.path / TRAINING).unlink(missing_ok=True)
+    folder.write(MODEL, pack(weights, _about(config, results, provenance, class_names, warnings)))
+    folder.write(CONFIG, _settings(config, provenance))
+    for name, data in ((LOSS, log), (PICTURES, pictures)):
+        if data is None:
+            (folder.path / name).unlink(missing_ok=True)
+        else:
+            folder.write(name, data)
+
+
 def save_settings(folder: Folder, config: Config, provenance: Provenance) -> None:
     """Writes a run's ``config.json``, from which it starts again if it is killed before its first epoch ends."""
     folder.write(CONFIG, _settings(config, provenance))
@@ -109,13 +128,23 @@ def _provenance(provenance: Provenance | None) -> dict[str, Any]:
     return {} if provenance is None else {PROVENANCE: provenance.to_json()}
 
 
+def _about(
+    config: Config,
+    results: dict[str, float],
+    provenance: Provenance | None,
+    class_names: tuple[str, ...],
+    warnings: Warnings | None,
+) -> dict[str, Any]:
+    about = {"config": config.to_json(), "results": results, "class_names": list(class_names), **_provenance(provenance)}
+    return about | ({WARNINGS: warnings} if warnings else {})
+
+
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
     results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
     log = csv_bytes(rows)
-    about = {"config": config.to_json(), "results": results, "class_names": list(class_names), **_provenance(provenance)}
-    about |= {WARNINGS: warnings} if warnings else {}
+    about = _about(config, results, provenance, class_names, warnings)
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
     return {
         TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),

@@ -1,6 +1,7 @@
 """Training and resuming a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +28,12 @@ from vaecli.model import VAE, build
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
-from vaecli.runs.find import CONFIG, PICTURES, has_epochs
+from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs
 from vaecli.runs.folder import Folder
 from vaecli.runs.objects import with_objects
+from vaecli.runs.origin import begin_with
 from vaecli.runs.pictures import difference, picture_list
+from vaecli.runs.progress import shown
 from vaecli.runs.run import Run, load
 from vaecli.runs.start import Listener, Start, common, held_folder
 from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
@@ -47,6 +50,8 @@ def train(
     overwrite: bool = False, threads: Annotated[int, Within(1, 100_000)] | None = None, read: Read | None = None,
     objective: Any = None, arch: Any = None, encoder: Any = None, decoder: Any = None,
     images: Any = None, labels: Any = None, test_images: Any = None, test_labels: Any = None,
+    init: Run | PathLike | None = None, on_epoch: Callable[[dict[str, float]], object] | None = None,
+    on_batch: Callable[[int, int, float], object] | None = None, progress: bool = False,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -73,6 +78,16 @@ def train(
         labels: of the images: whole numbers from 0, -1 where not known, or words; shape (N,).
         test_images: to test on; one image in ten, by a hash of its pixels, if not given.
         test_labels: of these.
+        init: a run to begin with, as `vaecli.load` gives or takes it: its weights, but not Adam's moments. `config` must describe a
+            model that they fit, and leave ``init`` and ``init_bias`` as they are by default. The run records it
+            (``run.provenance.started_from``).
+        on_epoch: called with the row of ``run.log`` after an epoch is measured and written.
+        on_batch: called every 100 steps and after the last of an epoch, with the steps done, the steps of all epochs, and the mean
+            loss since the last call, in nats per image.
+        progress: show a bar, a line for each epoch and the notes of training: on stderr, or in a notebook.
+
+    An exception that a callback raises, or Ctrl-C, ends training; the run keeps its last epoch, and resumes from there. With
+    several processes the first one calls and shows.
 
     A run with an object of a class that is not registered opens in another process when it is given the object again:
     ``vaecli.load(run, arch=...)``. Without an objective it does all but go on training.
@@ -94,17 +109,58 @@ def train(
         config, read = _on_arrays(config, given_arrays(images, labels, test_images, test_labels), given)
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
-    folder = Path(folder)
+    folder, notes = Path(folder), list[str]()
     config = with_objects(config, folder, {"objective": objective, "arch": arch, "encoder": encoder, "decoder": decoder})
     processes = joined(resolve_device(device))
     with processes.agreeing():
         if processes.is_main and has_epochs(folder) and not resume and not overwrite:
             raise CheckpointError(f"{folder}: found a run there; {{resume=}} goes on with it, {{overwrite=}} replaces it")
-    start = Start(config, Path(data_dir) if data_dir is not None else None, threads=threads, read=read or read_once())
-    with held_folder(folder, start, config.to_json() if resume else None, processes) as (held, start):
-        train_in(held, start, device, processes=processes)
-        processes.barrier()
-    return load(folder)
+    beginning = None if init is None else begin_with(init, processes)
+    if beginning:
+        beginning.check(config)
+    with shown("test" if config.validation is None else "validation", progress and processes.is_main) as (show, reading):
+        listen = _kept(show, notes, on_epoch, on_batch) if processes.is_main else show
+        read = read or read_once(replace(reading, note=listen.note))
+        place, before = None if data_dir is None else Path(data_dir), _written(folder)
+        start = Start(config, place, threads=threads, read=read, beginning=beginning)
+        with held_folder(folder, start, config.to_json() if resume else None, processes, listen) as (held, start):
+            try:
+                train_in(held, start, device, listen, processes)
+            except BaseException:
+                if processes.is_main and _written(folder) != before:
+                    with suppress(VaecliError):  # it may have come between two files of an epoch
+                        save_again(held, load_training(folder))
+                raise
+            processes.barrier()
+    return replace(load(folder), notes=tuple(notes))
+
+
+def _kept(
+    show: Listener, notes: list[str], on_epoch: Callable[[dict[str, float]], object] | None,
+    on_batch: Callable[[int, int, float], object] | None,
+) -> Listener:  # fmt: skip
+    """The callbacks `show` and those of a caller in Python; what is said is also kept in `notes`."""
+
+    def note(text: str) -> None:
+        notes.append(text)
+        show.note(text)
+
+    def data(summary: DataSummary) -> None:
+        for line in summary.lines():
+            note(line)
+
+    def batch(epoch: int, done: int, total: int, loss: float) -> None:
+        show.batch(epoch, done, total, loss)
+        if on_batch:
+            on_batch(done, total, loss)
+
+    return replace(show, note=note, data=data, batch=batch, row=on_epoch or show.row)
+
+
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Which file holds a run's state, and when it was written; None if there is none."""
+    file = folder / TRAINING
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
 
 
 def _on_arrays(config: Config, arrays: Arrays, others: Mapping[str, Any]) -> tuple[Config, Read]:
@@ -159,14 +215,13 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
         provenance = _provenance(start, source.record, placed, processes)
-    chosen = start.config
     provenance = common(processes, provenance)
-    images, held_out = _training_images(source, chosen), _held_out(source, chosen)
-    _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), chosen))
+    images, held_out = _training_images(source, start.config), _held_out(source, start.config)
+    _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), start.config))
     images, held_out = images.to(placed), held_out.to(placed)
-    chosen = _settled(chosen, len(images), listen)
+    chosen = _settled(start.config, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
-    model = (training.model if training else build(chosen, images)).to(placed)
+    model = _model(start, chosen, images, listen).to(placed)
     optimizer = make_optimizer(model, chosen)
     steps = steps_per_epoch(images, chosen)
     rows: list[dict[str, Any]] = []
@@ -180,8 +235,8 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     again = f" after epoch {finished}" if finished else ""
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
 
-    def on_batch(epoch: int, done: int) -> None:
-        listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps)
+    def on_batch(epoch: int, done: int, loss: float) -> None:
+        listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps, loss)
 
     warnings: Warnings = {}
     try:
@@ -193,13 +248,18 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             if not is_recoverable(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             if record.epoch == chosen.epochs:
-                warnings = warnings_of(facts_of(chosen, model, images, held_out, [*rows, row], tested.active_units))
+                warnings = warnings_of(
+                    facts_of(
+                        chosen, model, images, held_out, [*rows, row], tested.active_units, provenance.started_from is not None
+                    )
+                )
             with listen.writing():
                 _save_pictures(folder, source, rows)
                 save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
                 rows.append(row)
                 results = results_now
             listen.epoch(record, elbo)
+            listen.row({name: float(value) for name, value in row.items()})
     except Diverged as error:
         if not processes.is_main:
             raise
@@ -207,6 +267,16 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     listen.note(_done(model, len(held_out), split, results))
     _warn(warnings, listen)
     return results
+
+
+def _model(start: Start, config: Config, images: Images, listen: Listener) -> VAE:
+    """The model with which training begins or goes on, on the CPU."""
+    if start.training:
+        return start.training.model
+    if start.beginning:
+        listen.note(start.beginning.told(images))
+        return start.beginning.model(config, images)
+    return build(config, images)
 
 
 def _tell(listen: Listener, start: Start, images: int, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
@@ -372,5 +442,6 @@ def _provenance(start: Start, data: DataRecord, device: torch.device, processes:
         precision = start.provenance.precision
     precision = resolve_precision(precision, device)
     return Provenance(
-        data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.config.members
-    )
+        data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.origin,
+        start.config.members,
+    )  # fmt: skip

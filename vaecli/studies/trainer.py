@@ -152,7 +152,7 @@ class Trainer:
             if claimed.report(record.epoch, elbo) and record.epoch < config.number("epochs"):
                 raise _Pruned
 
-        def on_batch(epoch: int, done: int, total: int) -> None:
+        def on_batch(epoch: int, done: int, total: int, loss: float) -> None:
             self.progress.say(f"{name} epoch {epoch}", done / total)
 
         listen = Listener(epoch=on_epoch, batch=on_batch, writing=self.callbacks.writing)

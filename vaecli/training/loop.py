@@ -63,7 +63,7 @@ def fit(
     images: Images,
     config: Config,
     finished: int = 0,
-    on_batch: Callable[[int, int], None] | None = None,
+    on_batch: Callable[[int, int, float], None] | None = None,
     processes: Processes = ALONE,
 ) -> Iterator[EpochRecord]:
     """Yields a record after each epoch, or every `measure_every` and the last, in which the model was trained in place.
@@ -78,7 +78,8 @@ def fit(
             their device.
         config: the run's settings.
         finished: epochs already done.
-        on_batch: called with the epoch and the batches done in it, every CHECK_EVERY batches.
+        on_batch: called every CHECK_EVERY batches and after an epoch's last, with the epoch, the batches done in it, and the mean
+            loss of those since the last call, in nats per image.
         processes: the processes that share each batch. Every one has these images, and begins each epoch with the first one's
             weights, moments and buffers, so that processors which round differently stay together.
 
@@ -115,9 +116,9 @@ def fit(
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 first = step // CHECK_EVERY * CHECK_EVERY
-                _check_recoverable(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
+                loss = _checked_loss(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
                 if on_batch:
-                    on_batch(epoch, step + 1)
+                    on_batch(epoch, step + 1, loss)
         nats += sums.cpu().double().sum(0)
         images_met += len(images)
         if epoch % every and epoch != epochs:
@@ -139,16 +140,22 @@ def is_recoverable(elbo: float, shape: ImageShape) -> bool:
     return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)
 
 
-def _check_recoverable(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> None:
-    """Refuses batches, of which the first has `first` before it in its epoch of so many images."""
-    size = config.number("batch_size")
+def _checked_loss(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> float:
+    """The mean loss of batches, in nats per image, of which the first has `first` before it in its epoch of so many images.
+
+    Raises:
+        Diverged: it is not `is_recoverable` in one of them.
+    """
+    size, total = config.number("batch_size"), 0.0
     for batch, parts in enumerate(sums.tolist(), first):
         count = min(size, images - batch * size)
         value, reconstruction, kl = (part / count for part in parts)
+        total += parts[0]
         if not (
             math.isfinite(value) and is_recoverable(reconstruction, model.image_shape) and is_recoverable(kl, model.image_shape)
         ):
             raise diverged(f"epoch {epoch}, batch {batch + 1}: the loss", -value, epoch, config, started=epoch > 1 or batch > 0)
+    return -total / (min(images, (first + len(sums)) * size) - first * size)
 
 
 def diverged(what: str, value: float, epoch: int, config: Config, *, started: bool = True) -> Diverged:
