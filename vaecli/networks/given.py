@@ -69,8 +69,12 @@ class _Decoder(Decoder):
 
     @property
     def output(self) -> Any:
-        """The network's last layer, where it has one of that name."""
-        return getattr(self.network, "output", None)
+        """The network's layer of that name, or the last one of an `nn.Sequential`; None where neither has a weight and a bias."""
+        layers = [self.network, *self.network] if isinstance(self.network, nn.Sequential) else [self.network]
+        while isinstance(layers[-1], nn.Flatten | nn.Unflatten):
+            layers.pop()
+        last = getattr(self.network, "output", layers[-1])
+        return last if isinstance(getattr(last, "bias", None), Tensor) else None
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         rows = z.flatten(0, -2)

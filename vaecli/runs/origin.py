@@ -69,7 +69,8 @@ class Beginning:
                 raise UsageError(f"{{{start}}} with {{from}}: it has no effect on weights that are there; leave {{{start}=}} out",
                                  **name, **{start: getattr(config, start)})  # fmt: skip
         needed, found = _shaping(self.config), _shaping(config)
-        differing = [setting for setting in needed if needed[setting] != found[setting]]
+        open_yet = () if config.has_shape else ("image_size", "colour")  # the images say them, and `model` looks at these
+        differing = [setting for setting in needed if needed[setting] != found[setting] and setting not in open_yet]
         for family in registry.REGISTRY:
             if family in differing:  # then its options differ too
                 differing = [name for name in differing if name not in {option.name for option in registry.options_of(family)}]
