@@ -168,6 +168,55 @@ def test_a_run_without_its_objective_samples_and_says_what_is_missing_when_it_is
     assert config.to_json()["warm"] == 0.5
 
 
+WRONG = """
+import torch, vaecli
+from vaecli.objectives.base import Bound
+from vaecli.priors.normal import StandardNormal
+
+@vaecli.register("objective", "wrong", "of another shape")
+class Wrong:
+    draws = 1
+    def __call__(self, model, x, y, eps):
+        w = model.log_weights(x, y, eps)
+        return {value}
+
+class PerLatent:
+    def log_prob(self, z):
+        return -z.square()
+
+@vaecli.register("prior", "per-latent", "not summed")
+class NotSummed(StandardNormal):
+    def forward(self):
+        return PerLatent()
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("w.log_w", "--objective wrong: it gives a tensor of torch.float32, shape (1, 100), expected a Bound"),
+        (
+            "Bound.of(w.log_w, w)",
+            "--objective wrong: its value is a tensor of torch.float32, shape (1, 100), expected one number per image",
+        ),
+        ("Bound.of(w.reconstruction.mean(), w)", "its value is a tensor of torch.float32, shape (), expected one number per image"),
+        ("Bound.of(w.reconstruction * float('nan'), w)", "the loss is nan before any step"),
+    ],
+)
+def test_an_objective_of_another_shape_is_refused_in_one_line(vaecli, tmp_path, small_mnist, value, words):
+    (tmp_path / "wrong.py").write_text(WRONG.format(value=value))
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--batch-size", 100, "-q"]
+    assert words in refused(vaecli("train", "--plugin", "wrong.py", "--objective", "wrong", *small), 1 if "nan" in value else 2)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2])
+def test_a_density_that_is_not_summed_is_refused_in_one_line(vaecli, tmp_path, small_mnist, latent_dim):
+    (tmp_path / "wrong.py").write_text(WRONG.format(value="w"))
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--batch-size", 100, "--latent-dim", latent_dim, "-q"]
+    line = refused(vaecli("train", "--plugin", "wrong.py", "--prior", "per-latent", *small), 2)
+    assert f"the prior gives log densities of shape (1, 100, {latent_dim}), expected (1, 100)" in line
+
+
 def test_a_run_says_that_its_member_changed(vaecli, tmp_path, small_mnist):
     small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
     trained = vaecli("train", "--plugin", written(tmp_path), "--objective", "warm", *small)

@@ -64,7 +64,7 @@ class LogWeights:
     @cached_property
     def likelihood(self) -> Tensor:
         """The values of log p(x|z), shape (k, B)."""
-        return self.model.likelihood(self.z, self.y).log_prob(self.x)
+        return self._nats("likelihood", self.model.likelihood(self.z, self.y).log_prob(self.x))
 
     @cached_property
     def p(self) -> LatentDistribution:
@@ -75,12 +75,12 @@ class LogWeights:
     @cached_property
     def prior(self) -> Tensor:
         """The values of log p(z), shape (k, B)."""
-        return self.p.log_prob(self.z)
+        return self._nats("prior", self.p.log_prob(self.z))
 
     @cached_property
     def posterior(self) -> Tensor:
         """The values of log q(z|x), shape (k, B)."""
-        return self.q.log_prob(self.z)
+        return self._nats("posterior", self.q.log_prob(self.z))
 
     @property
     def log_w(self) -> Tensor:
@@ -101,6 +101,13 @@ class LogWeights:
     def kl_is_exact(self) -> bool:
         """Whether `kl` is in closed form."""
         return self._closed_form is not None
+
+    def _nats(self, part: str, values: Tensor) -> Tensor:
+        """The values, which a part that vaecli does not ship may give in another shape, such as for each latent."""
+        if values.shape != self.z.shape[:-1]:
+            shapes = f"{tuple(values.shape)}, expected {tuple(self.z.shape[:-1])}"
+            raise UsageError(f"the {part} gives log densities of shape {shapes}: a sum over all of a particle")
+        return values
 
     @cached_property
     def _closed_form(self) -> Tensor | None:

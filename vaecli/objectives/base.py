@@ -1,12 +1,15 @@
 """The result of every objective, and the objective of a run's settings."""
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from vaecli import registry
+from vaecli.arguments import kind
 from vaecli.config import Config
+from vaecli.errors import UsageError
 from vaecli.model import VAE, LogWeights
 
 
@@ -52,7 +55,34 @@ class Objective(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """An objective that vaecli does not ship, whose values are looked at."""
+
+    objective: Objective
+    name: str
+
+    @property
+    def draws(self) -> int:
+        return self.objective.draws
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
+        bound = self.objective(model, x, y, eps)
+        if not isinstance(bound, Bound):
+            raise UsageError(
+                f"{{objective}}: it gives {kind(bound)}, expected a Bound, such as Bound.of(value, w)", objective=self.name
+            )
+        for part, value in zip(Bound._fields, bound[:3], strict=False):
+            if not isinstance(value, Tensor) or value.shape != (len(x),):
+                raise UsageError(
+                    f"{{objective}}: its {part} is {kind(value)}, expected one number per image, shape ({len(x)},)",
+                    objective=self.name,
+                )
+        return bound
+
+
 def make_objective(config: Config) -> Objective:
     """The objective that the settings ask for, with its options."""
     config.check_loaded("objective")
-    return registry.load("objective", config.objective)(**config.options("objective"))
+    objective = registry.load("objective", config.objective)(**config.options("objective"))
+    return _Checked(objective, config.objective) if registry.find("objective", config.objective).provider else objective
