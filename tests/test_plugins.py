@@ -13,6 +13,7 @@ from tests.helpers import refused
 from vaecli import plugins, registry
 from vaecli.config import Config
 from vaecli.errors import UsageError
+from vaecli.model import build
 from vaecli.provenance import MemberRecord, Provenance
 
 pytestmark = pytest.mark.usefixtures("own_members")
@@ -68,7 +69,7 @@ def test_a_member_of_a_file_is_a_choice_like_others(vaecli, tmp_path, small_mnis
     ("arguments", "words"),
     [
         (["--objective", "wram"], "did you mean warm?"),
-        (["--objective", "warm", "--warm", "11"], "--warm 11: found a float, expected a number from 0 to 10"),
+        (["--objective", "warm", "--warm", "11"], "--warm 11: expected a number from 0 to 10"),
         (["--objective", "warm", "--warm", "x"], "--warm x: expected a number"),
         (["--objective", "warm", "--kind-of-weight", "hlaf"], "did you mean half?"),
         (["--warm", "1"], "--warm 1 with --objective elbo: elbo has no such option, expected it only with --objective warm"),
@@ -180,14 +181,6 @@ class Wrong:
         w = model.log_weights(x, y, eps)
         return {value}
 
-class PerLatent:
-    def log_prob(self, z):
-        return -z.square()
-
-@vaecli.register("prior", "per-latent", "not summed")
-class NotSummed(StandardNormal):
-    def forward(self):
-        return PerLatent()
 """
 
 
@@ -209,12 +202,122 @@ def test_an_objective_of_another_shape_is_refused_in_one_line(vaecli, tmp_path, 
     assert words in refused(vaecli("train", "--plugin", "wrong.py", "--objective", "wrong", *small), 1 if "nan" in value else 2)
 
 
-@pytest.mark.parametrize("latent_dim", [1, 2])
-def test_a_density_that_is_not_summed_is_refused_in_one_line(vaecli, tmp_path, small_mnist, latent_dim):
-    (tmp_path / "wrong.py").write_text(WRONG.format(value="w"))
-    small = ["--data-dir", small_mnist, "--epochs", 1, "--batch-size", 100, "--latent-dim", latent_dim, "-q"]
-    line = refused(vaecli("train", "--plugin", "wrong.py", "--prior", "per-latent", *small), 2)
-    assert f"the prior gives log densities of shape (1, 100, {latent_dim}), expected (1, 100)" in line
+PARTS = """
+import torch, vaecli
+from torch import nn
+from torch.distributions import Independent, Normal
+from vaecli.distributions.normal import DiagonalNormal
+from vaecli.posteriors.base import Posterior
+from vaecli.priors.base import Prior
+
+
+@vaecli.register("prior", "own", "a prior")
+class Own(Prior):
+    def forward(self):
+        return {prior}
+
+    def sample(self, count, generator=None):
+        return {sample}
+
+
+@vaecli.register("posterior", "own", "a posterior")
+class OwnPosterior(Posterior):
+    def __init__(self, latent_dim):
+        super().__init__(latent_dim, latent_dim)
+
+    def forward(self, h, y=None):
+        return {posterior}
+
+
+@vaecli.register("arch", "own", "networks")
+class Networks:
+    def encoder(self, shape, labels, outputs):
+        return {encoder}
+
+    def decoder(self, shape, latent_dim, labels, outputs):
+        return {decoder}
+
+
+class Ignoring(nn.Sequential):
+    def forward(self, x, y=None):
+        return super().forward(x)
+"""
+
+GOOD = {
+    "prior": "Independent(Normal(torch.zeros(self.latent_dim), 1.0), 1)",
+    "sample": "torch.randn(count, self.latent_dim, generator=generator)",
+    "posterior": "DiagonalNormal(h, torch.zeros_like(h))",
+    "encoder": "Ignoring(nn.Linear(shape.size, outputs))",
+    "decoder": "Ignoring(nn.Linear(latent_dim, outputs * shape.size), nn.Unflatten(-1, (outputs, shape.size)))",
+}
+
+
+def test_parts_of_ones_own_go_together(vaecli, tmp_path, small_mnist):
+    (tmp_path / "own.py").write_text(PARTS.format(**GOOD))
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--prior", "own", "--posterior", "own", "--arch", "own"]
+    assert vaecli("train", "--plugin", "own.py", *small).code == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "words"),
+    [
+        ("prior", "None", "the prior own: log_prob: it fails on 2 made inputs (AttributeError: 'NoneType' object has no"),
+        ("prior", "Normal(torch.zeros(self.latent_dim), 1.0)", "the prior own: log_prob: found shape (2, 2), expected shape (2,)"),
+        ("prior", "undefined", "the prior own: it fails on 2 made inputs (NameError: name 'undefined' is not defined)"),
+        ("sample", "super().sample(count, generator)", "the prior own: sample: found no such method"),
+        ("sample", "torch.zeros(count)", "the prior own: sample: found shape (2,), expected shape (2, 2), the latents"),
+        ("posterior", "Normal(h, 1.0)", "the posterior own: transform: it fails on 2 made inputs (AttributeError"),
+        ("posterior", "DiagonalNormal(h[:, :1], h[:, :1])", "the posterior own: mean: found shape (2, 1), expected shape (2, 2)"),
+        ("encoder", "Ignoring(nn.Linear(shape.size, 3))", "for 2 images of 784 values: found shape (2, 3), expected shape (2, 2)"),
+        ("encoder", "nn.Linear(shape.size, outputs)", "encoder for 2 images of 784 values: it fails on 2 made inputs (TypeError"),
+        ("decoder", "Ignoring(nn.Linear(latent_dim, shape.size))", "found shape (2, 784), expected shape (2, 1, 784), 1 for each"),
+    ],
+)  # fmt: skip
+def test_a_part_that_lacks_something_is_refused_in_one_line_before_training(vaecli, tmp_path, small_mnist, part, code, words):
+    (tmp_path / "own.py").write_text(PARTS.format(**GOOD | {part: code}))
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--prior", "own", "--posterior", "own", "--arch", "own", "-q"]
+    assert words in refused(vaecli("train", "--plugin", "own.py", *small), 2)
+    assert not list((tmp_path / "checkpoints").glob("*/*"))
+
+
+def test_a_density_of_each_latent_is_refused_wherever_it_is_used():
+    model = build(Config(latent_dim=1, hidden=(3,)))
+    model.prior.forward = lambda: torch.distributions.Normal(torch.zeros(1), 1.0)
+    x = torch.zeros(4, 784)
+    with pytest.raises(UsageError, match=r"the prior gives log densities of shape \(5, 4, 1\), expected \(5, 4\)"):
+        _ = model.log_weights(x, None, torch.zeros(5, 4, 1)).log_w
+
+
+def test_the_arguments_of_a_member_are_its_options(vaecli, tmp_path):
+    (tmp_path / "own.py").write_text(
+        PARTS.format(**GOOD).replace("def __init__(self, latent_dim):", "def __init__(self, latent_dim, rank):")
+    )
+    line = refused(vaecli("train", "--plugin", "own.py", "--posterior", "own"), 2)
+    assert "--posterior own: it cannot be made with latent_dim (missing a required argument: 'rank')" in line
+
+
+def test_a_file_that_exits_or_prints_disturbs_nothing(vaecli, tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text("print('hello')\nimport sys; sys.exit(3)")
+    assert "--plugin own.py: line 2: SystemExit: 3" in vaecli("train", "--plugin", "own.py").err
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.py").write_text("print('hello')")
+    told = vaecli("train", "--plugin", "~/own.py", "--dry-run", "--json")
+    assert json.loads(told.out)["parameters"] > 0
+
+
+def test_a_run_whose_member_lost_an_option_is_refused(vaecli, tmp_path, small_mnist):
+    small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
+    assert vaecli("train", "--plugin", written(tmp_path), "--objective", "warm", "--warm", 0.3, *small).code == 0
+    renamed = written(tmp_path)
+    renamed.write_text(renamed.read_text().replace('Option("warm"', 'Option("heat"'))
+    assert "the setting 'warm'" in refused(vaecli("sample", "mine", "--plugin", renamed), 1)
+
+
+def test_an_unknown_option_that_is_no_misspelling_names_the_plugin(vaecli):
+    hint = "an option of a member of your own needs --plugin FILE.py"
+    assert hint in refused(vaecli("train", "--prior-b", 3), 2)
+    assert hint not in refused(vaecli("train", "--latnet-dim", 3), 2)
+    assert hint not in refused(vaecli("sample", "--prior-b", 3), 2)
 
 
 def test_a_run_says_that_its_member_changed(vaecli, tmp_path, small_mnist):

@@ -27,6 +27,7 @@ def as_option(name: str, value: str, typed: Collection[str] = ()) -> str:
     plain = f"--{name}"
     if plain != option and any(word == plain or word.startswith(f"{plain}=") for word in typed):
         option = plain
+    value = shlex.quote(value) if name == "plugin" else value  # a path to paste
     return f"{option} {value}" if value else option
 
 

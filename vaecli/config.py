@@ -6,6 +6,7 @@ setting like the others: an argument of `Config`, an attribute, a key in JSON.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from functools import wraps
@@ -208,6 +209,23 @@ class Config:
         self.check_loaded(family)
         return {name: getattr(self, name) for name in self._member(family).defaults}
 
+    def made(self, family: str, *first: Any) -> Any:
+        """The chosen member of a family, made with `first` and its options.
+
+        Raises:
+            UsageError: it cannot be made with these, or is of a plugin that is not loaded.
+        """
+        options, target = self.options(family), registry.load(family, getattr(self, family))  # type: ignore[call-overload]
+        try:
+            inspect.signature(target).bind(*first, **options)
+        except TypeError as error:
+            words = ", ".join([*(["latent_dim"] if first else []), *options]) or "no arguments"
+            name = getattr(self, family)
+            raise UsageError(
+                f"{{{family}}}: it cannot be made with {words} ({error}); its options are its arguments", **{family: name}
+            ) from None
+        return target(*first, **options)
+
     def has(self, family: str) -> bool:
         """Whether the chosen member of a family is loaded."""
         return (family, getattr(self, family)) not in [(it.family, it.name) for it in self.absent]
@@ -225,7 +243,8 @@ class Config:
                     raise UsageError(f"{what}; load the file that brings it with {{plugin}}", plugin=Path(it.source))
                 if it.source:
                     raise UsageError(f"{what}; install the package that brings it, {it.source}")
-                again = "train(..., resume=True, objective=...)" if it.family == "objective" else f"load(run, {it.family}=...)"
+                networks = "load(run, encoder=..., decoder=...)" if it.name.startswith("own-networks") else "load(run, arch=...)"
+                again = "train(..., resume=True, objective=...)" if it.family == "objective" else networks
                 raise UsageError(f"{what}: an object of Python, to be given again there with vaecli.{again}")
 
     @property
@@ -332,7 +351,8 @@ def _with_plugin_options(make: Any) -> Any:
     @wraps(make)
     def init(config: Config, *args: Any, **values: Any) -> None:
         plugins.load_installed()
-        own = {name for record in values.get("absent", ()) for name in record.options}
+        missing = [record for record in values.get("absent", ()) if record.name not in registry.REGISTRY[record.family]]
+        own = {name for record in missing for name in record.options}
         known = [field.name for field in settings()]
         more = {name: values.pop(name) for name in [*values] if name not in NAMES}
         for name in more:

@@ -11,6 +11,7 @@ from torch.distributions import kl_divergence
 
 from vaecli import registry
 from vaecli.arguments import Within, checked, wrong
+from vaecli.checks import check_parts
 from vaecli.config import BINARIZE, Config
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
@@ -410,7 +411,12 @@ def made(config: Config, classes: int | None = None) -> VAE:
     # Layers draw from PyTorch's own generator: here from a fork of it, so that a caller's is left as it was
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed_of("weights", config.seed))
-        return _made(config, classes)
+        model = _made(config, classes)
+        check_parts(
+            config, model.encoder, model.decoder, model.prior, model.posterior_of, model.image_shape, model.labels,
+            model.pixel_likelihood.outputs_per_pixel,
+        )  # fmt: skip
+        return model
 
 
 def skeleton(config: Config, classes: int | None = None) -> VAE:
@@ -430,9 +436,9 @@ def _made(config: Config, classes: int | None) -> VAE:
     elif classes is None:
         classes = len(registry.load("dataset", config.dataset).class_names())
     shape = config.image_shape
-    arch = registry.load("arch", config.arch)(**config.options("arch"))
-    prior = registry.load("prior", config.prior)(config.latent_dim, **config.options("prior"))
-    posterior = registry.load("posterior", config.posterior)(config.latent_dim, **config.options("posterior"))
+    arch = config.made("arch")
+    prior = config.made("prior", config.latent_dim)
+    posterior = config.made("posterior", config.latent_dim)
     encoder = arch.encoder(shape, classes, outputs=posterior.features)
     decoder = arch.decoder(shape, prior.decoded, classes, outputs=likelihood.outputs_per_pixel)
     return VAE(

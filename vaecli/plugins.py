@@ -10,7 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -142,7 +142,7 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
         >>> vaecli.Config(prior="own").prior
         'own'
     """
-    path = Path(file).absolute()
+    path = Path(file).expanduser().absolute()
     if not path.is_file() or path.suffix != ".py":
         found = "no such file" if not path.exists() else "a folder" if path.is_dir() else "another file"
         raise UsageError(f"{{plugin}}: found {found}, expected a Python file, such as laplace.py", plugin=Path(file))
@@ -157,9 +157,9 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
     try:
-        with _from(provider):
+        with _from(provider), redirect_stdout(sys.stderr):  # stdout is for results
             exec(compile(source, str(path), "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{{plugin}}: {_failure(error, str(path))}", plugin=Path(file)) from error
     _files[path] = provider
 
@@ -235,7 +235,7 @@ def _home(target: object) -> Provider:
     return Provider(str(Path(file).absolute()), hashlib.sha256(Path(file).read_bytes()).hexdigest())
 
 
-def _failure(error: Exception, file: str | None = None) -> str:
+def _failure(error: BaseException, file: str | None = None) -> str:
     """What went wrong, on one line, with the last line of `file` that led to it."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
@@ -252,7 +252,7 @@ def _settings() -> set[str]:
 
 def _check_option(option: Option, default: Any, family: str, member: str) -> None:
     name, whose = option.name, f"of the {family} {member}"
-    _check_name("option", name, _OPTION, "scale")
+    _check_name("option", name, _OPTION, "half_width")
     if any(option in it.options for it in REGISTRY[family].values()):
         return  # it is shared with another member
     if hasattr(import_module("vaecli.config").Config, name) or name in reserved:
@@ -268,8 +268,15 @@ def _check_option(option: Option, default: Any, family: str, member: str) -> Non
         raise UsageError(f"{{option}} {whose}: expected `choices`, with its default {default} among them", option=name)
     if str not in kinds and not option.low < option.high:
         raise UsageError(f"{{option}} {whose}: expected the bounds `low` and `high`", option=name)
+    numbers = () if str in kinds else default if isinstance(default, tuple) else (default,)
+    if not all(option.low <= number <= option.high for number in numbers):
+        bounds = f"{option.low:g} to {option.high:g}"
+        raise UsageError(f"{{option}} {whose}: its default {default} is not from {bounds}, its bounds", option=name)
 
 
 def _check_name(what: str, name: object, pattern: "re.Pattern[str]", example: str) -> None:
     if not isinstance(name, str) or len(name) > _MAX_NAME or not pattern.fullmatch(name):
-        raise UsageError(f"{{{what}}}: expected lower-case words, such as {{{what}={example}}}", **{what: name})
+        between = "_" if pattern is _OPTION else "-"
+        raise UsageError(
+            f"{{{what}}}: expected lower-case words with {between} between, such as {{{what}={example}}}", **{what: name}
+        )

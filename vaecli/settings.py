@@ -106,8 +106,11 @@ def checked(field: "Field[Any]", value: Any) -> Any:
 def _number(name: str, given: Any, value: Any, *, whole: bool, low: float, high: float, word: str = "") -> int | float:
     kind = "whole number" if whole else "number"
     right_type = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
-    if not right_type or not low <= value <= high:
-        raise wrong(name, given, f"expected a {kind} from {low:,} to {high:,}{word}")
+    expected = f"expected a {kind} from {low:,} to {high:,}{word}"
+    if not right_type:
+        raise wrong(name, given, expected)
+    if not low <= value <= high:
+        raise UsageError(f"{{{name}}}: {expected}", **{name: given})
     return int(value) if whole else float(value)
 
 

@@ -59,8 +59,8 @@ BOTH = {"encoder": nn.Linear(784, 4), "decoder": nn.Linear(2, 784)}
     [
         ({"encoder": nn.Linear(784, 5)}, r"encoder: found it without decoder, expected both; arch takes an object that makes both"),
         ({"decoder": nn.Linear(2, 784)}, r"decoder: found it without encoder, expected both"),
-        (BOTH | {"encoder": nn.Linear(784, 5)}, r"encoder: it gives shape \(2, 5\) for 2 inputs of 784 values, expected \(2, 4\)"),
-        (BOTH | {"decoder": nn.Linear(2, 783)}, r"decoder: it gives shape \(2, 1, 783\) .* expected \(2, 1, 784\)"),
+        (BOTH | {"encoder": nn.Linear(784, 5)}, r"encoder for 2 images of .*: found shape \(2, 5\), expected shape \(2, 4\)"),
+        (BOTH | {"decoder": nn.Linear(2, 783)}, r"decoder for .*: found shape \(2, 1, 783\), expected shape \(2, 1, 784\)"),
         (BOTH | {"encoder": len}, "expected a torch.nn.Module"),
         (BOTH | {"arch": GivenNetworks(nn.Linear(1, 1), nn.Linear(1, 1))}, "expected the one or the others"),
         ({"arch": nn.Linear(2, 2)}, "expected an object with the methods `encoder` and `decoder`"),

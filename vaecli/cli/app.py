@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache, wraps
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -215,7 +216,17 @@ def _one_line(error: typer.TyperException) -> str:
         refused = cause.errors()[0]
         if expected := _expected(refused["type"], refused.get("ctx", {})):
             return f"{param.opts[0]} {printable(format_value(refused['input']))}: expected {expected}"
-    return " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
+    message = " ".join(error.format_message().split()).replace(": Value error, ", ": ", 1)  # pydantic's word
+    return f"{message}; an option of a member of your own needs {flag('plugin')} FILE.py" if _is_unknown_setting(error) else message
+
+
+def _is_unknown_setting(error: typer.TyperException) -> bool:
+    """Whether an option is unknown to a command that takes settings, and is no misspelt one."""
+    context, name = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if not name or context is None or context.command.name not in ("train", "search"):
+        return False
+    near = get_close_matches(name, getattr(error, "possibilities", None) or (), cutoff=0.8)
+    return all(name.startswith(f"{option}-") for option in near)
 
 
 def _expected(kind: str, bounds: Mapping[str, Any]) -> str:

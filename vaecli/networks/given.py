@@ -4,11 +4,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vaecli.arguments import wrong
-from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.networks.layers import Decoder
 
@@ -32,25 +30,18 @@ class GivenNetworks:
             if not isinstance(network, nn.Module):
                 raise wrong(name, network, "expected a torch.nn.Module")
 
-    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
-        """As `Architecture.encoder`.
+    @property
+    def has_output(self) -> bool:
+        """Whether the decoder has a last layer whose bias can be set."""
+        return _Decoder(self.decode, 0, 1).output is not None
 
-        Raises:
-            UsageError: the network gives another number of outputs.
-        """
-        network = _Encoder(deepcopy(self.encode), labels)
-        _check(network, "encoder", shape.size, labels, (2, outputs))
-        return network
+    def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
+        """As `Architecture.encoder`."""
+        return _Encoder(deepcopy(self.encode), labels)
 
     def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
-        """As `Architecture.decoder`.
-
-        Raises:
-            UsageError: the network gives another number of outputs.
-        """
-        network = _Decoder(deepcopy(self.decode), labels, outputs)
-        _check(network, "decoder", latent_dim, labels, (2, outputs, shape.size))
-        return network
+        """As `Architecture.decoder`."""
+        return _Decoder(deepcopy(self.decode), labels, outputs)
 
 
 class _Encoder(nn.Module):
@@ -80,19 +71,11 @@ class _Decoder(Decoder):
         rows = z.flatten(0, -2)
         if y is not None:
             y = y.expand(*z.shape[:-1], -1).flatten(0, -2)
-        return _called(self.network, rows, y, self.labels).reshape(*z.shape[:-1], self.outputs, -1)
+        output = _called(self.network, rows, y, self.labels).flatten(1)
+        # of another size: left for `check_parts` to tell
+        return output.unflatten(1, (self.outputs, -1)).unflatten(0, z.shape[:-1]) if output.shape[1] % self.outputs == 0 else output
 
 
 def _called(network: nn.Module, x: Tensor, y: Tensor | None, labels: int) -> Tensor:
     result: Tensor = network(x, x.new_zeros(len(x), labels) if y is None else y) if labels else network(x)
     return result
-
-
-@torch.no_grad()
-def _check(network: nn.Module, name: str, inputs: int, labels: int, expected: tuple[int, ...]) -> None:
-    first = next(network.parameters(), torch.zeros(0))
-    x, y = (torch.zeros(2, size, dtype=first.dtype, device=first.device) for size in (inputs, labels))
-    found = tuple(network.eval()(x, y if labels else None).shape)
-    network.train()
-    if found != expected:
-        raise UsageError(f"{{{name}=}}: it gives shape {found} for 2 inputs of {inputs} values, expected {expected}")

@@ -84,5 +84,14 @@ class _Checked:
 def make_objective(config: Config) -> Objective:
     """The objective that the settings ask for, with its options."""
     config.check_loaded("objective")
-    objective = registry.load("objective", config.objective)(**config.options("objective"))
-    return _Checked(objective, config.objective) if registry.find("objective", config.objective).provider else objective
+    objective: Objective = config.made("objective")
+    if not registry.find("objective", config.objective).provider:
+        return objective
+    draws = getattr(objective, "draws", None)
+    if not isinstance(draws, int) or draws < 1 or not callable(objective):
+        found = f"draws of {draws!r}" if callable(objective) else kind(objective)
+        raise UsageError(
+            f"{{objective}}: found {found}, expected an object with `draws`, a whole number from 1, that is called with "
+            "(model, x, y, eps)", objective=config.objective,
+        )  # fmt: skip
+    return _Checked(objective, config.objective)

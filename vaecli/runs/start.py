@@ -209,6 +209,14 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     # what was settled when the run began stays so
     given = {name: value for name, value in given.items() if value != AUTO or name == "precision"}
     chosen = Config(**merge(run.to_json(), given), absent=run.absent)
+    members = provenance.members if provenance else ()
+    again = {it.family: f"{it.family}=" for it in members if not it.source}
+    if provenance and run.dataset == "array" and provenance.data.folder is None:
+        again["dataset"] = "images="
+    for name, argument in again.items():
+        if name in given and getattr(run, name) != getattr(chosen, name):
+            what = "on arrays" if name == "dataset" else f"with an object of Python as its {name}, {getattr(run, name)}"
+            raise UsageError(f"{{resume=}}: {folder} was trained {what}; give the same again with {argument}")
     for name in given:
         old, new = getattr(run, name), getattr(chosen, name)
         same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)

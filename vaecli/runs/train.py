@@ -110,6 +110,7 @@ def train(
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder, notes = Path(folder), list[str]()
+    init_bias = config.init_bias
     config = with_objects(config, folder, {"objective": objective, "arch": arch, "encoder": encoder, "decoder": decoder})
     processes = joined(resolve_device(device))
     with processes.agreeing():
@@ -120,6 +121,8 @@ def train(
         beginning.check(config)
     with shown("test" if config.validation is None else "validation", progress and processes.is_main) as (show, reading):
         listen = _kept(show, notes, on_epoch, on_batch) if processes.is_main else show
+        if config.init_bias != init_bias:
+            listen.note("The decoder given has no last layer with a bias, so it begins with the biases that it has")
         read = read or read_once(replace(reading, note=listen.note))
         place, before = None if data_dir is None else Path(data_dir), _written(folder)
         start = Start(config, place, threads=threads, read=read, beginning=beginning)

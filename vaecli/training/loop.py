@@ -174,5 +174,9 @@ def diverged(what: str, value: float, epoch: int, config: Config, *, started: bo
             f"try a smaller learning rate than {{lr}}, such as {{lr={config.lr / 10:g}}}",
             epoch, lr=config.lr,
         )  # fmt: skip
+    if math.isnan(value):
+        return Diverged(
+            f"{what} is {value:g} before any step; expected numbers of the objective and of every part of the model", epoch
+        )
     other = "{init_bias=data}" if config.init_bias == "random" else f"{{init={'glorot' if config.init == 'torch' else 'torch'}}}"
     return Diverged(f"{what} is {value:g} before any step, too large to train from; try another start, such as {other}", epoch)
