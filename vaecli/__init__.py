@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vaecli.errors import VaecliError
     from vaecli.evaluation.encode import encode
     from vaecli.evaluation.measure import measure
+    from vaecli.evaluation.schedule import AIS
     from vaecli.explorer.page import explore
     from vaecli.model import VAE
     from vaecli.runs.run import load
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vaecli.threads import configure_torch
 
 _HOMES = {
+    "AIS": "vaecli.evaluation.schedule",
     "Config": "vaecli.config",
     "Range": "vaecli.studies.space",
     "VAE": "vaecli.model",
@@ -52,8 +54,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load", "load_images",
-    "measure", "reconstruct", "sample", "search", "train",
+    "AIS", "VAE", "Config", "Range", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
+    "load_images", "measure", "reconstruct", "sample", "search", "train",
 ]  # fmt: skip
 
 
