@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vaecli.errors import VaecliError
     from vaecli.evaluation.encode import encode
     from vaecli.evaluation.measure import measure
+    from vaecli.evaluation.schedule import AIS
     from vaecli.explorer.page import explore
     from vaecli.model import VAE
     from vaecli.plugins import load_plugin, register
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from vaecli.threads import configure_torch
 
 _HOMES = {
+    "AIS": "vaecli.evaluation.schedule",
     "Config": "vaecli.config",
     "Option": "vaecli.registry",
     "Range": "vaecli.studies.space",
@@ -58,8 +60,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "VAE", "Config", "Option", "Range", "Run", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint", "load",
-    "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "search", "train",
+    "AIS", "VAE", "Config", "Option", "Range", "Run", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint",
+    "load", "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "search", "train",
 ]  # fmt: skip
 
 

@@ -66,10 +66,14 @@ class Processes:
         """This rank's slice of `count` images; sizes differ by at most 1."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def round_robin(self) -> Iterator[bool]:
-        """Whether the next part of the work is this process's, without end; the processes wait for each other each round."""
+    def round_robin(self, *, patiently: bool = False) -> Iterator[bool]:
+        """Whether the next part of the work is this process's, without end; the processes wait for each other each round.
+
+        Args:
+            patiently: a part may take longer than TIMEOUT.
+        """
         while True:
-            self.sum(torch.zeros(1))
+            self.sum(torch.zeros(1), patiently=patiently)
             for rank in range(self.size):
                 yield rank == self.rank
 

@@ -57,9 +57,9 @@ def work(k: int, precision: str, share: float, epochs: int, answer: Path) -> Non
     class Counted(Processes):
         """Counts what a step sends, and for how long it waits for it."""
 
-        def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        def sum(self, tensor: torch.Tensor, *, patiently: bool = False) -> torch.Tensor:
             start = time.perf_counter()
-            result = super().sum(tensor)
+            result = super().sum(tensor, patiently=patiently)
             if tensor.numel() >= gradient:
                 sent.append(tensor.numel() * tensor.element_size())
                 seconds_sending.append(time.perf_counter() - start)

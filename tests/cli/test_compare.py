@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,7 @@ def test_bits_are_those_of_the_tightest_bound():
     assert _bits({"elbo": 3.0, "L": {"50": 2.0, "5": 2.5}}) == "2.000"
     assert _bits({"elbo": 3.0, "L": {}}) == "3.000"
     assert _bits({"elbo": 3.0, "exact": 1.0, "L": {"5": 2.5}}) == "1.000"
+    assert _bits({"elbo": 3.0, "ais": 1.5, "L": {"50": 2.0}}) == _bits({"elbo": 3.0, "ais": 2.0, "L": {"50": 1.5}}) == "1.500"
     assert _bits(None) == ""
 
 
@@ -165,3 +167,47 @@ def test_a_run_without_its_log_is_compared_all_the_same(vaecli, run_copy, small_
 )
 def test_wrong_usage(compare, arguments, words):
     assert words in one_line(compare("--table-only", *arguments), 2)
+
+
+def test_annealing_and_what_the_weights_say(vaecli, run_copy, small_mnist):
+    def compare(*arguments):
+        line = ["compare", "small", "--table-only", "--data-dir", small_mnist, "--limit", "12", "--k", "5,50"]
+        outcome = vaecli(*line, *arguments)
+        assert outcome.code == 0, outcome.err
+        return outcome
+
+    plain = compare()
+    assert " -L_5 -L_50 k-hat > 0.7 bits/dim " in " ".join(plain.out.splitlines()[0].split())
+    bound = re.search(
+        r"small: k-hat is above 0.7 for (\d+ %) of the images \(L_50\): there -L_k is an upper bound, .*\n", plain.err
+    )
+    assert bound[0].endswith("too small; --ais comes closer\n")
+    assert bound[1] in plain.out
+
+    schedule = ["--ais", "--ais-temperatures", "20", "--ais-chains", "3", "--ais-leapfrog", "2", "--bdmc", "--bdmc-images", "5"]
+    outcome = compare(*schedule, "--per-image", "--csv")
+    assert " -L_50 k-hat > 0.7 -AIS BDMC gap bits/dim " in " ".join(outcome.out.splitlines()[0].split())
+    assert re.search(r"small: Monte Carlo error in nats: ELBO .*, AIS [\d.]+, L_5 ", outcome.err)
+    assert re.search(
+        r"small: AIS \(temperatures 20, chains 3, leapfrog 2\): \d+ % of moves accepted; -AIS is at least ", outcome.err
+    )
+    assert re.search(r"small: BDMC: -log p\(x\) of 5 images drawn from the model is between [\d.]+ and [\d.]+ in exp", outcome.err)
+    assert "--ais comes closer" not in outcome.err
+    assert outcome.out.splitlines()[2:] == ["checkpoints/small/compare.csv", "checkpoints/small/compare-images.csv"]
+    (row,) = csv.DictReader(Path("checkpoints/small/compare.csv").read_text().splitlines())
+    images = list(csv.DictReader(Path("checkpoints/small/compare-images.csv").read_text().splitlines()))
+    assert [(image["run"], image["image"]) for image in images] == [("small", str(number)) for number in range(12)]
+
+    (printed,) = json.loads(compare(*schedule, "--per-image", "--json").out)["table"]
+    assert float(row["ais"]) == printed["ais"] > printed["L"]["50"]
+    assert float(row["bdmc_gap"]) == pytest.approx(printed["bdmc"]["upper"] - printed["bdmc"]["lower"])
+    assert float(row["annealing_acceptance"]) == printed["annealing"]["acceptance"]
+    assert "k_hat" in printed["weights"]["50"] and "k_hat" not in printed["weights"]["5"]
+    for name, mean in (("ais", printed["ais"]), ("elbo", printed["elbo"]), ("L_50", printed["L"]["50"])):
+        assert [float(image[name]) for image in images] == printed["per_image"][name]
+        assert sum(printed["per_image"][name]) / 12 == pytest.approx(mean)
+    k_hats = printed["per_image"]["k_hat_L_50"]
+    assert sum(k > 0.7 for k in k_hats) / 12 == printed["weights"]["50"]["untrusted"] == float(row["weights_50_untrusted"]) > 0
+    assert bound[1] == f"{100 * printed['weights']['50']['untrusted']:.0f} %"
+    assert max(printed["per_image"]["effective_sample_size_L_50"]) <= 50 and min(printed["per_image"]["largest_L_50"]) >= 1 / 50
+    assert "k_hat_L_5" not in printed["per_image"]

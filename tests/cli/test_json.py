@@ -105,6 +105,8 @@ COMMANDS = {
         ["compare", "small", "--limit", "9", "--k", "5", "--exact", "--table-only", "--csv"],
         ["compare", "labels", "--limit", "9", "--k", "5", "--exact", "--marginal-labels", "--table-only"],
         ["compare", "small", "--limit", "9", "--split", "train"],
+        ["compare", "small", "--limit", "9", "--table-only", "--ais", "--ais-temperatures", "3", "--bdmc", "--bdmc-images", "2",
+         "--per-image"],
     ],
     "vaecli report": [["report", "--quick", "--only", "5"]],
 }  # fmt: skip

@@ -103,6 +103,11 @@ def test_of_every_pair_of_options_those_without_effect_are_refused(vaecli, comma
         (["compare", "--k", "0", "--proposal", "posterior"], "--proposal with --k 0"),
         (["compare", "--k", "0", "--marginal-labels"], "--marginal-labels with --k 0 and without --exact"),
         (["compare", "--sort", "exact"], "--sort exact without --exact"),
+        (["compare", "--sort", "ais"], "--sort ais without --ais: expected a column of the table; add --ais"),
+        (["compare", "--ais-chains", "2"], "--ais-chains without --ais"),
+        (["compare", "--bdmc"], "--bdmc without --ais"),
+        (["compare", "--ais", "--bdmc-images", "9"], "--bdmc-images without --bdmc"),
+        (["compare", "--per-image"], "--per-image without --csv and --json"),
         *((["train", "--dry-run", *more], f"{more[0]} with --dry-run") for more in (
             ["--device", "cpu"], ["--out", "x"], ["--name", "y"], ["--resume"], ["--overwrite"], ["--data-dir", "x"]
         )),

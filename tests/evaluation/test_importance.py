@@ -7,6 +7,7 @@ from tests.helpers import BASELINE
 from vaecli.config import Config
 from vaecli.data import load_images
 from vaecli.evaluation import importance
+from vaecli.evaluation.diagnostics import kept_weights, pareto_k
 from vaecli.evaluation.importance import evaluate, importance_bound, jackknife
 from vaecli.model import build
 from vaecli.runs.run import read_run
@@ -70,6 +71,13 @@ def test_leaving_out_particles_by_hand(baseline, some, k, monkeypatch):
     z = torch.cat([q.rsample((len(part),), noise) for part in torch.arange(k).split(400)])
     log_w = (baseline.likelihood(z).log_prob(x) + baseline.prior().log_prob(z) - q.log_prob(z)).double()
     torch.testing.assert_close(bound.value, log_w.logsumexp(0) - math.log(k), atol=1e-4, rtol=0)
+    share = log_w.softmax(0)
+    torch.testing.assert_close(bound.weights.effective_sample_size, 1 / share.square().sum(0), rtol=1e-3, atol=0)
+    torch.testing.assert_close(bound.weights.largest, share.amax(0), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        bound.weights.k_hat, pareto_k(log_w.topk(kept_weights(k), 0).values), rtol=0, atol=1e-3, equal_nan=True
+    )
+    assert bool(bound.weights.k_hat.isnan().all()) == (k < 21)
     groups = min(k, 50)
     assert bound.sizes.tolist() == [len(range(group, k, groups)) for group in range(groups)]
     if k == 1:

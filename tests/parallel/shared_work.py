@@ -36,6 +36,7 @@ def work(folder, data):
         ("plain", 150, {"k": (1, 50)}),
         ("mixture", 70, {"k": (50,), "proposal": "mixture"}),
         ("table", 200, {"k": (3000,)}),
+        ("annealed", 30, {"k": (), "ais": vaecli.AIS(5, 20), "bdmc": 25}),
         ("exact", 3, {"k": (), "exact": True, "marginal_labels": True}),
     )}  # fmt: skip
     found = {"gradient": gradient.tolist(), "results": run.results, "log": run.log, "measured": measured}

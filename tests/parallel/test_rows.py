@@ -7,7 +7,7 @@ from tests.helpers import BASELINE, rounding
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.evaluation import importance, likelihood_table
+from vaecli.evaluation import ais, importance, likelihood_table
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.model import build
 from vaecli.processes import Processes
@@ -20,7 +20,7 @@ from vaecli.training.loop import make_optimizer
 class Fake(Processes):
     """One of several processes, which is sent nothing by the others."""
 
-    def sum(self, tensor):
+    def sum(self, tensor, *, patiently=False):
         return tensor
 
 
@@ -64,6 +64,7 @@ def test_bounds_of_each_image_come_from_one_process_to_the_bit(k, proposal, base
     whole = importance_bound(baseline_model, images, k, proposal)
     parts = [importance_bound(baseline_model, images, k, proposal, processes=Fake(rank, 3)) for rank in range(3)]
     assert torch.equal(sum(part.value for part in parts), whole.value)
+    assert torch.equal(sum(part.weights.largest for part in parts), whole.weights.largest)
     assert all((part.value != 0).any() for part in parts[: 3 if k == 50 else 2])
 
 
@@ -75,6 +76,19 @@ def test_the_elbo_of_each_image_comes_from_one_process_to_the_bit(draws, baselin
     assert torch.equal(sum(part.elbo for part in parts), whole.elbo)
     if draws > 1:
         assert torch.equal(sum(part.variance["elbo"] for part in parts), whole.variance["elbo"])
+
+
+def test_annealing_of_each_image_comes_from_one_process_to_the_bit(baseline_model, monkeypatch):
+    monkeypatch.setitem(ais.ROWS, "cpu", 20)
+    images, settings = load_images("mnist", "test", limit=23), ais.AIS(5)
+    fakes = [Fake(rank, 3) for rank in range(3)]
+    whole = ais.annealed(baseline_model, images, settings)
+    parts = [ais.annealed(baseline_model, images, settings, processes=fake) for fake in fakes]
+    assert torch.equal(sum(part.log_w for part in parts), whole.log_w)
+    assert all((part.log_w != 0).any() for part in parts)
+    whole, *parts = (ais.bracketed(baseline_model, 23, settings, processes=each) for each in (Processes(), *fakes))
+    assert torch.equal(sum(part.upper for part in parts), whole.upper)
+    assert torch.equal(sum(part.lower for part in parts), whole.lower)
 
 
 @pytest.fixture(scope="module")

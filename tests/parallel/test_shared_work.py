@@ -46,7 +46,8 @@ def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
 
 
 def test_compare_prints_the_same(tmp_path, vaecli):
-    line = ["compare", BASELINE, "--k", "1,50", "--limit", "20", "--exact", "--proposal", "mixture", "--json"]
+    line = ["compare", BASELINE, "--k", "1,50", "--limit", "20", "--exact", "--proposal", "mixture", "--json",
+            "--ais", "--ais-temperatures", "10", "--ais-chains", "40", "--bdmc", "--bdmc-images", "12"]  # fmt: skip
     with computing_threads(1):  # as each of torchrun's processes has
         alone = json.loads(vaecli(*line, "--table-only").out)
     outcome = ran(tmp_path, "--nproc-per-node", 2, "-m", "vaecli", *line, "--out", tmp_path / "pictures")

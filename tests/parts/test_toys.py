@@ -13,7 +13,9 @@ from vaecli import registry
 from vaecli.analysis import architecture, comparison, encoding, inpainting, interpolation, latents, sampling
 from vaecli.config import Config
 from vaecli.errors import UsageError
+from vaecli.evaluation.ais import bracketed
 from vaecli.evaluation.importance import evaluate
+from vaecli.evaluation.quadrature import exact_log_prob_of_parts
 from vaecli.explorer.payload import payload
 from vaecli.model import build
 from vaecli.objectives.base import make_objective
@@ -186,3 +188,22 @@ def test_the_layers_count_the_parameters_of_all_parts(toy_members, prior, poster
     config = Config(prior=prior, posterior=posterior, hidden=(30,))
     expected = sum(parameter.numel() for parameter in build(config).parameters())
     assert architecture.architecture(config).parameters == expected
+
+
+@pairs
+def test_annealing_is_what_quadrature_says(toy_members, toy_run, prior, posterior):
+    model = toy_run(prior, posterior).model
+    images = vaecli.load_images("mnist", "test", limit=16)
+    measured = vaecli.measure(model, images, k=(), exact=True, ais=vaecli.AIS(60))
+    assert abs(measured.ais.mean - measured.exact.mean) < 3 * measured.ais.monte_carlo_error < 1
+    # on images drawn from such a model its encoder is of little use: the bounds are far apart, and on either side
+    sides = bracketed(model, 16, vaecli.AIS(60))
+    with torch.no_grad():
+        z = model.prior.sample(16, generator("cpu", "annealing", "latents"))
+        x = model.likelihood(z).sample(generator=generator("cpu", "annealing", "pixels"))
+        q = model.posterior(x)
+    seen = torch.ones(784, dtype=torch.bool)
+    exact = exact_log_prob_of_parts(model, x, torch.zeros(16, dtype=torch.int64), seen, q).log_prob[2]
+    for distance in (exact - sides.lower, sides.upper - exact):
+        assert float(distance.mean()) > -3 * float(distance.std()) / 4 - 0.01
+    assert float((sides.upper - sides.lower).mean()) > 0.5

@@ -44,8 +44,8 @@ class Row:
         except CheckpointError:
             return None
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON values; docs/json.md lists them."""
+    def to_json(self, per_image: bool = False) -> dict[str, Any]:
+        """JSON values, with lists of each image's numbers if asked for; docs/json.md lists them."""
         diverged = {name: value for name, value in self.run.results.items() if name == "diverged_epoch"}
         return {
             "run": self.name,
@@ -55,6 +55,7 @@ class Row:
             "seconds": self.seconds,
             "settings": self.run.config.to_json(),
             **diverged,
+            **({"per_image": {name: values.tolist() for name, values in self.measured.per_image.items()}} if per_image else {}),
         }
 
     def to_csv(self) -> dict[str, Any]:
@@ -63,10 +64,18 @@ class Row:
         numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
         numbers |= _prefixed("L", row["L"])
         numbers |= _prefixed("exact", row.get("convergence", {}))
-        for kind in ("bits_per_dim", "accuracy", "standard_error", "monte_carlo_error"):
+        for kind in ("bits_per_dim", "weights", "accuracy", "standard_error", "monte_carlo_error", "annealing", "bdmc"):
             numbers |= _prefixed(kind, row.get(kind, {}))
         settings = row["settings"].items()
         return numbers | {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in settings}
+
+    def per_image(self) -> list[dict[str, Any]]:
+        """The rows of a .csv, one for each image: its number from 0, then ``elbo``, ``L_50``, ``k_hat_L_50`` and so on."""
+        numbers = {name: values.tolist() for name, values in self.measured.per_image.items()}
+        return [
+            {"run": self.name, "image": image} | {name: values[image] for name, values in numbers.items()}
+            for image in range(self.measured.images)
+        ]
 
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -19,15 +19,19 @@ from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import CheckpointError, UsageError
+from vaecli.evaluation.schedule import AIS
 
 if TYPE_CHECKING:
     from vaecli.data.images import Images
     from vaecli.runs.run import Run
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
-TABLE = "Table"
+TABLE, ANNEALING = "Table", "Annealing"
+AT = AIS()
 SORTS = f"[{'|'.join(compare_table.SORTS)}]"
 PROPOSAL = "Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior."
+BDMC = "Certify that schedule: bound log p(x) of images drawn from the model from both sides."
+PER_IMAGE = "Each image's numbers too: compare-images.csv with --csv, lists with --json."
 REPEATS = "Estimates of each L_k, of L_1 at least 5; their mean is shown."
 SAMPLES = "Samples from the prior in the pictures; as many as --n if not given; more than 10 in a square grid."
 SEED = "Seed of what the pictures draw at random; the table's draws are always the same."
@@ -47,8 +51,21 @@ def compare(
     marginal_labels: Annotated[
         bool, flag_option("--marginal-labels", "Sum a conditional model's label out, and classify by it.", TABLE)
     ] = False,
+    ais: Annotated[bool, flag_option("--ais", "A bound closer than L_k, by annealed importance sampling.", ANNEALING)] = False,
+    ais_temperatures: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Steps from q(z|x) to p(x, z).", rich_help_panel=ANNEALING)
+    ] = AT.temperatures,
+    ais_chains: Annotated[int, typer.Option(min=1, max=1000, help="Chains per image.", rich_help_panel=ANNEALING)] = AT.chains,
+    ais_leapfrog: Annotated[
+        int, typer.Option(min=1, max=1000, help="Leapfrog steps at each temperature.", rich_help_panel=ANNEALING)
+    ] = AT.leapfrog,
+    bdmc: Annotated[bool, flag_option("--bdmc", BDMC, ANNEALING)] = False,
+    bdmc_images: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Images drawn from the model for --bdmc.", rich_help_panel=ANNEALING)
+    ] = 50,
     table_only: Annotated[bool, flag_option("--table-only", "Draw no pictures.", OUTPUT)] = False,
     as_csv: Annotated[bool, flag_option("--csv", "Write the table as compare.csv too.", OUTPUT)] = False,
+    per_image: Annotated[bool, flag_option("--per-image", PER_IMAGE, OUTPUT)] = False,
     n: Annotated[
         int, typer.Option(min=1, max=1000, help="Images reconstructed in the pictures.", rich_help_panel=OUTPUT)
     ] = COMPARED_IMAGES,
@@ -66,13 +83,8 @@ def compare(
     """Measure runs and show them side by side: reconstructions, prior samples, loss curves and a table."""
     console.set_quiet(quiet)
     particles = _particles(k)
-    key = _sort_key(sort, particles, exact)
-    if table_only:
-        without_effect(context, "with --table-only", "n", "samples", "seed", *([] if as_csv else ["out"]))
-    if not particles:
-        without_effect(context, "with --k 0", "repeats", "proposal")
-        if not exact:
-            without_effect(context, "with --k 0 and without --exact", "marginal_labels")
+    key = _sort_key(sort, particles, exact, ais)
+    _refuse_without_effect(context)
     opened = open_runs(runs)
 
     from vaecli.analysis.comparison import Row
@@ -101,7 +113,8 @@ def compare(
         with console.bar("%", 100) as bar:
             measured = measure(
                 run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
-                marginal_labels=marginal_labels, on_share=partial(_show, bar, name),
+                marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
+                bdmc=bdmc_images if bdmc else 0, on_share=partial(_show, bar, name),
             )  # fmt: skip
         rows.append(Row(run, name, measured))
     if not here.is_main:
@@ -110,10 +123,14 @@ def compare(
         draw()  # last, so that no other process waits for it
     if key is not None:
         rows.sort(key=lambda row: key(row.to_json()))
-    table = [row.to_json() for row in rows]
+    table = [row.to_json(per_image) for row in rows]
     if as_csv:
-        files.append(picture_path(out, opened[0].path, "compare.csv"))
-        write_file(files[-1], csv_bytes([{"run": row.name, "split": split} | row.to_csv() for row in rows]))
+        tables = {"compare.csv": [{"run": row.name, "split": split} | row.to_csv() for row in rows]}
+        if per_image:
+            tables["compare-images.csv"] = list(chain.from_iterable(row.per_image() for row in rows))
+        for file, lines in tables.items():
+            files.append(picture_path(out, opened[0].path, file))
+            write_file(files[-1], csv_bytes(lines))
     if as_json:
         console.result_json("compare", named, files, split=split, table=table)
         return
@@ -121,6 +138,23 @@ def compare(
     for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels)):
         console.note(remark)
     console.print_paths(files)
+
+
+def _refuse_without_effect(context: typer.Context) -> None:
+    """Refuses options that have no effect with the others given."""
+    given = context.params
+    if given["table_only"]:
+        without_effect(context, "with --table-only", "n", "samples", "seed", *([] if given["as_csv"] else ["out"]))
+    if not _particles(given["k"]):
+        without_effect(context, "with --k 0", "repeats", "proposal")
+        if not given["exact"] and not given["ais"]:
+            without_effect(context, "with --k 0 and without --exact and --ais", "marginal_labels")
+    if not given["ais"]:
+        without_effect(context, "without --ais", "ais_temperatures", "ais_chains", "ais_leapfrog", "bdmc")
+    if not given["bdmc"]:
+        without_effect(context, "without --bdmc", "bdmc_images")
+    if not given["as_csv"] and not given["as_json"]:
+        without_effect(context, "without --csv and --json", "per_image")
 
 
 def _draw(
@@ -157,10 +191,10 @@ def _draw(
     return paths
 
 
-def _sort_key(sort: str | None, particles: list[int], exact: bool) -> Callable[[dict[str, Any]], Any] | None:
+def _sort_key(sort: str | None, particles: list[int], exact: bool, ais: bool) -> Callable[[dict[str, Any]], Any] | None:
     key = None if sort is None else compare_table.sort_key(sort, particles)
-    if sort == "exact" and not exact:
-        raise UsageError("--sort exact without --exact: expected a column of the table; add --exact")
+    if (sort == "exact" and not exact) or (sort == "ais" and not ais):
+        raise UsageError(f"--sort {sort} without --{sort}: expected a column of the table; add --{sort}")
     return key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from vaecli.analysis.comparison import Row
     from vaecli.runs.run import Run
 
-SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "parameters", "seconds")
+SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "ais", "parameters", "seconds")
 """The columns that rows can be sorted by."""
 
 
@@ -34,7 +35,7 @@ def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]
         value = row["L"][str(particles[-1])] if sort == "L" else row.get(sort.removeprefix("test_"))
         if value is None:
             return float("inf")
-        return -value if sort in ("test_elbo", "reconstruction", "L", "exact") else value
+        return -value if sort in ("test_elbo", "reconstruction", "L", "exact", "ais") else value
 
     return key
 
@@ -42,12 +43,18 @@ def sort_key(sort: str, particles: list[int]) -> Callable[[dict[str, Any]], Any]
 def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table:
     """The rows as a table: settings that differ, then numbers.
 
-    -ELBO, -L_k and -log p(x) have their standard errors over images; bits/dim are those of the tightest of them.
+    -ELBO, -L_k, -AIS and -log p(x) have their standard errors over images; bits/dim are those of the tightest of them. Beside -L_k
+    stands the share of images whose weights are not to be trusted, where k is large enough to say.
     """
     differing = [name for name in dict.fromkeys(name for row in rows for name in row["settings"])
                  if name != "epochs" and len({str(row["settings"].get(name)) for row in rows}) > 1]  # fmt: skip
-    exact = any("exact" in row for row in rows)
-    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL", *(f"-L_{k}" for k in particles)]
+    exact, ais, bdmc = (any(name in row for row in rows) for name in ("exact", "ais", "bdmc"))
+    numbers = ["epochs", f"{split} -ELBO", "reconstruction", "KL"]
+    tailed = [k for k in particles if any("untrusted" in row["weights"][str(k)] for row in rows)]
+    for k in particles:
+        numbers += [f"-L_{k}"] + (["k-hat > 0.7"] if k in tailed else [])
+    numbers += ["-AIS"] if ais else []
+    numbers += ["BDMC gap"] if bdmc else []
     numbers += ["-log p(x)"] if exact else []
     discrete = any("bits_per_dim" in row for row in rows)
     numbers += ["bits/dim"] if discrete else []
@@ -61,8 +68,12 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
             with_error(-row["elbo"], errors.get("elbo")),
             f"{row['reconstruction']:.2f}",
             f"{row['kl']:.2f}",
-            *(with_error(-row["L"][str(k)], errors["L"].get(str(k))) for k in particles),
         ]
+        for k in particles:
+            cells.append(with_error(-row["L"][str(k)], errors["L"].get(str(k))))
+            cells += [_percent(row["weights"][str(k)].get("untrusted"))] if k in tailed else []
+        cells += [with_error(-row["ais"], errors.get("ais"))] if ais else []
+        cells += [with_error(row["bdmc"]["gap"], row["bdmc"].get("gap_standard_error"))] if bdmc else []
         cells += [with_error(-row["exact"], errors.get("exact")) + _unconverged(row)] if exact else []
         cells += [_bits(row.get("bits_per_dim"))] if discrete else []
         cells += [str(row["active_units"]), f"{row['parameters']:,}", "" if row["seconds"] is None else f"{row['seconds']:.1f}"]
@@ -77,11 +88,15 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def _bits(bits: dict[str, Any] | None) -> str:
-    """Bits per dimension of the tightest bound: log p(x) itself, else L_k of the largest k, else the ELBO; empty for a density."""
+    """Bits per dimension of log p(x), else of the tighter of AIS and the largest k's L_k, else of the ELBO; empty for a density."""
     if bits is None:
         return ""
-    tightest = bits["L"][max(bits["L"], key=int)] if bits["L"] else bits["elbo"]
+    tightest = min(bits["L"][max(bits["L"], key=int)] if bits["L"] else bits["elbo"], bits.get("ais", math.inf))
     return f"{bits.get('exact', tightest):.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
 
 
 def _unconverged(row: dict[str, Any]) -> str:
@@ -103,10 +118,14 @@ def remarks(row: dict[str, Any]) -> list[str]:
         sentences.append(f"diverged in epoch {row['diverged_epoch']}, measured as it was before")
     if row["images"] == 1:
         sentences.append("measured on one image, of which no standard error is known")
-    errors = {{"elbo": "ELBO", "kl": "KL"}.get(name, name): error for name, error in _by_name(row["monte_carlo_error"]).items()}
+    errors = {
+        {"elbo": "ELBO", "kl": "KL", "ais": "AIS"}.get(name, name): error
+        for name, error in _by_name(row["monte_carlo_error"]).items()
+    }
     sentences.append("Monte Carlo error in nats: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
     if not row.get("kl_is_exact", True):
         sentences.append("KL has no closed form for its prior and posterior: estimated with the particle of the ELBO")
+    sentences += _bounds(row)
     if "convergence" in row:
         convergence = row["convergence"]
         sentences.append(
@@ -126,6 +145,35 @@ def remarks(row: dict[str, Any]) -> list[str]:
             for name, value in _by_name(row["accuracy"]).items()
         ]
     return [f"{row['run']}: {sentence}" for sentence in sentences]
+
+
+def _bounds(row: dict[str, Any]) -> list[str]:
+    """Sentences on bounds on log p(x) and what their errors leave out."""
+    sentences = []
+    shares = {k: weights["untrusted"] for k, weights in row["weights"].items() if weights.get("untrusted")}
+    if shares:
+        closer = "" if "ais" in row or "exact" in row else "; --ais comes closer"
+        which = ", ".join(f"{_percent(share)} of the images (L_{k})" for k, share in shares.items())
+        sentences.append(
+            f"k-hat is above 0.7 for {which}: there -L_k is an upper bound, not an estimate of -log p(x), and its Monte Carlo "
+            f"error is too small{closer}"
+        )
+    if "annealing" in row:
+        how = row["annealing"]
+        schedule = ", ".join(f"{name} {how[name]:,}" for name in ("temperatures", "chains", "leapfrog"))
+        accepted = f"{100 * how['acceptance']:.0f} % of moves accepted; " if "acceptance" in how else ""
+        error = "its error, from the spread of the chains, is" if how["chains"] > 1 else "one chain has no error, and is"
+        sentences.append(
+            f"AIS ({schedule}): {accepted}-AIS is at least -log p(x) in expectation; {error} blind to modes that no chain found"
+        )
+    if "bdmc" in row:
+        both = row["bdmc"]
+        gap = with_error(both["gap"], both.get("gap_standard_error"))
+        sentences.append(
+            f"BDMC: -log p(x) of {both['images']:,} images drawn from the model is between {-both['upper']:.2f} and "
+            f"{-both['lower']:.2f} in expectation, a gap of {gap}; images unlike these may be farther off"
+        )
+    return sentences
 
 
 def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:

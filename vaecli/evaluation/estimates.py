@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from vaecli.evaluation.schedule import AIS
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -85,6 +87,54 @@ class Convergence:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What the weights of L_k say of it, each the median over images unless stated.
+
+    Attributes:
+        effective_sample_size: (sum w)^2 / sum w^2, of k.
+        largest: the share of the sum that the largest weight carries.
+        k_hat: the shape of the tail (`pareto_k`).
+        untrusted: the share of images whose k-hat is above 0.7, whose estimate is a bound and no more. This and ``k_hat`` are None
+            for k below 21.
+    """
+
+    effective_sample_size: float
+    largest: float
+    k_hat: float | None
+    untrusted: float | None
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """How annealed importance sampling was done.
+
+    Attributes:
+        schedule: its temperatures, chains and leapfrog steps.
+        acceptance: the share of moves that were accepted; None where there were none.
+    """
+
+    schedule: AIS
+    acceptance: float | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Both bounds on log p(x) of images that the model drew, by the same schedule.
+
+    Attributes:
+        images: how many.
+        lower: in expectation, as `Measured.ais` is.
+        upper: likewise.
+        gap: upper less lower; its standard error is that of a mean of differences over images.
+    """
+
+    images: int
+    lower: Estimate
+    upper: Estimate
+    gap: Estimate
+
+
+@dataclass(frozen=True)
 class Measured:
     """The measurements of a model on images, each with its errors.
 
@@ -101,6 +151,11 @@ class Measured:
         exact_accuracy: of the labels that `exact` makes most probable, likewise.
         dimensions: the number of values of an image, D, where they are discrete and have bits per dimension; None for densities.
         kl_is_exact: whether the KL is in closed form, and not estimated with the particle of the ELBO.
+        weights: what the weights of each L_k say of it, by k.
+        ais: log p(x) by annealed importance sampling, a lower bound in expectation; None where it was not asked for.
+        annealing: how ``ais`` was done.
+        bdmc: how far the same schedule is from both sides on images that the model draws; None where it was not asked for.
+        per_image: each image's numbers by name, float64, shape (N,); two measurements are equal whatever it holds.
     """
 
     images: int
@@ -115,23 +170,31 @@ class Measured:
     exact_accuracy: Accuracy | None = None
     dimensions: int | None = None
     kl_is_exact: bool = True
+    weights: dict[int, Weights] = field(default_factory=dict)
+    ais: Estimate | None = None
+    annealing: Annealing | None = None
+    bdmc: Certificate | None = None
+    per_image: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def _single(self) -> dict[str, Estimate]:
+        optional = {"exact": self.exact, "ais": self.ais}
+        return {"elbo": self.elbo, "reconstruction": self.reconstruction, "kl": self.kl} | _without_none(optional)
 
     @property
     def bits_per_dim(self) -> dict[str, Any] | None:
-        """`bits_per_dim` of ``elbo``, of ``exact`` where there is one, and under ``L`` of each bound by k; None for densities."""
+        """`bits_per_dim` of ``elbo``, of ``exact`` and ``ais`` if there, and under ``L`` of each bound by k; None for densities."""
         if self.dimensions is None:
             return None
-        single = {"elbo": self.elbo} | ({} if self.exact is None else {"exact": self.exact})
+        single = {name: value for name, value in self._single.items() if name in ("elbo", "exact", "ais")}
         bounds = {str(k): bits_per_dim(bound.mean, self.dimensions) for k, bound in self.bounds.items()}
         return {name: bits_per_dim(estimate.mean, self.dimensions) for name, estimate in single.items()} | {"L": bounds}
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, the bounds under ``L`` by k."""
-        single = {"elbo": self.elbo, "reconstruction": self.reconstruction, "kl": self.kl}
-        single |= {} if self.exact is None else {"exact": self.exact}
 
         def values(name: str) -> dict[str, Any]:
-            means = {key: getattr(estimate, name) for key, estimate in single.items()}
+            means = {key: getattr(estimate, name) for key, estimate in self._single.items()}
             bounds = {str(k): getattr(estimate, name) for k, estimate in self.bounds.items()}
             return _without_none(means) | {"L": _without_none(bounds)}
 
@@ -146,6 +209,13 @@ class Measured:
             json["bits_per_dim"] = self.bits_per_dim
         if self.convergence:
             json["convergence"] = asdict(self.convergence)
+        json["weights"] = {str(k): _without_none(asdict(weights)) for k, weights in self.weights.items()}
+        if self.annealing:
+            json["annealing"] = asdict(self.annealing.schedule) | _without_none({"acceptance": self.annealing.acceptance})
+        if self.bdmc:
+            sides = {name: getattr(self.bdmc, name).mean for name in ("lower", "upper", "gap")}
+            error = _without_none({"gap_standard_error": self.bdmc.gap.standard_error})
+            json["bdmc"] = {"images": self.bdmc.images} | sides | error
         if self.bound_accuracy or self.exact_accuracy:
             json["accuracy"] = accuracies("share")
             json["standard_error"]["accuracy"] = accuracies("standard_error")

@@ -12,6 +12,7 @@ from torch import Tensor
 from vaecli.arguments import Count, Within, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
+from vaecli.evaluation.diagnostics import Diagnostics, kept_weights, pareto_k
 from vaecli.evaluation.likelihood_table import BLOCK, LikelihoodTable, worthwhile
 from vaecli.model import VAE, LogWeights, check_finite
 from vaecli.processes import ALONE, Processes
@@ -117,11 +118,13 @@ class ImportanceBound:
         value: nats, shape (N,).
         without: the values when one group of particles is left out, shape (groups, N); -inf where that leaves none, for k = 1.
         sizes: particles in each group, shape (groups,).
+        weights: what the weights themselves say.
     """
 
     value: Tensor
     without: Tensor
     sizes: Tensor
+    weights: Diagnostics
 
     @property
     def variance(self) -> Tensor:
@@ -193,7 +196,7 @@ def importance_bound(
         table = LikelihoodTable(model, x, block, h) if block_is_mine else None
         for rows in torch.arange(len(block), device=x.device).split(max(1, most // particles)):
             mine = block_is_mine if tabled else next(mine_in_turn)
-            log_sums = torch.full((groups, len(rows)), -math.inf, dtype=wide, device=x.device)
+            sums = _Sums(groups, kept_weights(k), torch.full((len(rows),), -math.inf, dtype=wide, device=x.device))
             x_rows, y_rows = x[rows], None if y is None else y[rows]
             q_rows = model.posterior_of(h[rows], y_rows)
             for done in range(0, k, particles):
@@ -211,16 +214,42 @@ def importance_bound(
                 else:
                     log_r = q_rows.log_prob(z)
                 log_likelihood = table.log_prob(z, rows) if table else model.likelihood(z, y_rows).log_prob(x_rows)
-                log_w = (log_likelihood + p.log_prob(z) - log_r).to(wide)
-                rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % groups), value=-math.inf).unflatten(0, (-1, groups))
-                log_sums = torch.logaddexp(log_sums, rounds.logsumexp(0))
-            part = _with_and_without(log_sums.cpu().double(), sizes)
-            parts.append(part if mine else torch.zeros_like(part))
+                sums.add((log_likelihood + p.log_prob(z) - log_r).to(wide))
+            parts.append(sums.found(sizes) if mine else torch.zeros(groups + 4, len(rows), dtype=torch.float64))
             if on_images:
                 on_images(start + int(rows[-1]) + 1)
-    value, *without = processes.sum(torch.cat(parts, 1))  # of 0 from all but one
+    value, *without, effective, largest_share, k_hat = processes.sum(torch.cat(parts, 1))  # of 0 from all but one
     check_finite(value)
-    return ImportanceBound(value, torch.stack(without), sizes)
+    return ImportanceBound(value, torch.stack(without), sizes, Diagnostics(effective, largest_share, k_hat))
+
+
+class _Sums:
+    """Sums of the weights of N images, to which chunks of particles are added.
+
+    Args:
+        groups: of particles.
+        kept: how many weights of each image are kept, the largest.
+        nothing: -inf, shape (N,).
+    """
+
+    def __init__(self, groups: int, kept: int, nothing: Tensor) -> None:
+        self._groups, self._kept = groups, kept
+        self._log_sums, self._log_squares, self._largest = nothing.repeat(groups, 1), nothing, nothing[None, :][:0]
+
+    def add(self, log_w: Tensor) -> None:
+        """Adds particles, shape (K, N); particle i is of group i modulo groups."""
+        rounds = F.pad(log_w, (0, 0, 0, -len(log_w) % self._groups), value=-math.inf).unflatten(0, (-1, self._groups))
+        self._log_sums = torch.logaddexp(self._log_sums, rounds.logsumexp(0))
+        self._log_squares = torch.logaddexp(self._log_squares, (2 * log_w).logsumexp(0))
+        largest = torch.cat((self._largest, log_w))
+        self._largest = largest.topk(min(self._kept, len(largest)), 0, sorted=False).values
+
+    def found(self, sizes: Tensor) -> Tensor:
+        """`_with_and_without`, then effective sample size, largest share and k-hat: float64 on the CPU, shape (groups + 4, N)."""
+        log_sums, log_squares, largest = (logs.cpu().double() for logs in (self._log_sums, self._log_squares, self._largest))
+        log_sum = log_sums.logsumexp(0)
+        weights = (2 * log_sum - log_squares).exp(), (largest.amax(0) - log_sum).exp(), pareto_k(largest)
+        return torch.cat((_with_and_without(log_sums, sizes), torch.stack(weights)))
 
 
 def _with_and_without(log_sums: Tensor, sizes: Tensor) -> Tensor:
