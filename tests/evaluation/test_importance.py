@@ -80,6 +80,14 @@ def test_leaving_out_particles_by_hand(baseline, some, k, monkeypatch):
         torch.testing.assert_close(bound.without[group], kept.logsumexp(0) - math.log(len(kept)), atol=1e-4, rtol=0)
 
 
+def test_it_says_how_many_images_are_done(baseline, some, monkeypatch):
+    monkeypatch.setattr(importance, "BLOCK", 40)
+    monkeypatch.setattr(importance, "ROWS", 75)
+    done = []
+    importance_bound(baseline, some, 5, on_images=done.append)
+    assert done == [15, 30, 40, 55, 70, 80, 95, 100]
+
+
 @pytest.mark.parametrize("sizes", [[1.0] * 6, [3.0, 2.0, 2.0]])
 def test_the_jackknife_of_a_mean_is_unbiased_for_groups_of_any_size(sizes):
     sizes = torch.tensor(sizes, dtype=torch.float64)

@@ -162,6 +162,18 @@ def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monk
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("k", "rows", "most"), [(7, 30, 28), (7, 7, 7), (7, 3, 7)])
+def test_no_more_particles_than_rows_are_decoded_at_once(k, rows, most, digits, monkeypatch):
+    """But those of one image are."""
+    monkeypatch.setattr(step, "ROWS", rows)
+    config = Config(objective="iwae", k=k, hidden=(4,))
+    model, particles = build(config), []
+    log_weights = model.log_weights
+    model.log_weights = lambda x, y, eps: particles.append(eps[..., 0].numel()) or log_weights(x, y, eps)
+    step.make_step(model, make_optimizer(model, config), digits, config)(torch.arange(10), generator("cpu", "x"))
+    assert (max(particles), sum(particles)) == (most, 10 * k)
+
+
 def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):
     losses = {}
     for precision in ("fp32", "bf16"):
