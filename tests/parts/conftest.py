@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 import vaecli
 from tests.parts import toys
@@ -17,7 +18,8 @@ def toy_run(tmp_path_factory):
 
     def run(prior, posterior):
         if (prior, posterior) not in runs:
-            with pytest.MonkeyPatch.context() as patch:
+            # a test without gradients may be the first to ask
+            with pytest.MonkeyPatch.context() as patch, torch.inference_mode(False), torch.enable_grad():
                 toys.register(patch)
                 config = vaecli.Config(prior=prior, posterior=posterior, hidden=(30,), epochs=2, limit=2000, batch_size=50, lr=3e-3)
                 runs[prior, posterior] = vaecli.train(config, root / f"{prior}-{posterior}", threads=1)
