@@ -51,6 +51,23 @@ def test_the_variance_of_the_elbo_is_that_of_its_particle(baseline, some, monkey
     assert float(evaluate(baseline, some, 400).variance["elbo"].sum() / by_hand.sum()) == pytest.approx(1, abs=0.08)
 
 
+@torch.inference_mode()
+def test_the_variances_where_kl_is_estimated_are_those_of_the_same_particles(baseline, some, monkeypatch):
+    def unknown(q, p):
+        raise NotImplementedError
+
+    monkeypatch.setattr("vaecli.model.kl_divergence", unknown)
+    found = evaluate(baseline, some, 400).variance
+    x = baseline.observe(some.pixels, generator("cpu"))
+    q = baseline.posterior(x)
+    z = q.rsample((400,), generator("cpu", "by hand"))
+    reconstruction, kl = baseline.likelihood(z).log_prob(x).double(), (q.log_prob(z) - baseline.prior().log_prob(z)).double()
+    by_hand = {"reconstruction": reconstruction.var(0), "elbo": (reconstruction - kl).var(0), "kl": kl.var(0)}
+    assert found.keys() == by_hand.keys()
+    for name, variance in by_hand.items():
+        assert float(found[name].sum() / variance.sum()) == pytest.approx(1, abs=0.08), name
+
+
 def test_the_variance_of_the_elbo_leaves_binarisation_alone(some):
     """A decoder that is blind to its latents has one ELBO, whichever particle is drawn; its pixels are drawn once."""
     model = build(Config(binarize="stochastic"))

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from tests.helpers import every_combination
 from vaecli import device, registry
 from vaecli.config import Config
 from vaecli.data.images import UNKNOWN, Images
@@ -120,9 +121,10 @@ def test_a_loss_that_is_no_number_before_any_step_is_not_blamed_on_the_learning_
     assert "lr" not in str(caught.value)
 
 
-@pytest.mark.parametrize("arch", registry.names("arch"))
-@pytest.mark.parametrize("likelihood", registry.names("likelihood"))
-@pytest.mark.parametrize("init_bias", ["random", "data"])
+@pytest.mark.parametrize(
+    ("arch", "likelihood", "init_bias"),
+    every_combination(registry.names("arch"), registry.names("likelihood"), ["random", "data"]),
+)
 def test_the_largest_images_in_colour_train(arch, likelihood, init_bias):
     """Untrained, 256 levels take 1.2 million nats per image here."""
     pixels = torch.randint(256, (3, 3 * 256 * 256), generator=generator("cpu", 1)).to(torch.uint8)
