@@ -106,3 +106,9 @@ def test_a_single_label_is_one_too():
 def test_labels_of_another_type_or_shape_are_refused(labels, kind):
     with pytest.raises(UsageError, match=r"^labels.*expected a tensor of torch.int64, shape \(B,\)"):
         build(Config(labels=kind, hidden=(3,))).condition(labels)
+
+
+@pytest.mark.parametrize(("labels", "odd"), [([3, 12, -1], 12), ([3, -5, 9], -5), ([10], 10)])
+def test_the_label_that_is_out_of_bounds_is_named(labels, odd):
+    with pytest.raises(UsageError, match=f"^labels={odd}: expected 0 to 9, or -1 where a label is not known"):
+        build(Config(labels="full", hidden=(3,))).condition(torch.tensor(labels))

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,6 +30,32 @@ def test_the_loss_falls_and_the_records_add_up(digits):
     for record in records:
         assert record.elbo == pytest.approx(record.reconstruction - record.kl)
         assert record.loss == pytest.approx(-record.elbo, rel=1e-5)
+
+
+def test_a_record_is_the_mean_of_its_epochs(digits):
+    _, _, each = run(Config(epochs=5), digits)
+    _, _, records = run(Config(epochs=5, measure_every=2), digits)
+    assert [record.epoch for record in records] == [2, 4, 5]
+    for record, epochs in zip(records, ([1, 2], [3, 4], [5]), strict=True):
+        for name in ("loss", "elbo", "reconstruction", "kl"):
+            assert getattr(record, name) == pytest.approx(sum(getattr(each[epoch - 1], name) for epoch in epochs) / len(epochs))
+
+
+def test_the_seconds_of_a_record_are_its_own(digits, monkeypatch):
+    """Each look at this clock takes 3 seconds, and what is done between records 100."""
+    now = -2.0
+
+    def clock():
+        nonlocal now
+        now += 3
+        return now
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=clock))
+    config = Config(epochs=3)
+    model = build(config)
+    for record in fit(model, make_optimizer(model, config), digits, config):
+        assert (record.seconds, record.images_per_second) == (3, 200)
+        now += 100
 
 
 def test_a_batch_that_does_not_fill_counts_its_own_images(digits):
