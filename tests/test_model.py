@@ -6,8 +6,10 @@ from torch import nn
 
 from vaecli.config import Config
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.distributions.bernoulli import Bernoulli
+from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
-from vaecli.model import build, skeleton
+from vaecli.model import VAE, build, skeleton
 from vaecli.seeding import generator
 
 
@@ -86,3 +88,27 @@ def test_images_of_any_brightness_can_start_near_what_they_are(arch, level):
     cost = -model.likelihood(torch.zeros(50, 2)).log_prob(x).mean() / 768
     # the entropy of 11 equal levels is 2.4 nats; a logistic of their deviation takes 2.6
     assert 2.4 < cost < 2.8
+
+
+def test_a_model_of_ones_own_parts_has_no_labels():
+    model = VAE(nn.Identity(), nn.Identity(), Bernoulli, 3)
+    assert (model.labels, model.conditional, model.condition(torch.zeros(2, dtype=torch.int64))) == (0, False, None)
+
+
+def test_a_single_label_is_one_too():
+    model = build(Config(labels="full"), Images(torch.zeros(3, 784, dtype=torch.uint8), torch.tensor([0, 0, UNKNOWN]), ("a",)))
+    assert model.conditional
+    assert model.condition(torch.tensor([0, UNKNOWN])).tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(3), torch.zeros(3, 1), torch.zeros(3, 1, dtype=torch.int64), [0, 1], 3])
+@pytest.mark.parametrize("kind", ["none", "full"])
+def test_labels_of_another_type_or_shape_are_refused(labels, kind):
+    with pytest.raises(UsageError, match=r"^labels.*expected a tensor of torch.int64, shape \(B,\)"):
+        build(Config(labels=kind, hidden=(3,))).condition(labels)
+
+
+@pytest.mark.parametrize(("labels", "odd"), [([3, 12, -1], 12), ([3, -5, 9], -5), ([10], 10)])
+def test_the_label_that_is_out_of_bounds_is_named(labels, odd):
+    with pytest.raises(UsageError, match=f"^labels={odd}: expected 0 to 9, or -1 where a label is not known"):
+        build(Config(labels="full", hidden=(3,))).condition(torch.tensor(labels))

@@ -52,6 +52,23 @@ def test_the_variance_of_the_elbo_is_that_of_its_particle(baseline, some, monkey
     assert float(evaluate(baseline, some, 400).variance["elbo"].sum() / by_hand.sum()) == pytest.approx(1, abs=0.08)
 
 
+@torch.inference_mode()
+def test_the_variances_where_kl_is_estimated_are_those_of_the_same_particles(baseline, some, monkeypatch):
+    def unknown(q, p):
+        raise NotImplementedError
+
+    monkeypatch.setattr("vaecli.model.kl_divergence", unknown)
+    found = evaluate(baseline, some, 400).variance
+    x = baseline.observe(some.pixels, generator("cpu"))
+    q = baseline.posterior(x)
+    z = q.rsample((400,), generator("cpu", "by hand"))
+    reconstruction, kl = baseline.likelihood(z).log_prob(x).double(), (q.log_prob(z) - baseline.prior().log_prob(z)).double()
+    by_hand = {"reconstruction": reconstruction.var(0), "elbo": (reconstruction - kl).var(0), "kl": kl.var(0)}
+    assert found.keys() == by_hand.keys()
+    for name, variance in by_hand.items():
+        assert float(found[name].sum() / variance.sum()) == pytest.approx(1, abs=0.08), name
+
+
 def test_the_variance_of_the_elbo_leaves_binarisation_alone(some):
     """A decoder that is blind to its latents has one ELBO, whichever particle is drawn; its pixels are drawn once."""
     model = build(Config(binarize="stochastic"))
@@ -86,6 +103,14 @@ def test_leaving_out_particles_by_hand(baseline, some, k, monkeypatch):
     for group in range(groups):
         kept = log_w[torch.arange(k) % groups != group]
         torch.testing.assert_close(bound.without[group], kept.logsumexp(0) - math.log(len(kept)), atol=1e-4, rtol=0)
+
+
+def test_it_says_how_many_images_are_done(baseline, some, monkeypatch):
+    monkeypatch.setattr(importance, "BLOCK", 40)
+    monkeypatch.setattr(importance, "ROWS", 75)
+    done = []
+    importance_bound(baseline, some, 5, on_images=done.append)
+    assert done == [15, 30, 40, 55, 70, 80, 95, 100]
 
 
 @pytest.mark.parametrize("sizes", [[1.0] * 6, [3.0, 2.0, 2.0]])

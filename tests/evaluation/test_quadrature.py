@@ -11,6 +11,7 @@ from vaecli.data.images import Images
 from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
+from vaecli.evaluation import grid
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.evaluation.quadrature import START, exact_log_prob
 from vaecli.image_shape import ImageShape
@@ -78,6 +79,18 @@ def test_it_is_the_closed_form_however_narrow_the_posterior(size, noise):
     torch.testing.assert_close(value.log_prob, expected, atol=2e-3, rtol=0)
     assert not value.unconverged.any()
     assert (value.side > 2 * START[size]) == (size == 2 and noise == 0.02)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_it_says_which_share_of_a_grid_is_done(size, monkeypatch):
+    model, told = Gaussian(size, 0.5), []
+    monkeypatch.setattr(grid, "_CELLS", 8 * 1000)
+    exact_log_prob(model, drawn(model), lambda side, share: told.append((side, share)), sides=(50, 100))
+    shares = {side: [share for of, share in told if of == side] for side in (50, 100)}
+    assert [side for side, _ in told] == sorted(side for side, _ in told)
+    for side, found in shares.items():
+        points = side**size
+        assert found == [min(points, end) / points for end in range(1000, points + 1000, 1000)]
 
 
 def test_a_posterior_narrower_than_any_grid_has_not_converged():

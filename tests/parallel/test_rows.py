@@ -1,5 +1,10 @@
 """The step that is split over processes, and what is measured by several, without any other process."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 
@@ -7,8 +12,12 @@ from tests.helpers import BASELINE, rounding
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.data import load_images
-from vaecli.evaluation import ais, importance, likelihood_table
+from vaecli.errors import UsageError
+from vaecli.evaluation import ais, grid, importance, likelihood_table
+from vaecli.evaluation import measure as measurement
 from vaecli.evaluation.importance import evaluate, importance_bound
+from vaecli.evaluation.measure import measure
+from vaecli.evaluation.quadrature import exact_log_prob
 from vaecli.model import build
 from vaecli.processes import Processes
 from vaecli.runs.run import load
@@ -89,6 +98,62 @@ def test_annealing_of_each_image_comes_from_one_process_to_the_bit(baseline_mode
     whole, *parts = (ais.bracketed(baseline_model, 23, settings, processes=each) for each in (Processes(), *fakes))
     assert torch.equal(sum(part.upper for part in parts), whole.upper)
     assert torch.equal(sum(part.lower for part in parts), whole.lower)
+
+
+@dataclass(frozen=True)
+class Threads(Processes):
+    """One of several threads of this process, which send each other what processes would."""
+
+    sent: tuple[list, threading.Barrier] = ()
+
+    def sum(self, tensor):
+        parts, barrier = self.sent
+        parts[self.rank] = tensor.clone()
+        barrier.wait(60)
+        tensor.copy_(torch.stack(parts).sum(0))
+        barrier.wait(60)
+        return tensor
+
+
+def test_exact_values_are_those_of_one_process_in_all(baseline_model, monkeypatch):
+    size, images = 3, load_images("mnist", "test", limit=3)
+    monkeypatch.setattr(grid, "_CELLS", 3 * 500)  # several chunks of latents a process
+    alone = exact_log_prob(baseline_model, images, sides=(40, 80))
+    sent = [None] * size, threading.Barrier(size)
+    with ThreadPoolExecutor(size) as pool:
+        each = [Threads(rank, size, sent) for rank in range(size)]
+        found = list(pool.map(lambda own: exact_log_prob(baseline_model, images, sides=(40, 80), processes=own), each))
+    for value in found:
+        torch.testing.assert_close(value.log_prob, alone.log_prob, atol=1e-4, rtol=0)
+        assert (value.side, value.unconverged.tolist()) == (alone.side, alone.unconverged.tolist())
+
+
+def test_processes_that_would_measure_different_things_are_refused(baseline_model, monkeypatch):
+    images = load_images("mnist", "test", limit=3)
+    other = build(Config(seed=1))
+    others_labels = replace(images, labels=images.labels.flip(0))
+    calls = [
+        (baseline_model, images, {}),
+        (other, images, {}),
+        (baseline_model, images[:2], {}),
+        (baseline_model, others_labels, {}),
+    ]
+    calls += [(baseline_model, images, how) for how in ({"k": (3,)}, {"draws": 2}, {"proposal": "mixture"}, {"repeats": 2})]
+    sent = []
+
+    class Beside(Fake):
+        """Beside it is a process that measures what the first call does."""
+
+        def all_gather(self, value):
+            sent.append(value)
+            return [sent[0], value]
+
+    monkeypatch.setattr(measurement, "joined", lambda device: Beside(0, 2))
+    for number, (model, seen, how) in enumerate([calls[0], *calls]):
+        refused = pytest.raises(UsageError, match=r"^process 1 measures another model, other images or otherwise than the first")
+        with refused if number > 1 else nullcontext():
+            measure(model, seen, **{"k": (2,)} | how)
+    assert len(set(sent)) == len(calls)
 
 
 @pytest.fixture(scope="module")

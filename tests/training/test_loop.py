@@ -1,8 +1,10 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from tests.helpers import every_combination
 from vaecli import device, registry
 from vaecli.config import Config
 from vaecli.data.images import UNKNOWN, Images
@@ -28,6 +30,32 @@ def test_the_loss_falls_and_the_records_add_up(digits):
     for record in records:
         assert record.elbo == pytest.approx(record.reconstruction - record.kl)
         assert record.loss == pytest.approx(-record.elbo, rel=1e-5)
+
+
+def test_a_record_is_the_mean_of_its_epochs(digits):
+    _, _, each = run(Config(epochs=5), digits)
+    _, _, records = run(Config(epochs=5, measure_every=2), digits)
+    assert [record.epoch for record in records] == [2, 4, 5]
+    for record, epochs in zip(records, ([1, 2], [3, 4], [5]), strict=True):
+        for name in ("loss", "elbo", "reconstruction", "kl"):
+            assert getattr(record, name) == pytest.approx(sum(getattr(each[epoch - 1], name) for epoch in epochs) / len(epochs))
+
+
+def test_the_seconds_of_a_record_are_its_own(digits, monkeypatch):
+    """Each look at this clock takes 3 seconds, and what is done between records 100."""
+    now = -2.0
+
+    def clock():
+        nonlocal now
+        now += 3
+        return now
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=clock))
+    config = Config(epochs=3)
+    model = build(config)
+    for record in fit(model, make_optimizer(model, config), digits, config):
+        assert (record.seconds, record.images_per_second) == (3, 200)
+        now += 100
 
 
 def test_a_batch_that_does_not_fill_counts_its_own_images(digits):
@@ -120,9 +148,10 @@ def test_a_loss_that_is_no_number_before_any_step_is_not_blamed_on_the_learning_
     assert "lr" not in str(caught.value)
 
 
-@pytest.mark.parametrize("arch", registry.names("arch"))
-@pytest.mark.parametrize("likelihood", registry.names("likelihood"))
-@pytest.mark.parametrize("init_bias", ["random", "data"])
+@pytest.mark.parametrize(
+    ("arch", "likelihood", "init_bias"),
+    every_combination(registry.names("arch"), registry.names("likelihood"), ["random", "data"]),
+)
 def test_the_largest_images_in_colour_train(arch, likelihood, init_bias):
     """Untrained, 256 levels take 1.2 million nats per image here."""
     pixels = torch.randint(256, (3, 3 * 256 * 256), generator=generator("cpu", 1)).to(torch.uint8)
@@ -160,6 +189,18 @@ def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monk
     torch.testing.assert_close(*nats)
     for whole, parts in zip(*gradients, strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("k", "rows", "most"), [(7, 30, 28), (7, 7, 7), (7, 3, 7)])
+def test_no_more_particles_than_rows_are_decoded_at_once(k, rows, most, digits, monkeypatch):
+    """But those of one image are."""
+    monkeypatch.setattr(step, "ROWS", rows)
+    config = Config(objective="iwae", k=k, hidden=(4,))
+    model, particles = build(config), []
+    log_weights = model.log_weights
+    model.log_weights = lambda x, y, eps: particles.append(eps[..., 0].numel()) or log_weights(x, y, eps)
+    step.make_step(model, make_optimizer(model, config), digits, config)(torch.arange(10), generator("cpu", "x"))
+    assert (max(particles), sum(particles)) == (most, 10 * k)
 
 
 def test_bf16_trains_as_fp32_does_and_keeps_fp32_weights(digits):

@@ -38,6 +38,8 @@ def test_what_is_given_is_kept():
     assert settle(Config(dataset="folder", epochs=7), 31).measure_every == 1
     assert settle(Config(dataset="folder", batch_size=31), 31).epochs == 3000
     assert settle(Config(dataset="folder", measure_every=2), 31).measure_every == 2
+    # 100 steps between two measurements, however many epochs are asked for
+    assert settle(Config(dataset="folder", epochs=3000, batch_size=100), 1000).measure_every == 10
     for images in (10, 60_000):
         assert settle(Config(), images) == Config()
 

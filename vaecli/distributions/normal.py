@@ -24,7 +24,7 @@ class DiagonalNormal(Distribution):
 
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
         self.loc, self.log_scale = loc, log_scale
-        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+        super().__init__(loc.shape[:-1], loc.shape[-1:])
 
     @property
     def mean(self) -> Tensor:
