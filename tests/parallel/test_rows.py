@@ -106,7 +106,7 @@ class Threads(Processes):
 
     sent: tuple[list, threading.Barrier] = ()
 
-    def sum(self, tensor):
+    def sum(self, tensor, *, patiently=False):
         parts, barrier = self.sent
         parts[self.rank] = tensor.clone()
         barrier.wait(60)
