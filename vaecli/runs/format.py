@@ -33,9 +33,10 @@ from vaecli.runs.find import MODEL
 FORMAT = 3
 """The version of the format that this file writes, and the newest that it reads.
 
-Version 3 added the settings ``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and in
-``provenance`` these members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``, without weights. Version 2 added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1
-is of a registered data set of 28 x 28 images, which has names of its own.
+Version 3 added the settings ``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and
+in ``provenance`` these members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``. Version 2
+added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of 28 x 28
+images, which has names of its own.
 """
 
 MAX_HEADER = 1 << 20
