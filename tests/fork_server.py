@@ -4,8 +4,10 @@ Reads one JSON object a line and answers with one: the exit code, what was print
 """
 
 import ctypes
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -53,10 +55,19 @@ def drop_privileges():
     ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version_3, this_process), (ctypes.c_uint32 * 6)())
 
 
+def load():
+    """Imports what commands do; they read nothing of the environment then."""
+    import matplotlib.figure  # noqa: F401
+
+    for room in ("analysis", "cli", "data", "evaluation", "plotting", "runs"):
+        package = importlib.import_module(f"vaecli.{room}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
 def serve():
     """Answers until its input ends."""
-    import matplotlib.figure  # noqa: F401
-    import torch  # noqa: F401
+    load()
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
