@@ -357,6 +357,39 @@ def test_a_damaged_record_is_refused(record):
         Provenance.from_json(PROVENANCE | {"members": [RECORD] * 100})
 
 
+LAPLACE = Config().to_json() | {"prior": "laplace", "scale": 2.0}
+
+
+def test_settings_name_members_that_are_not_loaded():
+    record = MemberRecord("prior", "laplace", "/x/laplace.py", "0" * 64, ("scale",))
+    config = Config.from_json(LAPLACE, (record,))
+    assert (config.prior, config.scale, hash(config) == hash(Config.from_json(LAPLACE, (record,)))) == ("laplace", 2.0, True)
+    assert Config.from_json(config.to_json(), (record,)) == config
+    assert config.members == (record,)
+    with pytest.raises(UsageError, match="found no prior laplace, which the run was trained with"):
+        build(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "record", "words"),
+    [
+        (LAPLACE, {"family": "nowhere"}, "the family nowhere: expected one of dataset"),
+        (LAPLACE | {"to_json": 5}, {"options": ("scale", "to_json")}, "which is no setting"),
+        (LAPLACE | {"scale": {"a": 1}}, {}, "scale: found a dict, expected a number, a word or whole numbers"),
+        (LAPLACE | {"scale": [[1]]}, {}, "expected a number, a word or whole numbers"),
+        (LAPLACE | {"scale": "x" * 1000}, {}, "expected a number, a word or whole numbers"),
+        (LAPLACE | {"scale": [0] * 1000}, {}, "expected a number, a word or whole numbers"),
+        (LAPLACE | {"other": 1}, {}, "the setting 'other'"),
+        (LAPLACE, {"name": "gauss"}, "expected one of normal"),
+        (LAPLACE, {"family": "posterior"}, "expected one of normal"),
+    ],
+)
+def test_what_a_file_says_of_absent_members_is_checked(settings, record, words):
+    known = {"family": "prior", "name": "laplace", "source": "/x/laplace.py", "sha256": "0" * 64, "options": ("scale",)}
+    with pytest.raises(UsageError, match=words):
+        Config.from_json(settings, (MemberRecord(**known | record),))
+
+
 def process(folder, *arguments, **environment):
     line = [sys.executable, "-m", "vaecli", *map(str, arguments)]
     return subprocess.run(line, cwd=folder, env=os.environ | environment, text=True, capture_output=True, check=False)

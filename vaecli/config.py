@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vaecli import plugins, registry
+from vaecli.arguments import wrong
 from vaecli.errors import UsageError
 from vaecli.image_shape import COLOURS, ImageShape
 from vaecli.provenance import MemberRecord
@@ -107,12 +108,13 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
+        _check_records(self.absent)
         absent = tuple(it for it in self.absent if it.name not in registry.REGISTRY[it.family])
         object.__setattr__(self, "absent", absent)
         names = {it.family: it.name for it in absent}
         values = dict.fromkeys(it.name for it in plugin_settings()) | dict(self.plugin_options)
         for name, value in values.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, _plain(name, value))
         given = {field.name: value for field in settings() if (value := getattr(self, field.name)) != field.default}
         object.__setattr__(self, "_given", given)
         for field in settings():
@@ -351,7 +353,7 @@ def _with_plugin_options(make: Any) -> Any:
     @wraps(make)
     def init(config: Config, *args: Any, **values: Any) -> None:
         plugins.load_installed()
-        missing = [record for record in values.get("absent", ()) if record.name not in registry.REGISTRY[record.family]]
+        missing = [record for record in values.get("absent", ()) if record.name not in registry.REGISTRY.get(record.family, ())]
         own = {name for record in missing for name in record.options}
         known = [field.name for field in settings()]
         more = {name: values.pop(name) for name in [*values] if name not in NAMES}
@@ -366,6 +368,37 @@ def _with_plugin_options(make: Any) -> Any:
 
 # a type checker sees the fields alone
 Config.__init__ = _with_plugin_options(Config.__init__)  # type: ignore[method-assign]
+
+
+def _check_records(records: Sequence[MemberRecord]) -> None:
+    """Refuses records, which a file may hold, of families that there are not or of options that no member can have.
+
+    Raises:
+        UsageError: one is such.
+    """
+    for record in records:
+        for option in record.options:
+            if option not in NAMES and hasattr(Config, option):
+                raise UsageError(f"found a member with the option {option}, which is no setting; expected another")
+        if record.family not in registry.REGISTRY:
+            raise UsageError(registry.unknown(f"the family {record.family}", record.family, registry.REGISTRY))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """The value of an option that may be of a member that is not loaded: a number, a word or a tuple of whole numbers.
+
+    Raises:
+        UsageError: it is another thing.
+    """
+    if isinstance(value, list | tuple):
+        value = tuple(value)
+    right = value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _MAX_WORD)
+    if not right and not (isinstance(value, tuple) and len(value) <= _MAX_WORD and all(type(item) is int for item in value)):
+        raise wrong(name, value, "expected a number, a word or whole numbers")
+    return value
+
+
+_MAX_WORD = 64
 
 
 def default_of(name: str, dataset: str) -> Any:
