@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from tests.helpers import one_line
+from vaecli.studies import storage
 
 LINE = ["search", "--latent-dim", "2,3", "--lr", "0.001:0.01", "--epochs", "1", "--hidden", "4", "--name", "mine", "-q"]
 LINE += ["--trials", "2", "--limit", "60"]
@@ -24,6 +25,15 @@ def finished(tmp_path_factory, small_mnist):
         patch.chdir(folder)
         assert main([*LINE, "--data-dir", str(small_mnist)]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Looks again sooner, and takes a worker for lost after 3 seconds, not 10."""
+    monkeypatch.setattr("vaecli.studies.trainer.POLL", 0.02)
+    monkeypatch.setattr("vaecli.studies.trial_queue._PAUSE", 0.02)
+    monkeypatch.setitem(storage.HEARTBEAT, "file", 1)
+    monkeypatch.setitem(storage.GRACE, "file", 3)
 
 
 @pytest.fixture
