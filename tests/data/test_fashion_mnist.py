@@ -52,7 +52,7 @@ def mirror(monkeypatch, tmp_path):
     shutil.copytree(REAL, folder)
     handler = type("Handler", (Mirror,), {"asked": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         monkeypatch.setattr(torchvision.FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
         yield folder, handler.asked
         server.shutdown()

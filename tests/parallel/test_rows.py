@@ -89,7 +89,7 @@ def test_the_elbo_of_each_image_comes_from_one_process_to_the_bit(draws, baselin
 
 def test_annealing_of_each_image_comes_from_one_process_to_the_bit(baseline_model, monkeypatch):
     monkeypatch.setitem(ais.ROWS, "cpu", 20)
-    images, settings = load_images("mnist", "test", limit=23), ais.AIS(5)
+    images, settings = load_images("mnist", "test", limit=23), ais.AIS(2)
     fakes = [Fake(rank, 3) for rank in range(3)]
     whole = ais.annealed(baseline_model, images, settings)
     parts = [ais.annealed(baseline_model, images, settings, processes=fake) for fake in fakes]
