@@ -88,14 +88,14 @@ def test_the_elbo_of_each_image_comes_from_one_process_to_the_bit(draws, baselin
 
 
 def test_annealing_of_each_image_comes_from_one_process_to_the_bit(baseline_model, monkeypatch):
-    monkeypatch.setitem(ais.ROWS, "cpu", 20)
-    images, settings = load_images("mnist", "test", limit=23), ais.AIS(2)
+    monkeypatch.setitem(ais.ROWS, "cpu", 16)
+    images, settings = load_images("mnist", "test", limit=13), ais.AIS(2)
     fakes = [Fake(rank, 3) for rank in range(3)]
     whole = ais.annealed(baseline_model, images, settings)
     parts = [ais.annealed(baseline_model, images, settings, processes=fake) for fake in fakes]
     assert torch.equal(sum(part.log_w for part in parts), whole.log_w)
     assert all((part.log_w != 0).any() for part in parts)
-    whole, *parts = (ais.bracketed(baseline_model, 23, settings, processes=each) for each in (Processes(), *fakes))
+    whole, *parts = (ais.bracketed(baseline_model, 13, settings, processes=each) for each in (Processes(), *fakes))
     assert torch.equal(sum(part.upper for part in parts), whole.upper)
     assert torch.equal(sum(part.lower for part in parts), whole.lower)
 
