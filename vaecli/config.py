@@ -108,16 +108,17 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value, then fills in what depends on others."""
+        known = settings()
         _check_records(self.absent)
         absent = tuple(it for it in self.absent if it.name not in registry.REGISTRY[it.family])
         object.__setattr__(self, "absent", absent)
         names = {it.family: it.name for it in absent}
-        values = dict.fromkeys(it.name for it in plugin_settings()) | dict(self.plugin_options)
+        values = dict.fromkeys(field.name for field in known[len(SETTINGS) :]) | dict(self.plugin_options)
         for name, value in values.items():
             object.__setattr__(self, name, _plain(name, value))
-        given = {field.name: value for field in settings() if (value := getattr(self, field.name)) != field.default}
+        given = {field.name: value for field in known if (value := getattr(self, field.name)) != field.default}
         object.__setattr__(self, "_given", given)
-        for field in settings():
+        for field in known:
             value = getattr(self, field.name)
             if (value is not None or field.default is not None) and (value is None or names.get(field.name) != value):
                 object.__setattr__(self, field.name, checked(field, value))
@@ -353,10 +354,10 @@ def _with_plugin_options(make: Any) -> Any:
     @wraps(make)
     def init(config: Config, *args: Any, **values: Any) -> None:
         plugins.load_installed()
+        more = {name: values.pop(name) for name in [*values] if name not in NAMES}
+        known = [field.name for field in settings()] if more else []
         missing = [record for record in values.get("absent", ()) if record.name not in registry.REGISTRY.get(record.family, ())]
         own = {name for record in missing for name in record.options}
-        known = [field.name for field in settings()]
-        more = {name: values.pop(name) for name in [*values] if name not in NAMES}
         for name in more:
             if name not in known and name not in own:
                 raise UsageError(registry.unknown(f"the setting {str(name)[:40]!r}", str(name), known))
