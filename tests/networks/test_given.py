@@ -101,3 +101,14 @@ def test_objects_of_registered_classes_are_named_and_others_have_the_name_of_the
     assert names == ["half-elbo", "half-elbo-2", "half-elbo"]
     with pytest.raises(vaecli.VaecliError, match="objective=iwae with an object: expected only one of them"):
         with_objects(vaecli.Config(objective="iwae"), tmp_path, {"objective": first})
+
+
+def test_a_decoder_without_a_last_layer_keeps_its_biases_where_a_data_set_would_set_them_and_says_so(tmp_path):
+    given = {"encoder": nn.Linear(64, 4), "decoder": nn.Sequential(nn.Linear(2, 64), nn.Sigmoid())}
+    images = (torch.rand(40, 8, 8) > 0.5).numpy()
+    config = vaecli.Config(likelihood="bernoulli", epochs=1, batch_size=20)
+    run = vaecli.train(config, tmp_path / "run", images=images, **given)
+    assert run.config.init_bias == "random"
+    assert "The decoder given has no last layer with a bias, so it begins with the biases that it has" in run.notes
+    with_layer = vaecli.train(config, tmp_path / "other", images=images, encoder=given["encoder"], decoder=nn.Linear(2, 64))
+    assert with_layer.config.init_bias == "data"

@@ -1,7 +1,7 @@
 """The result of every objective, and the objective of a run's settings."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -87,11 +87,20 @@ def make_objective(config: Config) -> Objective:
     objective: Objective = config.made("objective")
     if not registry.find("objective", config.objective).provider:
         return objective
-    draws = getattr(objective, "draws", None)
-    if not isinstance(draws, int) or draws < 1 or not callable(objective):
-        found = f"draws of {draws!r}" if callable(objective) else kind(objective)
-        raise UsageError(
-            f"{{objective}}: found {found}, expected an object with `draws`, a whole number from 1, that is called with "
-            "(model, x, y, eps)", objective=config.objective,
-        )  # fmt: skip
+    check_objective(objective)
     return _Checked(objective, config.objective)
+
+
+def check_objective(objective: Any) -> None:
+    """Refuses what is no `Objective`.
+
+    Raises:
+        UsageError: it cannot be called, is a class, or has no `draws` from 1.
+    """
+    draws = getattr(objective, "draws", None)
+    if isinstance(objective, type) or not callable(objective) or not isinstance(draws, int) or draws < 1:
+        found = f"{kind(objective)} with draws of {draws!r}" if hasattr(objective, "draws") else kind(objective)
+        raise UsageError(
+            f"{{objective=}}: found {found}, expected an object with `draws`, a whole number from 1, that is called with "
+            "(model, x, y, eps), such as IWAE(5)"
+        )

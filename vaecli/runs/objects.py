@@ -10,6 +10,7 @@ from vaecli.arguments import wrong
 from vaecli.config import Config, default_of
 from vaecli.errors import UsageError, VaecliError
 from vaecli.networks.given import GivenNetworks
+from vaecli.objectives.base import check_objective
 from vaecli.runs.find import CONFIG, read_config
 from vaecli.runs.format import read_about
 
@@ -73,10 +74,7 @@ def _by_family(objects: dict[str, Any]) -> dict[str, Any]:
     objective, arch, encoder, decoder = (objects.get(name) for name in ("objective", "arch", "encoder", "decoder"))
     given: dict[str, Any] = {}
     if objective is not None:
-        if not callable(objective) or not isinstance(getattr(objective, "draws", None), int) or isinstance(objective, type):
-            raise wrong(
-                "objective", objective, "expected an object with `draws` that is called with (model, x, y, eps), such as IWAE(5)"
-            )
+        check_objective(objective)
         given["objective"] = objective
     if arch is not None:
         if isinstance(arch, type) or not all(callable(getattr(arch, name, None)) for name in ("encoder", "decoder")):
