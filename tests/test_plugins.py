@@ -7,12 +7,16 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 import vaecli as library
 from tests.helpers import refused
 from vaecli import plugins, registry
+from vaecli.analysis.architecture import architecture
 from vaecli.config import Config
+from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.errors import UsageError
+from vaecli.explorer.payload import payload
 from vaecli.model import build
 from vaecli.provenance import MemberRecord, Provenance
 
@@ -456,3 +460,32 @@ def test_a_search_in_processes_refuses_members_of_this_session(tmp_path, small_m
     settings = {"objective": "here", "latent_dim": [2, 3], "epochs": 1, "validation": 100}
     with pytest.raises(UsageError, match="the objective here of this session, which other processes do not have"):
         library.search(settings, tmp_path, workers=2, data_dir=small_mnist)
+
+
+def test_the_page_computes_no_likelihood_of_others_whatever_its_class_is_called(tmp_path, small_mnist):
+    library.register("likelihood", "mine", "black or white", binarize=("threshold",))(type("Bernoulli", (Bernoulli,), {}))
+    config = Config(likelihood="mine", epochs=1, hidden=(5,))
+    run = library.train(config, tmp_path / "run", data_dir=small_mnist)
+    with pytest.raises(library.VaecliError, match="found the likelihood Bernoulli, expected one that the page computes"):
+        payload([run], [run.images("test", small_mnist)])
+
+
+def test_weights_beside_layers_are_counted_once():
+    class Scaled(nn.Sequential):
+        def __init__(self, *layers):
+            super().__init__(*layers)
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x, y=None):
+            return self.scale * super().forward(x)
+
+    @library.register("arch", "scaled", "dense layers, scaled")
+    class Networks:
+        def encoder(self, shape, labels, outputs):
+            return Scaled(nn.Linear(shape.size, outputs))
+
+        def decoder(self, shape, latent_dim, labels, outputs):
+            return Scaled(nn.Linear(latent_dim, outputs * shape.size), nn.Unflatten(-1, (outputs, shape.size)))
+
+    config = Config(arch="scaled")
+    assert architecture(config).parameters == sum(parameter.numel() for parameter in build(config).parameters())
