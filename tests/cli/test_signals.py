@@ -51,6 +51,14 @@ def test_ctrl_c_at_many_moments_is_one_line(small_mnist, tmp_path, lines):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("library", ["PIL", "matplotlib", "sqlalchemy.pool"])
+def test_what_a_library_logs_of_an_interruption_is_not_printed(library):
+    """SQLAlchemy logs a cursor that it cannot close once Ctrl-C has closed the database."""
+    code = f"from vaecli.cli import console; console.prepare(); import logging; logging.getLogger({library!r}).error('closing')"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "", "")
+
+
 def test_a_second_ctrl_c_ends_as_the_first(small_mnist, tmp_path):
     line = [sys.executable, "-m", "vaecli", "train", "--data-dir", small_mnist, "--out", tmp_path, "--name", "run"]
     process = subprocess.Popen([*map(str, line), "--epochs", "100000"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

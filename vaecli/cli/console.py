@@ -41,7 +41,7 @@ def prepare() -> None:
     if not torchrun.rank().is_main:
         sys.stdout = io.StringIO()
         set_quiet(True)
-    for library in ("PIL", "matplotlib"):
+    for library in ("PIL", "matplotlib", "sqlalchemy"):  # SQLAlchemy logs what Ctrl-C broke off
         logging.getLogger(library).addHandler(logging.NullHandler())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

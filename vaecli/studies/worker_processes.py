@@ -1,5 +1,6 @@
 """Several workers on this machine, each a process of its own."""
 
+import logging
 import os
 import pickle
 import queue
@@ -140,6 +141,7 @@ def main() -> None:
         plan = pickle.load(sys.stdin.buffer)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         signal.signal(signal.SIGTERM, _interrupt)
+        logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # it logs what a signal broke off
         try:
             _work(plan, channel)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the first process may send while this one ends
