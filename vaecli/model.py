@@ -1,10 +1,12 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import shake_128
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
@@ -252,16 +254,16 @@ class VAE(nn.Module):
                 )
         return one_hot(labels, self.labels) if self.conditional else None
 
-    def observe(self, pixels: Tensor, noise: torch.Generator | Tensor) -> Tensor:
-        """The values x in the support of the likelihood, float32, from bytes of any shape.
+    def observe(self, pixels: Tensor, noise: torch.Generator | Tensor | None = None) -> Tensor:
+        """The values x in the support of the likelihood, float32, from bytes of shape (..., D).
 
-        Black or white as `binarize` says, or grey as the likelihood scales it; stochastic pixels are drawn from `noise`, or made by
-        its `levels`.
+        Black or white as `binarize` says, or grey as the likelihood scales it. Stochastic pixels are drawn once for each image
+        (`own_levels`); in training they are drawn from `noise`, or made by its `levels`.
         """
         if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
             raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
-        if not isinstance(noise, torch.Generator | Tensor):
-            raise wrong("noise", noise, "expected a torch.Generator")
+        if not isinstance(noise, torch.Generator | Tensor | None):
+            raise wrong("noise", noise, "expected a torch.Generator, or None")
         return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else _binarized(pixels, self.binarize, noise)
 
     def check_beside(self, name: str, other: object) -> None:
@@ -306,8 +308,7 @@ class VAE(nn.Module):
         parts = images.pixels.split(self.image_shape.scaled_batch(10_000))
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zero) / (255 * len(images))
-        noise = generator(images.pixels.device, "unused")
-        return sum((self.observe(part, noise).sum(0) for part in parts), self._zero) / len(images)
+        return sum((self.observe(part).sum(0) for part in parts), self._zero) / len(images)
 
     @torch.inference_mode()
     def mean_square(self, images: Images) -> Tensor:
@@ -341,23 +342,56 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
 
 
-def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor) -> Tensor:
-    """Pixels in {0, 1}, float32, of grey bytes of any shape.
+def observed_images(images: Images, binarize: str) -> Images:
+    """The images as a model sees them, in bytes: black or white, or as they are with ``none``. Their digest says which pixels."""
+    if binarize == "none":
+        return images
+    return replace(images, pixels=_binarized(images.pixels, binarize, None).to(torch.uint8) * 255)
+
+
+def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor | None) -> Tensor:
+    """Pixels in {0, 1}, float32, of grey bytes of shape (..., D).
 
     Args:
         pixels: uint8.
         how: ``threshold``: 1 where the byte is above 127, else 0. ``stochastic``: 1 with probability byte / 255 (Salakhutdinov &
             Murray 2008).
-        noise: what ``stochastic`` draws from, or its `levels`, of the pixels' shape.
+        noise: what ``stochastic`` draws from, or its `levels`, of the pixels' shape; None for `own_levels`.
     """
     if how == "threshold":
         return (pixels >> 7).float()
+    if noise is None:
+        noise = own_levels(pixels)
     return ((noise if isinstance(noise, Tensor) else levels(pixels.shape, noise)) < pixels).float()
 
 
 def levels(shape: Sequence[int], noise: torch.Generator) -> Tensor:
     """The levels, uniform from 0 to 254, above which pixels become white: uint8, on the device of `noise`."""
     return torch.randint(255, shape, dtype=torch.uint8, device=noise.device, generator=noise)
+
+
+def own_levels(pixels: Tensor) -> Tensor:
+    """The `levels` of a binarised test set: an image's own, the same in every process, command and run.
+
+    They are made of the image's bytes alone: its SHAKE-128 is read as little-endian numbers of 32 bits, u, and the level is the
+    whole part of 255 u / 2^32.
+
+    Args:
+        pixels: uint8, shape (..., D).
+
+    Returns:
+        uint8, shape (..., D), on the device of `pixels`. Images without greys get 0, since any level leaves them as they are.
+
+    Example:
+        >>> own_levels(torch.tensor([[0, 100, 200]], dtype=torch.uint8))
+        tensor([[...]], dtype=torch.uint8)
+    """
+    found = torch.zeros(pixels.shape, dtype=torch.uint8).view(-1, pixels.shape[-1])
+    images = pixels.cpu().view_as(found)
+    for index in ((images != 0) & (images != 255)).any(1).nonzero():
+        words = np.frombuffer(shake_128(images[index].numpy().tobytes()).digest(4 * pixels.shape[-1]), "<u4")
+        found[index] = torch.from_numpy((words.astype(np.uint64) * 255 >> np.uint64(32)).astype(np.uint8))
+    return found.view(pixels.shape).to(pixels.device)
 
 
 @checked

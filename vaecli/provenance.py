@@ -11,7 +11,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _TORCH = re.compile(r"[0-9A-Za-z.+_-]{1,60}")
 _WORD = re.compile(r"[a-z0-9_-]{1,60}")
 _MAX_PATH, _MOST_MEMBERS, _MOST_WORDS = 4096, 16, 64
-_OPTIONAL = {"processes", "started_from", "members"}
+_OPTIONAL = {"processes", "started_from", "members", "measured"}
 PROVENANCE = "provenance"
 """Its key in ``config.json`` and in a checkpoint."""
 
@@ -102,6 +102,8 @@ class Provenance:
         processes: number of processes that shared the work; not written where it is 1.
         started_from: the run whose weights it began with; not written where it began with its own.
         members: those of others that the run uses; not written where there are none.
+        measured: SHA-256 of the binarised images that its bounds are measured on, with their labels, in hexadecimal, where pixels
+            are drawn at random; else not written.
     """
 
     data: DataRecord
@@ -112,6 +114,7 @@ class Provenance:
     processes: int = 1
     started_from: Origin | None = None
     members: tuple[MemberRecord, ...] = ()
+    measured: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads."""
@@ -123,6 +126,8 @@ class Provenance:
             del values["members"]
         if self.started_from is None:
             del values["started_from"]
+        if not self.measured:
+            del values["measured"]
         return values
 
     @staticmethod
@@ -185,6 +190,7 @@ def _valid(value: dict[str, Any], data: dict[str, Any]) -> bool:
         and value["device"] in ("cpu", "cuda", "mps")
         and value["precision"] in ("fp32", "bf16")
         and all(type(count) is int and 1 <= count <= MAX_THREADS for count in (value["threads"], value.get("processes", 1)))
+        and ("measured" not in value or _is_digest(value["measured"]))
         and isinstance(value["torch"], str)
         and _TORCH.fullmatch(value["torch"]) is not None
     )

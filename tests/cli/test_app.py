@@ -127,7 +127,7 @@ def test_help_names_every_member_of_the_registry(vaecli):
         (["sample", "--between", "0"], "--between"),
         (["sample", "--between", "0", "1", "--path", "round"], "'--path': 'round' is not one of 'straight', 'spherical'."),
         (["encode", "--n", "0"], "--n"),
-        (["reconstruct", "--split", "valid"], "'--split': 'valid' is not one of 'test', 'train'."),
+        (["reconstruct", "--split", "valid"], "'--split': 'valid' is not one of 'test', 'train', 'validation'."),
         (["reconstruct", "--digit", "3", "--image", "x.png", "--no-label"], "--no-label with --image"),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_run_without_its_log_is_compared_all_the_same(vaecli, run_copy, small_
     [
         (["--k", "five"], "expected whole numbers"),
         (["--out", "x.png"], "expected a folder"),
-        (["--split", "dev"], "'dev' is not one of 'test', 'train'"),
+        (["--split", "dev"], "'dev' is not one of 'test', 'train', 'validation'"),
         (["--sort", "L", "--k", "0"], "expected a bound in the table"),
     ],
 )

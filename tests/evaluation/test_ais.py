@@ -13,7 +13,7 @@ from vaecli.data.images import Images
 from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
-from vaecli.evaluation import ais, importance, quadrature
+from vaecli.evaluation import ais, quadrature
 from vaecli.evaluation.ais import AIS, annealed, bracketed
 from vaecli.evaluation.estimates import Estimate
 from vaecli.evaluation.importance import importance_bound
@@ -58,7 +58,7 @@ class Linear(VAE):
         pixels[:, 0], pixels[:, 1] = torch.arange(count) // 256, torch.arange(count) % 256
         self.images = Images(pixels, torch.zeros(count, dtype=torch.int64), ("",), self.image_shape)
 
-    def observe(self, pixels, noise):
+    def observe(self, pixels, noise=None):
         return self.x[256 * pixels[:, 0].long() + pixels[:, 1].long()]
 
     def features(self, x, y=None):
@@ -192,7 +192,6 @@ def test_an_image_has_the_same_noise_in_any_batch_and_of_any_number(baseline, so
     all_of_them = annealed(baseline, some, settings).log_w
     few = annealed(baseline, some[:3], settings).log_w
     monkeypatch.setitem(ais.ROWS, "cpu", 28)
-    monkeypatch.setattr(ais, "BLOCK", 10)
     in_sevens = annealed(baseline, some, settings).log_w
     # sums in another order may turn a move down that was accepted: here and there, of moves so long
     for found in (few, in_sevens):
@@ -218,15 +217,13 @@ def test_it_repeats_itself_tells_its_share_and_leaves_the_model_alone(baseline, 
     next(baseline.parameters()).requires_grad_(True)
 
 
-def test_pixels_drawn_at_random_are_those_of_importance_sampling(digits, monkeypatch):
+def test_pixels_drawn_at_random_are_those_of_importance_sampling(digits):
     """Of a decoder blind to its latents, with the prior as posterior, any weight is p(x)."""
     model = build(Config(binarize="stochastic"))
     with torch.no_grad():
         model.decoder.input.weight.zero_()
         model.encoder.output.weight.zero_()
         model.encoder.output.bias.zero_()
-    for module in (ais, importance):
-        monkeypatch.setattr(module, "BLOCK", 12)
     found = annealed(model, digits[:40], AIS(2, 3))
     torch.testing.assert_close(found.value, importance_bound(model, digits[:40], 1).value, rtol=0, atol=1e-2)
     assert float(found.variance.max()) < 1e-6

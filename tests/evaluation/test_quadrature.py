@@ -43,7 +43,7 @@ class Gaussian(VAE):
         super().__init__(nothing, nothing, Bernoulli, size, image_shape=ImageShape(1, 1, 6), posterior=true)
         self.W, self.noise = W, noise
 
-    def observe(self, pixels, noise):
+    def observe(self, pixels, noise=None):
         return self.x[pixels[:, 0].long()]
 
     def features(self, x, y=None):

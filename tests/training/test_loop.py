@@ -90,7 +90,7 @@ def test_every_image_is_met_once_an_epoch_in_a_new_order(digits):
     config = Config(epochs=2, batch_size=100)
     model = build(config)
     observe = model.observe
-    model.observe = lambda pixels, noise: met.append(pixels) or observe(pixels, noise)
+    model.observe = lambda pixels, noise=None: met.append(pixels) or observe(pixels, noise)
     list(fit(model, make_optimizer(model, config), digits, config))
     epochs = torch.cat(met).view(2, 600, 784)
     for epoch in epochs:

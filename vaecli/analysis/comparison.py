@@ -162,7 +162,7 @@ def show_run(
     model, device = run.model.eval(), images.pixels.device
     images = images[:n]
     noise = generator(device, "compare", seed)
-    x, y = model.observe(images.pixels, noise), model.condition(images.labels)
+    x, y = model.observe(images.pixels), model.condition(images.labels)
     z = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=device))
     reconstructed = model.decode(z[0], y)
     count = samples or n

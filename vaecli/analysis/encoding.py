@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
-from vaecli.arguments import Seed, checked, wrong
+from vaecli.arguments import checked, wrong
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import Request
 from vaecli.data.images import UNKNOWN
@@ -75,17 +75,16 @@ class Latents:
 
 
 @checked
-def latents_of(model: VAE, images: Images, *, labels_known: bool = True, seed: Seed = 0) -> Latents:
+def latents_of(model: VAE, images: Images, *, labels_known: bool = True) -> Latents:
     """The latents of images.
 
     Args:
         model: on the same device as `images`.
         images: with their labels.
         labels_known: whether a conditional model sees them.
-        seed: of pixels that are binarised at random.
     """
     seen = images if labels_known else replace(images, labels=torch.full_like(images.labels, UNKNOWN))
-    q = encode(model, seen, seed)
+    q = encode(model, seen)
     names = images.names or tuple(map(str, range(len(images))))
     return Latents(q.mean, q.stddev.log(), images.labels.cpu(), names, images.class_names)
 
@@ -98,7 +97,7 @@ def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = rea
     Raises:
         DataError: the images cannot be read.
     """
-    if data_dir is None or run.provenance is None:
+    if data_dir is None or run.provenance is None or split == "validation":
         return run.images(split, data_dir, read), True
     request = Request.of(run.config, split, data_dir)
     images = read(request)

@@ -156,10 +156,7 @@ def inpaint(
             f"{{observed=}}: expected a boolean tensor of {size:,} values, of which some are seen and some are missing"
         )
     train = train.to(device)
-    pixels = [
-        model.observe(image, generator(device, "inpaint", seed, index, "pixels")) for index, image in enumerate(images.pixels)
-    ]
-    x = torch.stack(pixels)
+    x = model.observe(images.pixels)
     inferred = infer(model, x, images.labels, observed, model.mean_image(train), seed, starts, steps, on_image)
     check_finite(inferred.posterior.loc, inferred.posterior.log_scale, inferred.bound, inferred.score)
     scores = mean_image_scores(model, train, x, images.labels, ~observed)

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from vaecli.arguments import Seed, Within, checked
+from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
 from vaecli.errors import UsageError
 from vaecli.model import VAE
-from vaecli.seeding import generator
 
 PathKind = Literal["straight", "spherical"]
 Ends = Annotated[int, Within(2, 1_000_000)]
@@ -40,7 +39,7 @@ class Interpolation:
 @checked
 @torch.inference_mode()
 def between(
-    model: VAE, a: Images, b: Images, n: Ends = 10, path: PathKind = "straight", *, label: int | None = None, seed: Seed = 0
+    model: VAE, a: Images, b: Images, n: Ends = 10, path: PathKind = "straight", *, label: int | None = None
 ) -> Interpolation:
     """Images on the path from one image to another, through their posterior means.
 
@@ -54,7 +53,6 @@ def between(
         n: latents, both ends included.
         path: ``straight``, or ``spherical`` along a great circle.
         label: decode all of them with this one instead.
-        seed: of pixels that are binarised at random.
 
     Raises:
         UsageError: `n` is below 2, there is no such path, or the model has no such label.
@@ -71,7 +69,7 @@ def between(
     if label is not None and not 0 <= label < model.labels:
         raise UsageError(f"{{label}}: expected a label of the model, which has {model.labels}", label=label)
     device = a.pixels.device
-    x = model.observe(torch.cat((a.pixels, b.pixels)), generator(device, "between", seed))
+    x = model.observe(torch.cat((a.pixels, b.pixels)))
     y = model.condition(torch.cat((a.labels, b.labels)))
     start, end = model.encode(x, y).mean.cpu()
     share = torch.linspace(0, 1, n)

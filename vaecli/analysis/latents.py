@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vaecli.analysis.images import label_number
-from vaecli.arguments import Seed, Within, checked
+from vaecli.arguments import Within, checked
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
@@ -114,16 +114,15 @@ class Manifold:
 
 
 @checked
-def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] | None = None, seed: Seed = 0) -> Cloud:
+def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] | None = None) -> Cloud:
     """The posterior means of images, or their principal components.
 
     Args:
         model: on the same device as `images`.
         images: with their labels.
         dimensions: principal components of more than three latents; 2 if not given.
-        seed: of pixels that are binarised at random.
     """
-    points, labels = encode(model, images, seed).mean, images.labels.cpu()
+    points, labels = encode(model, images).mean, images.labels.cpu()
     latents = points.shape[1]
     if latents <= 3:
         return Cloud(points, labels, images.class_names, tuple(f"z{d + 1}" for d in range(latents)))
@@ -133,15 +132,14 @@ def cloud(model: VAE, images: Images, dimensions: Annotated[int, Within(1, 3)] |
 
 
 @checked
-def variances(model: VAE, images: Images, seed: Seed = 0) -> Variances:
+def variances(model: VAE, images: Images) -> Variances:
     """The posterior variances of images.
 
     Args:
         model: on the same device as `images`.
         images: with their labels.
-        seed: of pixels that are binarised at random.
     """
-    q = encode(model, images, seed)
+    q = encode(model, images)
     return Variances(q.mean, q.stddev.square())
 
 

@@ -96,7 +96,7 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     """
     model.eval()
     noise = generator(images.pixels.device, "reconstruct", seed)
-    x = model.observe(images.pixels, noise)
+    x = model.observe(images.pixels)
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
     z = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=x.device))
     likelihood = model.decode(z[0], y)

@@ -7,7 +7,7 @@ import typer
 
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
-from vaecli.cli.options import AsJson, Device, Pictures, Quiet, RunName, Seed, Split, count_of_pictures, note_fewer, without_effect
+from vaecli.cli.options import AsJson, Device, Pictures, Quiet, RunName, Split, count_of_pictures, note_fewer, without_effect
 from vaecli.cli.output_paths import check_latents_out, latents_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
@@ -29,7 +29,6 @@ def encode(
     image: Pictures = None,
     no_label: Annotated[bool, flag_option("--no-label", "Hide the labels from a conditional model.", DATA)] = False,
     data_dir: Annotated[Path | None, optional(OTHERS, DATA)] = None,
-    seed: Seed = 0,
     device: Device = "auto",
     out: Annotated[Path | None, optional(FORMATS, OUTPUT, callback=check_latents_out)] = None,
     quiet: Quiet = False,
@@ -46,8 +45,6 @@ def encode(
     opened = open_run(run)
     if not opened.model.conditional:
         without_effect(context, "with a run without labels", "no_label", "digit")
-    if opened.config.binarize != "stochastic":
-        without_effect(context, "with pixels that are not drawn at random", "seed")
 
     from vaecli.analysis.encoding import latents_of, split_or_other
     from vaecli.analysis.images import choose_images
@@ -63,7 +60,7 @@ def encode(
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))
     path = latents_path(out, opened.path)
-    latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label, seed=seed)
+    latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label)
     write_file(path, latents.file(path.suffix.lower()))
     size, latent_dim = latents.mean.shape
     console.written("encode", names_and_folders([opened]), [path], as_json, images=size, latent_dim=latent_dim)

@@ -9,7 +9,7 @@ import typer
 from vaecli.analysis.defaults import CLOUD_IMAGES, VARIANCE_IMAGES
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Seed, Split, comma_list, note_fewer, without_effect
+from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
@@ -49,7 +49,6 @@ def latent_plot(
         str | None, label_option("With --manifold: the label, of a conditional model, a name or a number.", PICTURE)
     ] = None,
     as_csv: Annotated[bool, flag_option("--csv", "Write what is plotted as a .csv too.", OUTPUT)] = False,
-    seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
     quiet: Quiet = False,
@@ -87,12 +86,12 @@ def latent_plot(
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}
     if variance:
-        spreads = [(name, latents.variances(model, part, seed)) for model, name, part in inputs]
+        spreads = [(name, latents.variances(model, part)) for model, name, part in inputs]
         _draw_variances(path, spreads)
         fields["variance"] = [{"run": name, **spread.to_json()} for name, spread in spreads]
         rows = [{"run": name, **row} for name, spread in spreads for row in spread.rows()]
     else:
-        clouds = [(name, latents.cloud(model, part, dimensions, seed)) for model, name, part in inputs]
+        clouds = [(name, latents.cloud(model, part, dimensions)) for model, name, part in inputs]
         _draw_clouds(path, clouds, images if thumbnails else None, split, angles)
         rows = [{"run": name, **row} for name, cloud in clouds for row in cloud.rows()]
     files = [path]
@@ -130,7 +129,7 @@ def _check_together(context: typer.Context, variance: bool, manifold: bool, thum
     if thumbnails:
         without_effect(context, "with --thumbnails", "variance", "manifold", "dimensions", "view")
     if manifold:
-        without_effect(context, "with --manifold", "n", "split", "data_dir", "dimensions", "view", "as_csv", "seed")
+        without_effect(context, "with --manifold", "n", "split", "data_dir", "dimensions", "view", "as_csv")
     else:
         without_effect(context, "without --manifold", "digit")
     if variance:
@@ -144,8 +143,6 @@ def _check_effects(context: typer.Context, runs: list[Run], dimensions: int | No
         without_effect(context, "with 3 latents or fewer", "dimensions")
     if not any(size == 3 or (size > 3 and dimensions == 3) for size in sizes):
         without_effect(context, "with no plot in 3-D", "view")
-    if not any(run.config.binarize == "stochastic" for run in runs):
-        without_effect(context, "with pixels that are not drawn at random", "seed")
     if not any(run.model.conditional for run in runs):
         without_effect(context, "with a run without labels", "digit")
 

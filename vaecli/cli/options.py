@@ -52,7 +52,8 @@ DataDir = Annotated[
         DATA,
     ),
 ]
-Split = Annotated[Literal["test", "train"], typer.Option(help="Which images.", rich_help_panel=DATA)]
+SPLIT = "Which images; validation: those that each run held out of its training images."
+Split = Annotated[Literal["test", "train", "validation"], typer.Option(help=SPLIT, rich_help_panel=DATA)]
 Count = Annotated[
     int, typer.Option(min=1, max=10_000, help="Images, the first of the split or of a folder of pictures.", rich_help_panel=DATA)
 ]

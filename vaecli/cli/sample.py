@@ -56,14 +56,12 @@ def sample(
     """Draw images from the prior, means above draws; or images between two others."""
     console.set_quiet(quiet)
     if between:
-        without_effect(context, "with --between", "kind")
+        without_effect(context, "with --between", "kind", "seed")
         if not any(map(_is_number, between)):
             without_effect(context, "with --between of files", "data_dir")
     else:
         without_effect(context, "without --between", "path", "data_dir")
     opened = open_run(run)
-    if between and opened.config.binarize != "stochastic":
-        without_effect(context, "with --between and pixels that are not drawn at random", "seed")
 
     from vaecli.analysis.images import label_number
 
@@ -76,7 +74,7 @@ def sample(
             label=digit,
         )
     if between:
-        file = _draw_between(opened, between, n, path, number, data_dir, seed, torch_device, out)
+        file = _draw_between(opened, between, n, path, number, data_dir, torch_device, out)
     else:
         file = _draw(opened, n, kind, number, seed, torch_device, out)
     console.written("sample", names_and_folders([opened]), [file], as_json)
@@ -110,8 +108,8 @@ def _draw(run: Run, n: int, kind: str, label: int | None, seed: int, device: tor
 
 
 def _draw_between(
-    run: Run, ends: tuple[str, str], n: int, path: PathKind, label: int | None, data_dir: Path | None, seed: int,
-    device: torch.device, out: Path | None,
+    run: Run, ends: tuple[str, str], n: int, path: PathKind, label: int | None, data_dir: Path | None, device: torch.device,
+    out: Path | None,
 ) -> Path:  # fmt: skip
     """Draws the filmstrip from one image to another, and gives the file of the picture."""
     from vaecli.analysis.interpolation import between
@@ -121,7 +119,7 @@ def _draw_between(
     captions, images = zip(*(_end(run, end, label, data_dir, read) for end in ends), strict=True)
     file = picture_path(out, run.path, "between.png")
     a, b = (image.to(device) for image in images)
-    strip = between(run.model.to(device), a, b, n, path, label=label, seed=seed)
+    strip = between(run.model.to(device), a, b, n, path, label=label)
     if run.model.conditional and label is None and int(a.labels) != int(b.labels):
         labels = (_label_name(run, image) for image in (a, b))
         console.note(f"The label goes linearly from {' to '.join(labels)}; keep one with --digit")

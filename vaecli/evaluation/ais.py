@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ from vaecli.arguments import Count, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.evaluation.importance import jackknife
-from vaecli.evaluation.likelihood_table import BLOCK
 from vaecli.evaluation.schedule import AIS
 from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
@@ -291,7 +289,7 @@ def annealed(
 
     Args:
         model: on the same device as `images`.
-        images: with labels where the model is conditional. Pixels binarised at random are those that L_k sees.
+        images: with labels where the model is conditional.
         settings: of the schedule; AIS() if not given.
         on_share: called with the share that is done, now and then.
         processes: the processes that share the images; every one returns the result.
@@ -302,15 +300,12 @@ def annealed(
         torch.Size([5])
     """
     settings = settings or AIS()
-    pixel_noise = generator(images.pixels.device, "evaluation pixels")
     with _ready(model):
         log_w, acceptance = (torch.zeros(size, len(images), dtype=torch.float64) for size in (settings.chains, 1))
         for rows, mine, progress in _shares(model, len(images), settings, on_share, processes):
-            if rows.start % BLOCK == 0:
-                x = model.observe(images.pixels[rows.start : rows.start + BLOCK], pixel_noise)  # drawn in blocks, as L_k's
             if mine:
-                seen = x[rows.start % BLOCK :][: len(images.labels[rows])]
-                batch = _Batch(model, seen, model.condition(images.labels[rows]), ("image", rows), settings, progress)
+                x, y = model.observe(images.pixels[rows]), model.condition(images.labels[rows])
+                batch = _Batch(model, x, y, ("image", rows), settings, progress)
                 log_w[:, rows], acceptance[:, rows] = batch.forward(batch.tuned())
     log_w, acceptance = (processes.sum(part, patiently=True) for part in (log_w, acceptance))  # of 0 from all but one
     check_finite(log_w)
@@ -363,8 +358,7 @@ def _shares(
     """
     rows = model.image_shape.scaled_batch(ROWS.get(model.device.type, ROWS_ELSEWHERE))
     size = max(1, rows // settings.chains)
-    starts = [start for block in range(0, count, BLOCK) for start in range(block, min(block + BLOCK, count), size)]
-    batches = [slice(a, b) for a, b in pairwise([*starts, count])]
+    batches = [slice(start, min(start + size, count)) for start in range(0, count, size)]
     for index, (batch, mine) in enumerate(zip(batches, processes.round_robin(patiently=True), strict=False)):
 
         def progress(share: float, index: int = index) -> None:

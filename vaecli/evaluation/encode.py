@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaecli.arguments import Seed, checked
+from vaecli.arguments import checked
 from vaecli.data.images import Images
 from vaecli.model import VAE
-from vaecli.seeding import generator
 
 BATCH = 1000
 
@@ -28,13 +27,12 @@ class Encoded:
 
 @checked
 @torch.inference_mode()
-def encode(model: VAE, images: Images, seed: Seed = 0) -> Encoded:
+def encode(model: VAE, images: Images) -> Encoded:
     """The posteriors q(z | x, y) of N images.
 
     Args:
         model: on the same device as `images`.
         images: with their labels, which a conditional model sees.
-        seed: of pixels that are binarised at random.
 
     Raises:
         VaecliError: an argument is wrong, or the encoder gives values that are no finite numbers.
@@ -45,12 +43,11 @@ def encode(model: VAE, images: Images, seed: Seed = 0) -> Encoded:
         (torch.Size([5, 2]), torch.Size([5, 2]))
     """
     model.eval()
-    noise = generator(images.pixels.device, "encode", seed)
     parts = []
     batch_size = model.image_shape.scaled_batch(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        q = model.encode(model.observe(batch.pixels, noise), model.condition(batch.labels))
+        q = model.encode(model.observe(batch.pixels), model.condition(batch.labels))
         parts.append(torch.stack((q.mean, q.stddev)).cpu())
     return Encoded(*torch.cat(parts, 1))
 

@@ -140,6 +140,7 @@ class Measured:
 
     Attributes:
         images: how many images.
+        observed: SHA-256 of the images as the model sees them, binarised if it does, with their labels.
         active_units: latent dimensions that images spread over.
         elbo: the ELBO, a lower bound on log p(x).
         reconstruction: E_q[log p(x|z)].
@@ -159,6 +160,7 @@ class Measured:
     """
 
     images: int
+    observed: str
     active_units: int
     elbo: Estimate
     reconstruction: Estimate
@@ -202,7 +204,7 @@ class Measured:
             exact = {} if self.exact_accuracy is None else {"exact": getattr(self.exact_accuracy, name)}
             return exact | {"L": {str(k): getattr(accuracy, name) for k, accuracy in self.bound_accuracy.items()}}
 
-        json = {**values("mean"), "active_units": self.active_units, "images": self.images}
+        json = {**values("mean"), "active_units": self.active_units, "images": self.images, "observed": self.observed}
         json |= {name: values(name) for name in ("standard_error", "monte_carlo_error")}
         json |= {} if self.kl_is_exact else {"kl_is_exact": False}
         if self.bits_per_dim:

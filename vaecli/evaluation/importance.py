@@ -61,7 +61,7 @@ class Evaluation:
 @checked
 @torch.inference_mode()
 def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes = ALONE) -> Evaluation:
-    """The ELBO of all images, with the same noise and binarisation each time.
+    """The ELBO of all images, with the same noise each time.
 
     Args:
         model: on the same device as `images`.
@@ -79,7 +79,7 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
     for start, mine in zip(range(0, count, at_once), processes.round_robin(), strict=False):
         part = slice(start, start + at_once)
         batch = images[part]
-        x, y = model.observe(batch.pixels, noise), model.condition(batch.labels)
+        x, y = model.observe(batch.pixels), model.condition(batch.labels)
         # every process draws all noise, which is cheap beside decoding
         eps = torch.randn(1, len(batch), model.latent_dim, generator=noise, device=x.device)
         more = torch.randn(draws - 1, len(batch), model.latent_dim, generator=more_noise, device=x.device)
@@ -172,12 +172,11 @@ def importance_bound(
         k: particles, taken in chunks, so that memory does not grow with them.
         proposal: ``posterior`` draws them from q(z|x), which the literature calls NLL; ``mixture`` from 1/2 q(z|x) + 1/2 p(z)
             (a defensive mixture, Owen & Zhou 2000), which still finds the modes that q misses.
-        repeat: another number gives other particles; pixels that are binarised at random stay the same.
+        repeat: another number gives other particles.
         on_images: called with how many images are done, now and then.
         processes: the processes that share the images; every one returns the result.
     """
     model.eval()
-    pixel_noise = generator(images.pixels.device, "evaluation pixels")
     noise = generator(images.pixels.device, "importance", k, repeat)
     groups = min(k, GROUPS)
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
@@ -188,7 +187,7 @@ def importance_bound(
     parts = []
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
-        x, y = model.observe(block.pixels, pixel_noise), model.condition(block.labels)
+        x, y = model.observe(block.pixels), model.condition(block.labels)
         h, p = model.features(x, y), model.prior()
         q = model.posterior_of(h, y)
         check_finite(q.mean, q.stddev)

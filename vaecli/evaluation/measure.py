@@ -19,7 +19,7 @@ from vaecli.evaluation.estimates import Accuracy, Annealing, Certificate, Conver
 from vaecli.evaluation.importance import Proposal, evaluate, importance_bound, jackknife
 from vaecli.evaluation.quadrature import TOLERANCE, check_size, exact_log_prob
 from vaecli.evaluation.schedule import AIS
-from vaecli.model import VAE, check_finite
+from vaecli.model import VAE, check_finite, observed_images
 from vaecli.processes import Processes, joined
 from vaecli.threads import fast_arithmetic
 
@@ -94,6 +94,7 @@ def measure(
         raise UsageError("{bdmc} without {ais=}: expected the schedule that it is of; add {ais=}", bdmc=bdmc)
     schedule = (AIS() if ais is True else ais) or None
 
+    images = observed_images(images, model.binarize)
     processes = joined(images.pixels.device)
     with processes.ending_together():
         _check_equal(processes, model, images, (*k, exact, proposal, repeats, draws, marginal_labels, schedule, bdmc))
@@ -156,6 +157,7 @@ def _measure(
         certificate = _certificate(model, bdmc, schedule, partial(report, part="BDMC"), processes)
     return Measured(
         len(images),
+        images.digest,
         value.active_units,
         elbo,
         reconstruction,

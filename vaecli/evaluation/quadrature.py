@@ -16,7 +16,6 @@ from vaecli.evaluation.encode import BATCH, features_of
 from vaecli.evaluation.grid import Grid, has_extent, log_likelihoods, reaches_of
 from vaecli.model import VAE, check_finite
 from vaecli.processes import ALONE, Processes
-from vaecli.seeding import generator
 
 START = {1: 2000, 2: 150}
 """Points per side of the first grid."""
@@ -75,8 +74,7 @@ def exact_log_prob(
     """
     check_size(model)
     model.eval()
-    pixel_noise = generator(images.pixels.device, "evaluation pixels")
-    x = torch.cat([model.observe(part, pixel_noise) for part in images.pixels.split(model.image_shape.scaled_batch(BATCH))])
+    x = torch.cat([model.observe(part) for part in images.pixels.split(model.image_shape.scaled_batch(BATCH))])
     y = model.condition(images.labels)
     q = model.posterior_of(features_of(model, x, y), y)
     check_finite(q.mean, q.stddev)

@@ -19,10 +19,9 @@ from vaecli.evaluation.encode import features_of
 from vaecli.evaluation.importance import ACTIVE
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
-from vaecli.model import check_finite
+from vaecli.model import check_finite, observed_images
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
-from vaecli.seeding import generator
 
 POINTS = 2000
 """Test images that are shown, if no number is given and they are small."""
@@ -65,24 +64,18 @@ def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
     spaces = []
     for run, name, part in zip(runs, names_of(runs), images, strict=True):
-        pixels, x = _observed(run, part)
-        key = f"{part.digest} {run.config.binarize}"
-        if key not in sheets:
-            sheets[key] = len(shown)
-            shown.append(_images(part, pixels))
-        spaces.append(_space(run, name, part, x) | {"images": sheets[key]})
+        seen = observed_images(part, run.model.binarize)
+        if seen.digest not in sheets:
+            sheets[seen.digest] = len(shown)
+            shown.append(_images(seen))
+        spaces.append(_space(run, name, seen) | {"images": sheets[seen.digest]})
     return {"images": shown, "spaces": spaces}
 
 
-def _observed(run: Run, images: Images) -> tuple[Tensor, Tensor]:
-    """The images as the model sees them: as bytes, and in the support of its likelihood."""
-    x = run.model.observe(images.pixels, generator("cpu", "explore", 0))
-    return (images.pixels if run.config.binarize == "none" else (255 * x).to(torch.uint8)), x
-
-
 @torch.inference_mode()
-def _space(run: Run, name: str, images: Images, x: Tensor) -> dict[str, Any]:
+def _space(run: Run, name: str, images: Images) -> dict[str, Any]:
     model = run.model.eval()
+    x = model.observe(images.pixels)
     likelihood = model.pixel_likelihood.__name__
     if likelihood not in LIKELIHOODS or registry.find("likelihood", str(run.config.likelihood)).provider:
         raise VaecliError(
@@ -138,11 +131,11 @@ def _axes(loc: Tensor) -> tuple[Tensor, list[float]]:
     return directions.T.float(), shares.tolist()
 
 
-def _images(images: Images, pixels: Tensor) -> dict[str, Any]:
+def _images(images: Images) -> dict[str, Any]:
     shape, count = images.shape, len(images)
     columns = math.ceil(math.sqrt(count * shape.height / shape.width))
     return {
-        "sheet": sheet(pixels, shape, columns),
+        "sheet": sheet(images.pixels, shape, columns),
         "columns": columns,
         "shape": [shape.channels, shape.height, shape.width],
         "labels": base64_of(images.labels.to(torch.int16)),

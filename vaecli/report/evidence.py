@@ -135,7 +135,7 @@ def reconstructed(model: VAE, images: Images) -> Tensor:
     parts = []
     for start in range(0, len(images), 1000):
         part = images[start : start + 1000]
-        x, y = model.observe(part.pixels, generator("cpu", "report")), model.condition(part.labels)
+        x, y = model.observe(part.pixels), model.condition(part.labels)
         parts.append(model.likelihood(model.posterior(x, y).mean, y).mean)
     return torch.cat(parts)
 

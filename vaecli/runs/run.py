@@ -149,21 +149,27 @@ class Run:
 
     @checked
     def images(self, split: str, data_dir: PathLike | None = None, read: Read = read_split) -> Images:
-        """The images that the run was trained (``train``) or tested (``test``) on.
+        """The images that the run was trained (``train``) or tested (``test``) on, or the training images that it holds out.
 
         They are read from the place that the run read them from.
 
         Args:
-            split: ``train`` or ``test``.
+            split: ``train``, ``test`` or ``validation``; those held out are among the training images too.
             data_dir: the folder that holds its IDX files or pictures now, or the file that holds its arrays.
             read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
 
         Raises:
-            UsageError: there is no such split.
+            UsageError: there is no such split, or the run holds nothing out.
             DataError: they cannot be read, or are not the run's.
         """
+        if split == "validation":
+            if self.config.validation is None:
+                raise UsageError(
+                    f"{{split=validation}}: {self.name} holds no images out, expected a run trained with {{validation=10000}}"
+                )
+            return self.images("train", data_dir, read)[-self.config.validation :]
         if split not in SPLITS:
-            raise UsageError(f"{{split}}: expected {' or '.join(SPLITS)}", split=split)
+            raise UsageError(f"{{split}}: expected {', '.join(SPLITS)} or validation", split=split)
         data_dir = None if data_dir is None else Path(data_dir)
         if self.provenance is None:
             return read(Request.of(self.config, split, data_dir))

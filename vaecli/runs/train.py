@@ -24,9 +24,9 @@ from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
-from vaecli.model import VAE, build
+from vaecli.model import VAE, build, observed_images
 from vaecli.processes import ALONE, Processes, joined
-from vaecli.provenance import DataRecord, Provenance
+from vaecli.provenance import Provenance
 from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs
 from vaecli.runs.folder import Folder
@@ -217,7 +217,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         if not finished:
             start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
-        provenance = _provenance(start, source.record, placed, processes)
+        provenance = _provenance(start, source, placed, processes)
     provenance = common(processes, provenance)
     images, held_out = _training_images(source, start.config), _held_out(source, start.config)
     _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), start.config))
@@ -288,6 +288,8 @@ def _tell(listen: Listener, start: Start, images: int, path: Path, provenance: P
         listen.note(
             f"{path} was computed with {'; '.join(different)}: its last bits may not be those of a run that was never stopped"
         )
+    if start.provenance and start.provenance.measured != provenance.measured:
+        listen.note(f"{path}: its bounds before were measured on other draws of the pixels")
     if start.config.limit and images < start.config.limit:
         listen.note(f"Only {images:,} images to train on: fewer than the limit, {start.config.limit:,}")
     if summary:
@@ -361,8 +363,9 @@ def hide_labels(images: Images, fraction: float, seed: int) -> Images:
 
 
 def _held_out(source: Source, config: Config) -> Images:
-    """The images that a run is measured on after each epoch: training images that it holds out, or the test images."""
-    return source.images("test") if config.validation is None else source.images("train")[-config.validation :]
+    """The images that a run is measured on after each epoch, as it sees them: training images held out, or the test images."""
+    images = source.images("test") if config.validation is None else source.images("train")[-config.validation :]
+    return observed_images(images, str(config.binarize))
 
 
 def _save_pictures(folder: Folder, source: Source, rows: Sequence[Any] = ()) -> None:
@@ -438,13 +441,14 @@ def _source(start: Start, folder: Path) -> Source:
     return source
 
 
-def _provenance(start: Start, data: DataRecord, device: torch.device, processes: Processes) -> Provenance:
+def _provenance(start: Start, source: Source, device: torch.device, processes: Processes) -> Provenance:
     """The provenance of this process; an `auto` precision is that of the earlier run, if there is one."""
     precision = start.config.precision
     if precision == "auto" and start.provenance:
         precision = start.provenance.precision
     precision = resolve_precision(precision, device)
+    measured = _held_out(source, start.config).digest if start.config.binarize == "stochastic" else ""
     return Provenance(
-        data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.origin,
-        start.config.members,
+        source.record, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.origin,
+        start.config.members, measured,
     )  # fmt: skip

@@ -9,7 +9,6 @@ from vaecli.report.definitions import FASHION, FASHION_CONV, Figure, Measured
 from vaecli.report.evidence import Evidence
 from vaecli.report.verdicts import Finding, PairedDifference, above, below, by_part, paired_difference, together
 from vaecli.runs.find import read_log
-from vaecli.seeding import generator
 
 EASY = 0.75
 """The share of the recognised images whose reconstructions have to be recognised too, if that is to count as easy."""
@@ -24,7 +23,7 @@ def steps(pictures: Tensor, width: int) -> Tensor:
 
 def _clothes(evidence: Evidence) -> Measured:
     (run,), test, width = evidence.runs, evidence.test, evidence.runs[0].model.image_shape.width
-    images = run.model.observe(test.pixels, generator("cpu", "report"))
+    images = run.model.observe(test.pixels)
     of_images, of_means = evidence.classifier().right(images, test.labels), evidence.recognised(run)
     return {
         "seen": paired_difference([(of_images, of_means)]),

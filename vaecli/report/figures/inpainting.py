@@ -10,7 +10,6 @@ from vaecli.evaluation.quadrature import exact_log_prob_of_parts
 from vaecli.report.definitions import Z2, Figure, Measured
 from vaecli.report.evidence import Evidence
 from vaecli.report.verdicts import Finding, PairedDifference, above, by_part, paired_difference, together
-from vaecli.seeding import generator
 
 DIGIT = 0
 
@@ -29,7 +28,7 @@ def _bottoms(evidence: Evidence) -> Measured:
     zeros = test[test.labels == DIGIT][: QUICK_ZEROS if evidence.quick else ZEROS]
     observed = half("top", model.image_shape)
     own, without = _log_prob_of_bottoms(evidence, zeros.pixels, zeros.labels)
-    x = model.observe(zeros.pixels, generator("cpu", "report"))
+    x = model.observe(zeros.pixels)
     of_all, of_digit = mean_image_scores(model, train, x, zeros.labels, ~observed)
     return {
         "count": len(own),
@@ -53,7 +52,7 @@ def _given_other_tops(evidence: Evidence, zeros: Images) -> Tensor:
 def _log_prob_of_bottoms(evidence: Evidence, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The values of log p(bottom | top) and log p(bottom) of images (N, D) with labels (N,): two tensors of shape (N,)."""
     model = evidence.runs[0].model
-    x = model.observe(pixels, generator("cpu", "report"))
+    x = model.observe(pixels)
     sides = QUICK_SIDES if evidence.quick else None
     observed = half("top", model.image_shape)
     tops, bottoms, both = exact_log_prob_of_parts(model, x, labels, observed, model.posterior(x), sides).log_prob
