@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from tests.helpers import DATA, one_line, opened
 from vaecli.cli.compare_table import _bits
 from vaecli.data import load_images
+from vaecli.data.images import sampled
 from vaecli.evaluation.importance import evaluate, importance_bound
 from vaecli.runs.run import read_run
 
@@ -169,6 +172,85 @@ def test_wrong_usage(compare, arguments, words):
     assert words in one_line(compare("--table-only", *arguments), 2)
 
 
+@pytest.fixture
+def runs(vaecli, run_copy, small_mnist):
+    """Runs of two sizes with two seeds each, one with other pixels, and a command that compares some."""
+    kinds = {"a1": [2, 1], "a2": [2, 2], "b1": [3, 1], "b2": [3, 2], "drawn": [3, 1, "--binarize", "stochastic"]}
+    for name, (size, seed, *more) in kinds.items():
+        words = ["--latent-dim", size, "--seed", seed, "--hidden", "20", "--epochs", "1", "--name", name, *more]
+        assert vaecli("train", "--data-dir", small_mnist, "-q", *words).code == 0
+    return lambda *arguments: vaecli("compare", *arguments, "--data-dir", small_mnist, "--table-only", "--k", "5,30")
+
+
+def test_differences_are_of_groups_by_seed_with_their_errors(runs, tmp_path):
+    outcome = runs("a1", "b1", "b2", "a2", "--by", "L_30")
+    heads, *lines = outcome.out.splitlines()[5:8]
+    assert heads.split() == ["run", "seeds", "-L_30", "less", "that", "of", "a*", "±", "over", "images", "±", "over", "seeds"]
+    assert lines[0].split()[:2] == ["a*", "2"] and lines[1].split()[:2] == ["b*", "2"]
+    assert len(lines[0].split()) == 3 and len(lines[1].split()) == 6
+    assert "-L_30 is a bound; its distance from -log p(x), which may differ between runs, is in no error" in outcome.err
+    assert "no error over seeds" not in outcome.err
+    printed = json.loads(runs("a1", "b1", "b2", "a2", "--by", "L_30", "--json", "--csv", "--per-image", "-q").out)
+    first, second = printed["differences"]
+    by_name = {row["run"]: torch.tensor(row["per_image"]["L_30"], dtype=torch.float64) for row in printed["table"]}
+    apart = (by_name["b1"] + by_name["b2"] - by_name["a1"] - by_name["a2"]) / 2
+    assert second["value"] == pytest.approx(float(apart.mean()), abs=1e-6)
+    assert second["standard_error"] == pytest.approx(float(apart.std()) / 200**0.5, rel=1e-6)
+    assert (first["value"], first["runs"], second["runs"]) == (0.0, ["a1", "a2"], ["b1", "b2"])
+    rows = list(csv.DictReader((tmp_path / "checkpoints" / "a1" / "compare-differences.csv").read_text().splitlines()))
+    assert [row["run"] for row in rows] == ["a*", "b*"]
+    assert float(rows[1]["value"]) == second["value"]
+    # with --sort the best comes first, and the others are compared with it
+    best = runs("a1", "b1", "--by", "elbo", "--sort", "test_elbo")
+    assert best.out.splitlines()[3].split()[6] in ("a1", "b1")
+    assert float(best.out.splitlines()[5].split()[3]) > 0
+    assert "no error over seeds" in best.err
+
+
+def test_differences_are_drawn(vaecli, runs, small_mnist, tmp_path):
+    outcome = vaecli("compare", "a1", "b1", "--by", "elbo", "--k", "0", "--data-dir", small_mnist, "--out", tmp_path, "--n", "1")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1].endswith("compare-differences.png")
+    with Image.open(tmp_path / "compare-differences.png") as picture:
+        assert picture.width > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a1", "drawn", "--by", "elbo"], "--by: found probabilities of black and white pixels, --binarize threshold (a1) and"),
+        (["a1", "a2", "--by", "elbo"], "--by: found runs that differ by their seed alone, expected others to compare with"),
+        (["a1", "--by", "elbo"], "--by: found one run, expected others"),
+        (["a1", "b1", "--by", "L_50"], "--by L_50: expected a number in the table; add --k 50"),
+        (["a1", "b1", "--by", "exact"], "--by exact: expected a number in the table; add --exact"),
+        (["a1", "b1", "--by", "ais"], "--by ais: expected a number in the table; add --ais"),
+        (["a1", "b1", "--by", "l_30"], "did you mean L_30?"),
+    ],
+)
+def test_differences_that_there_are_not_are_refused_before_any_work(runs, monkeypatch, arguments, words):
+    monkeypatch.setattr("vaecli.evaluation.measure.evaluate", lambda *_: pytest.fail("measured before it was checked"))
+    assert words in one_line(runs(*arguments), 2)
+
+
+def test_a_limit_takes_a_random_sample_and_says_so(runs, small_mnist):
+    outcome = runs("a1", "drawn", "--limit", "50")
+    assert (
+        "Measured on 50 of 200 images, drawn by a fixed seed: ± is for other images like these, and 0.87 of it for the mean of "
+        "all 200." in outcome.err
+    )
+    rows = json.loads(runs("a1", "drawn", "--limit", "50", "--json", "--per-image", "-q").out)["table"]
+    images = load_images("mnist", "test", small_mnist)
+    for row in rows:
+        chosen = torch.tensor(row["per_image"]["image"])
+        assert (row["images"], row["split_images"], len(chosen.unique())) == (50, 200, 50)
+        assert chosen.max() > 100
+        of_chosen = evaluate(read_run(f"checkpoints/{row['run']}").model, images[chosen]).elbo
+        torch.testing.assert_close(torch.tensor(row["per_image"]["elbo"]).double(), of_chosen, rtol=0, atol=1e-4)
+    assert rows[0]["per_image"]["image"] == rows[1]["per_image"]["image"]
+    assert rows[0]["observed"] != rows[1]["observed"]
+    assert "Measured on" not in runs("a1", "--limit", "200").err
+
+
 def test_annealing_and_what_the_weights_say(vaecli, run_copy, small_mnist):
     def compare(*arguments):
         line = ["compare", "small", "--table-only", "--data-dir", small_mnist, "--limit", "12", "--k", "5,50"]
@@ -196,7 +278,7 @@ def test_annealing_and_what_the_weights_say(vaecli, run_copy, small_mnist):
     assert outcome.out.splitlines()[2:] == ["checkpoints/small/compare.csv", "checkpoints/small/compare-images.csv"]
     (row,) = csv.DictReader(Path("checkpoints/small/compare.csv").read_text().splitlines())
     images = list(csv.DictReader(Path("checkpoints/small/compare-images.csv").read_text().splitlines()))
-    assert [(image["run"], image["image"]) for image in images] == [("small", str(number)) for number in range(12)]
+    assert [(image["run"], image["image"]) for image in images] == [("small", str(number)) for number in sampled(200, 12).tolist()]
 
     (printed,) = json.loads(compare(*schedule, "--per-image", "--json").out)["table"]
     assert float(row["ais"]) == printed["ais"] > printed["L"]["50"]

@@ -107,6 +107,7 @@ COMMANDS = {
         ["compare", "small", "--limit", "9", "--split", "train"],
         ["compare", "small", "--limit", "9", "--table-only", "--ais", "--ais-temperatures", "3", "--bdmc", "--bdmc-images", "2",
          "--per-image"],
+        ["compare", "small", "labels", "small1", "labels1", "--limit", "9", "--table-only", "--by", "elbo"],
     ],
     "vaecli report": [["report", "--quick", "--only", "5"]],
 }  # fmt: skip
@@ -127,6 +128,8 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
     if title == "vaecli compare":
         more = ["--labels", "full", "--epochs", "1", "--limit", "200", "--name", "labels"]
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
+        assert vaecli("train", *more[:-1], "labels1", "--seed", "1", "--data-dir", small_mnist, "-q").code == 0
+        assert vaecli("train", "--epochs", "2", "--seed", "1", "--name", "small1", "--data-dir", small_mnist, "-q").code == 0
     np.save("array.npy", np.random.default_rng(0).random((30, 8, 9)))
     seen = set()
     for words in COMMANDS[title]:

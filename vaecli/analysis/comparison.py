@@ -25,11 +25,15 @@ class Row:
         run: the run.
         name: the run's name, distinct from the other rows'.
         measured: nats on the images.
+        positions: of those images in their split, from 0; all of them if not given.
+        split_images: how many the split has; as many as were measured if not given.
     """
 
     run: Run
     name: str
     measured: Measured
+    positions: Tensor | None = None
+    split_images: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -51,12 +55,18 @@ class Row:
             "run": self.name,
             "epochs": self.run.results.get("epoch"),
             **self.measured.to_json(),
+            "split_images": self.split_images or self.measured.images,
             "parameters": self.parameters,
             "seconds": self.seconds,
             "settings": self.run.config.to_json(),
             **diverged,
-            **({"per_image": {name: values.tolist() for name, values in self.measured.per_image.items()}} if per_image else {}),
+            **({"per_image": {name: values.tolist() for name, values in self._per_image.items()}} if per_image else {}),
         }
+
+    @property
+    def _per_image(self) -> dict[str, Tensor]:
+        numbers = torch.arange(self.measured.images) if self.positions is None else self.positions
+        return {"image": numbers} | self.measured.per_image
 
     def to_csv(self) -> dict[str, Any]:
         """A row of a .csv: numbers without nesting, such as ``L_50`` and ``standard_error_L_50``, then the settings."""
@@ -70,12 +80,19 @@ class Row:
         return numbers | {name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in settings}
 
     def per_image(self) -> list[dict[str, Any]]:
-        """The rows of a .csv, one for each image: its number from 0, then ``elbo``, ``L_50``, ``k_hat_L_50`` and so on."""
-        numbers = {name: values.tolist() for name, values in self.measured.per_image.items()}
-        return [
-            {"run": self.name, "image": image} | {name: values[image] for name, values in numbers.items()}
-            for image in range(self.measured.images)
-        ]
+        """The rows of a .csv, one for each image: its number in the split from 0, ``elbo``, ``L_50``, ``k_hat_L_50`` and so on."""
+        numbers = {name: values.tolist() for name, values in self._per_image.items()}
+        return [{"run": self.name} | {name: values[row] for name, values in numbers.items()} for row in range(self.measured.images)]
+
+
+def pixels_of(run: Run) -> str:
+    """What a run's numbers are probabilities or densities of."""
+    config = run.config
+    if not run.model.pixel_likelihood.discrete:
+        return f"densities of grey pixels, on the scale of {config.likelihood}"
+    if config.binarize == "none":
+        return "probabilities of 256 levels"
+    return f"probabilities of black and white pixels, --binarize {config.binarize}"
 
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,13 @@ from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.evaluation.schedule import AIS
+from vaecli.registry import unknown
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vaecli.analysis.comparison import Row
+    from vaecli.analysis.differences import Difference
     from vaecli.data.images import Images
     from vaecli.runs.run import Run
 
@@ -32,6 +37,7 @@ SORTS = f"[{'|'.join(compare_table.SORTS)}]"
 PROPOSAL = "Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior."
 BDMC = "Certify that schedule: bound log p(x) of images drawn from the model from both sides."
 PER_IMAGE = "Each image's numbers too: compare-images.csv with --csv, lists with --json."
+BY = "Differences from the first run of the table by this number, with errors over images and seeds."
 REPEATS = "Estimates of each L_k, of L_1 at least 5; their mean is shown."
 SAMPLES = "Samples from the prior in the pictures; as many as --n if not given; more than 10 in a square grid."
 SEED = "Seed of what the pictures draw at random; the table's draws are always the same."
@@ -43,7 +49,8 @@ def compare(
     k: Annotated[
         str, typer.Option(metavar="K,K,...", help="Particles of the bounds L_k in the table; 0 for none.", rich_help_panel=TABLE)
     ] = "50",
-    limit: Annotated[int | None, optional("Measure on the first N images only.", TABLE, min=1, max=2_000_000)] = None,
+    limit: Annotated[int | None, optional("Measure on N images, drawn by a fixed seed.", TABLE, min=1, max=2_000_000)] = None,
+    by: Annotated[str | None, optional(BY, TABLE, metavar="elbo|L_K|exact|ais")] = None,
     sort: Annotated[str | None, optional("Best first by this column; as given if not.", TABLE, metavar=SORTS)] = None,
     exact: Annotated[bool, flag_option("--exact", "log p(x) itself, by quadrature over 1 or 2 latents.", TABLE)] = False,
     proposal: Annotated[Literal["posterior", "mixture"], typer.Option(help=PROPOSAL, rich_help_panel=TABLE)] = "posterior",
@@ -84,12 +91,13 @@ def compare(
     console.set_quiet(quiet)
     particles = _particles(k)
     key = _sort_key(sort, particles, exact, ais)
+    _check_by(by, particles, exact, ais)
     _refuse_without_effect(context)
     opened = open_runs(runs)
 
     from vaecli.analysis.comparison import Row
+    from vaecli.analysis.differences import differences
     from vaecli.evaluation.measure import check_measurable, measure
-    from vaecli.files import csv_bytes, write_file
 
     torch_device, read = resolve_device(device), reader()
     for run in opened:
@@ -98,46 +106,90 @@ def compare(
     named = names_and_folders(opened)
     names = [name for name, _ in named]
     here, files = torchrun.rank(), list[Path]()
+    whole = [run.images(split, data_dir, read) for run in opened]
+    chosen = _samples(opened, names, whole, limit, by)
 
     def draw() -> None:
-        originals = (run.images(split, data_dir, read)[:n].to(torch_device) for run in opened)
+        originals = (images[:n].to(torch_device) for images in whole)
         files.extend(_draw(opened, names, originals, n, samples, seed, out))
 
-    note_fewer(context, len(opened[0].images(split, data_dir, read)), "limit")
-    note_fewer(context, len(opened[0].images(split, data_dir, read)))
+    note_fewer(context, len(whole[0]), "limit")
+    note_fewer(context, len(whole[0]))
     if not table_only and here.size == 1:
         draw()
     rows = []
-    for run, name in zip(opened, names, strict=True):
-        images = run.images(split, data_dir, read)[:limit].to(torch_device)
+    for run, name, images, positions in zip(opened, names, whole, chosen, strict=True):
         with console.bar("%", 100) as bar:
             measured = measure(
-                run.model, images, k=particles, exact=exact, proposal=proposal, repeats=repeats,
+                run.model, images[positions].to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
                 bdmc=bdmc_images if bdmc else 0, on_share=partial(_show, bar, name),
             )  # fmt: skip
-        rows.append(Row(run, name, measured))
+        rows.append(Row(run, name, measured, positions, len(images)))
     if not here.is_main:
         return
     if not table_only and here.size > 1:
         draw()  # last, so that no other process waits for it
     if key is not None:
         rows.sort(key=lambda row: key(row.to_json()))
-    table = [row.to_json(per_image) for row in rows]
+    apart = differences(rows, by) if by is not None else []
+    if apart and not table_only:
+        files.append(_draw_differences(picture_path(out, opened[0].path, "compare-differences.png"), apart, split))
     if as_csv:
-        tables = {"compare.csv": [{"run": row.name, "split": split} | row.to_csv() for row in rows]}
-        if per_image:
-            tables["compare-images.csv"] = list(chain.from_iterable(row.per_image() for row in rows))
-        for file, lines in tables.items():
-            files.append(picture_path(out, opened[0].path, file))
-            write_file(files[-1], csv_bytes(lines))
+        files.extend(_write_tables(rows, apart, split, per_image, partial(picture_path, out, opened[0].path)))
+    table = [row.to_json(per_image) for row in rows]
     if as_json:
-        console.result_json("compare", named, files, split=split, table=table)
+        more = {"differences": [difference.to_json() for difference in apart]} if apart else {}
+        console.result_json("compare", named, files, split=split, table=table, **more)
         return
     console.table(compare_table.table(table, particles, split))
-    for remark in chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels)):
+    if apart:
+        console.table(compare_table.differences_table(apart))
+    remarks = chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels))
+    for remark in chain(remarks, compare_table.about_differences(rows, apart)):
         console.note(remark)
     console.print_paths(files)
+
+
+def _samples(
+    runs: Sequence[Run], names: Sequence[str], images: Sequence[Images], limit: int | None, by: str | None
+) -> list[Tensor]:
+    """The positions of the images that each run is measured on, which are the same pixels where runs are compared by a number."""
+    from vaecli.analysis.differences import check_differences
+    from vaecli.data.images import sampled
+    from vaecli.model import observed_images
+
+    samples = [sampled(len(whole), limit) for whole in images]
+    if by is not None:
+        digests = [
+            observed_images(whole[positions], run.model.binarize).digest
+            for run, whole, positions in zip(runs, images, samples, strict=True)
+        ]
+        check_differences(runs, names, digests)
+    return samples
+
+
+def _draw_differences(path: Path, apart: Sequence[Difference], split: str) -> Path:
+    from vaecli.plotting.difference_plot import save_differences
+
+    save_differences(path, apart, split)
+    return path
+
+
+def _write_tables(
+    rows: Sequence[Row], apart: Sequence[Difference], split: str, per_image: bool, place: Callable[[str], Path]
+) -> list[Path]:
+    """Writes the tables as .csv files, and gives their paths."""
+    from vaecli.files import csv_bytes, write_file
+
+    tables = {"compare.csv": [{"run": row.name, "split": split} | row.to_csv() for row in rows]}
+    if apart:
+        tables["compare-differences.csv"] = [compare_table.flat(difference.to_json()) for difference in apart]
+    if per_image:
+        tables["compare-images.csv"] = list(chain.from_iterable(row.per_image() for row in rows))
+    for file, lines in tables.items():
+        write_file(place(file), csv_bytes(lines))
+    return [place(file) for file in tables]
 
 
 def _refuse_without_effect(context: typer.Context) -> None:
@@ -196,6 +248,21 @@ def _sort_key(sort: str | None, particles: list[int], exact: bool, ais: bool) ->
     if (sort == "exact" and not exact) or (sort == "ais" and not ais):
         raise UsageError(f"--sort {sort} without --{sort}: expected a column of the table; add --{sort}")
     return key
+
+
+def _check_by(by: str | None, particles: list[int], exact: bool, ais: bool) -> None:
+    """Refuses a number to compare by that is not in the table.
+
+    Raises:
+        UsageError: it is not; the message says what brings it there.
+    """
+    numbers = ["elbo", *(f"L_{k}" for k in particles), *["exact"] * exact, *["ais"] * ais]
+    if by is None or by in numbers:
+        return
+    missing = f"--{by}" if by in ("exact", "ais") else f"--k {by[2:]}" if by[:2] == "L_" and by[2:].isdecimal() else ""
+    if missing:
+        raise UsageError(f"--by {by}: expected a number in the table; add {missing}")
+    raise UsageError(unknown(f"--by {by}", by, numbers))
 
 
 def _particles(text: str) -> list[int]:

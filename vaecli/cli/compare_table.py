@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vaecli.analysis.comparison import Row
-    from vaecli.runs.run import Run
+    from vaecli.analysis.differences import Difference
 
 SORTS = ("run", "epochs", "test_elbo", "reconstruction", "kl", "L", "exact", "ais", "parameters", "seconds")
 """The columns that rows can be sorted by."""
@@ -80,6 +80,43 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
         text = [",".join(map(str, value)) if isinstance(value, list) else str(value) for value in settings]
         runs.add_row(row["run"], *text, *cells)
     return runs
+
+
+def differences_table(differences: Sequence[Difference]) -> Table:
+    """The differences of runs, or of groups of runs by seed, from the first: negative where they are better."""
+    by = heading(differences[0].by)
+    runs = console.new_table(["run"], ["seeds", by, f"less that of {differences[0].run}", "± over images", "± over seeds"])
+    for it in differences:
+        errors = (it.standard_error, it.seeds_standard_error)
+        apart = [f"{-it.value:+.2f}", *("" if error is None else f"{error:.2g}" for error in errors)] if it.by_seed else [""] * 3
+        runs.add_row(it.run, str(len(it.runs)), f"{-it.mean:.2f}", *apart)
+    return runs
+
+
+def heading(by: str) -> str:
+    """What the table calls a number: ``-L_50`` for ``L_50``."""
+    return {"elbo": "-ELBO", "exact": "-log p(x)", "ais": "-AIS"}.get(by, f"-{by}")
+
+
+def about_differences(rows: Sequence[Row], differences: Sequence[Difference]) -> list[str]:
+    """What the errors of differences leave out, in sentences."""
+    if not differences:
+        return []
+    by, sentences = differences[0].by, []
+    if any(it.by_seed and it.seeds_standard_error is None for it in differences):
+        sentences.append("A difference with no error over seeds is that of these runs: other seeds may give another one.")
+    if by in ("elbo", "ais") or by.startswith("L_"):
+        untrusted = by.startswith("L_") and any(row.measured.weights[int(by[2:])].untrusted for row in rows)
+        closer = "; where k-hat is above 0.7, as here, compare with --ais --by ais" if untrusted else ""
+        sentences.append(
+            f"{heading(by)} is a bound; its distance from -log p(x), which may differ between runs, is in no error{closer}."
+        )
+    return sentences
+
+
+def flat(difference: dict[str, Any]) -> dict[str, Any]:
+    """A difference as a row of a .csv: lists as words."""
+    return {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in difference.items()}
 
 
 def with_error(value: float, error: float | None) -> str:
@@ -178,7 +215,15 @@ def _bounds(row: dict[str, Any]) -> list[str]:
 
 def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:
     """The reasons why nats of these runs are not comparable, and which of them are."""
+    from vaecli.analysis.comparison import pixels_of
+
     sentences = []
+    for images, of in dict.fromkeys((row.measured.images, row.split_images or 0) for row in rows):
+        if images < of:  # a sample without replacement knows the mean of all better
+            sentences.append(
+                f"Measured on {images:,} of {of:,} images, drawn by a fixed seed: ± is for other images like these, and "
+                f"{math.sqrt(1 - images / of):.2f} of it for the mean of all {of:,}."
+            )
     runs = [row.run for row in rows]
     configs = [run.config for run in runs]
     test_images = {run.provenance.data.test for run in runs if run.provenance}
@@ -186,7 +231,7 @@ def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:
         sentences.append("Nats are not comparable between these runs: they are of different images.")
     of_pixels: dict[str, list[str]] = {}
     for row in rows:
-        of_pixels.setdefault(_pixels(row.run), []).append(row.name)
+        of_pixels.setdefault(pixels_of(row.run), []).append(row.name)
     if len(of_pixels) > 1:
         groups = "; ".join(f"{pixels} ({', '.join(names)})" for pixels, names in of_pixels.items())
         sentences.append(f"Nats and bits/dim are comparable only between runs of the same pixels. There are {groups}.")
@@ -195,13 +240,3 @@ def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:
     if not marginal_labels and len({config.labels == "none" for config in configs}) > 1:
         sentences.append("Runs with labels are measured on log p(x | y), the others on log p(x).")
     return sentences
-
-
-def _pixels(run: Run) -> str:
-    """What the numbers of a run are probabilities or densities of."""
-    config = run.config
-    if not run.model.pixel_likelihood.discrete:
-        return f"densities of grey pixels, on the scale of {config.likelihood}"
-    if config.binarize == "none":
-        return "probabilities of 256 levels"
-    return f"probabilities of black and white pixels, --binarize {config.binarize}"

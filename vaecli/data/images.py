@@ -13,6 +13,7 @@ from torch import Tensor
 from vaecli.arguments import check, wrong
 from vaecli.errors import UsageError
 from vaecli.image_shape import COLOURS, GREY_28, ImageShape
+from vaecli.seeding import generator
 
 UNKNOWN = -1
 """The label of an image whose label is not known."""
@@ -57,6 +58,14 @@ class Reading:
     untrained: tuple[tuple[str, int], ...] = ()
     array: bool = False
     bordered: tuple[int, int] | None = None
+
+
+def sampled(count: int, n: int | None) -> Tensor:
+    """The positions of a random `n` of so many images, in order; of all, if there are no more or `n` is None.
+
+    They are the same each time. Those of a smaller `n` are among those of a larger one.
+    """
+    return torch.randperm(count, generator=generator("cpu", "sampled images"))[:n].sort().values
 
 
 @dataclass(frozen=True)
