@@ -150,8 +150,8 @@ def _notes(filled: "Inpainting", starts: int) -> Iterator[str]:
         schedule, acceptance = filled.annealed.schedule, float(filled.annealed.acceptance.mean())
         yield (
             f"AIS (temperatures {schedule.temperatures}, chains {schedule.chains}, leapfrog {schedule.leapfrog}): "
-            f"{acceptance:.0%} of moves accepted; its log p(missing | seen) is the difference of two lower bounds in expectation, "
-            "and no bound"
+            f"{100 * acceptance:.0f} % of moves accepted; its log p(missing | seen) is the difference of two lower bounds in "
+            "expectation, and no bound"
         )
 
 
