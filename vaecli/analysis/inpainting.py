@@ -237,7 +237,7 @@ def inpaint(
         posterior, scores = _inferred(model, x, images.labels, observed, mean, seed, starts, steps, on_image)
         if schedule:
             whole = fit(model, x, images.labels, torch.ones_like(observed), mean, seed, starts, steps)
-            annealed = _annealed(model, x, images.labels, observed, (posterior, whole), schedule)
+            annealed = _annealed(model, x, images.labels, observed, (posterior, whole), schedule, seed)
     guesses = mean_image_scores(model, train, x, images.labels, ~observed)
     fills, mean_fill = complete(model, images.labels, posterior, seed, draws, kind, on_image if exact else None)
     fills, mean_fill = torch.where(observed, x, fills), torch.where(observed, x, mean_fill)
@@ -263,12 +263,15 @@ def _inferred(
 
 
 def _annealed(
-    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, posteriors: tuple[DiagonalNormal, DiagonalNormal], schedule: AIS
-) -> AnnealedParts:
+    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, posteriors: tuple[DiagonalNormal, DiagonalNormal], schedule: AIS,
+    seed: int,
+) -> AnnealedParts:  # fmt: skip
     """Annealing from the posteriors given the seen pixels and given all."""
     of_seen, of_both = (
         annealed_from(model, x, labels, q, pixels, schedule, what)
-        for q, pixels, what in zip(posteriors, (observed, torch.ones_like(observed)), ("seen", "whole"), strict=True)
+        for q, pixels, what in zip(
+            posteriors, (observed, torch.ones_like(observed)), (f"seen {seed}", f"whole {seed}"), strict=True
+        )
     )
     variances = of_seen.variance, of_both.variance
     error = None if variances[0] is None or variances[1] is None else (variances[0] + variances[1]).sqrt()
