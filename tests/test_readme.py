@@ -56,7 +56,6 @@ def test_every_line_that_draws_runs(vaecli, monkeypatch, workplace, small_mnist,
     if "--dry-run" not in draw:
         fashion = any(word.startswith("fashion-mnist") for word in draw)
         draw = [*draw, "--data-dir", FASHION if fashion else small_mnist]
-        draw += ["--steps", "50", "--starts", "2"] if draw[0] == "inpaint" else []
     outcome = vaecli(*draw)
     assert outcome.code == 0, outcome.err
     pictures = [line for line in outcome.out.splitlines() if line.endswith(".png")]

@@ -95,7 +95,7 @@ CALLS = {
         vaecli.inpaint,
         ONE | {"images": DIGITS[:1], "train": DIGITS, "starts": 0, "steps": 1},
         BOTH | {"train": IMAGES, "draws": COUNTS, "kind": ["x", "Mean", 5, None, "", ["mean"]], "steps": COUNTS, "seed": SEEDS,
-                "starts": [-1, 1.5, "3", None, True, NAN, 10**30], "on_image": FUNCTIONS,
+                "ais": BOOLS, "starts": [-1, 1.5, "3", None, True, NAN, 10**30], "on_image": FUNCTIONS,
                 "observed": ["middle", "", 5, None, torch.ones(784), torch.ones(784, dtype=torch.bool), torch.ones(3) > 0,
                          torch.zeros(784, dtype=torch.bool), np.ones(784, bool), ["top"]]},
     ),

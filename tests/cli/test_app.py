@@ -40,7 +40,7 @@ TORCH_ALONE = [
     ["encode", "small", "--n", "1"],
     ["sample", "small", "--between", "0", "1"],
     ["latent-plot", "small", "--manifold"],
-    ["inpaint", "small", "--n", "1", "--starts", "1", "--steps", "2"],
+    ["inpaint", "small", "--n", "1"],
     ["compare", "small", "--k", "0", "--limit", "2", "--table-only"],
     ["train", "--epochs", "1", "--limit", "200"],
     ["train", "--dry-run", "--arch", "conv"],

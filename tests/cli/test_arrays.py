@@ -29,7 +29,7 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("arrays")
     np.savez(folder / "crops.npz", images=colours(), labels=WORDS)
     words = ["train", "--dataset", "array", "--data-dir", str(folder / "crops.npz"), "--labels", "full", "--arch", "conv", *SMALL]
-    for name, latents in (("run", "2"), ("inpaint", "3")):  # inpainting integrates over a plane, which takes long
+    for name, latents in (("run", "2"), ("inpaint", "3")):
         assert main([*words, "--latent-dim", latents, "--out", str(folder), "--name", name, "-q"]) == 0
     return folder
 
@@ -122,8 +122,7 @@ def test_a_run_on_an_array_from_python_says_that_it_needs_it_again(vaecli, tmp_p
         )
     np.savez("saved.npz", images=colours(), labels=WORDS)
     for command in commands:
-        more = ["--starts", "1", "--steps", "5"] if command[0] == "inpaint" else []
-        assert vaecli(*command, *more, "mine", "--data-dir", "saved.npz", "-q").code == 0
+        assert vaecli(*command, "mine", "--data-dir", "saved.npz", "-q").code == 0
     np.savez("other.npz", images=255 - colours(), labels=WORDS)
     line = one_line(vaecli("reconstruct", "mine", "--data-dir", "other.npz"), 1)
     assert line.startswith("vaecli: other.npz: its test images are not those of the run mine: of its 12 test pictures, ")

@@ -22,7 +22,7 @@ COMMANDS = [
     "latent-plot small --n 50 --thumbnails --out a.png",
     "latent-plot small --manifold --out a.png",
     "explore small --n 20 --out a.html",
-    "inpaint small --n 1 --steps 10 --starts 1 --out a.png",
+    "inpaint small --n 1 --out a.png",
     "compare small --table-only --limit 20 --k 1,5",
     "compare small --table-only --limit 20 --k 0 --exact",
     "compare small --limit 20 --k 1 --out a",

@@ -99,7 +99,9 @@ COMMANDS = {
         ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],
         ["latent-plot", "small", "--thumbnails"],
     ],
-    "vaecli inpaint": [["inpaint", "small", "--n", "1", "--starts", "2", "--steps", "9"]],
+    "vaecli inpaint": [
+        ["inpaint", "small", "--n", "1"], ["inpaint", "three", "--n", "1", "--starts", "2", "--steps", "9", "--ais"],
+    ],
     "vaecli compare": [
         ["compare", "small", "small", "--limit", "1", "--k", "1", "--table-only"],
         ["compare", "small", "--limit", "9", "--k", "5", "--exact", "--table-only", "--csv"],
@@ -130,6 +132,9 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
         assert vaecli("train", *more[:-1], "labels1", "--seed", "1", "--data-dir", small_mnist, "-q").code == 0
         assert vaecli("train", "--epochs", "2", "--seed", "1", "--name", "small1", "--data-dir", small_mnist, "-q").code == 0
+    if title == "vaecli inpaint":
+        more = ["--latent-dim", "3", "--epochs", "1", "--limit", "200", "--name", "three"]
+        assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
     np.save("array.npy", np.random.default_rng(0).random((30, 8, 9)))
     seen = set()
     for words in COMMANDS[title]:

@@ -26,8 +26,8 @@ VALUES = {
     },
     "inpaint": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--data-dir": "x", "--observed": "top",
-        "--mask": "x.png", "--draws": "2", "--kind": "draw", "--starts": "2", "--steps": "9", "--seed": "1", "--device": "cpu",
-        "--out": "x.png",
+        "--mask": "x.png", "--draws": "2", "--kind": "draw", "--starts": "2", "--steps": "9", "--ais": None, "--seed": "1",
+        "--device": "cpu", "--out": "x.png",
     },
     "compare": {
         "--k": "5", "--limit": "9", "--by": "elbo", "--sort": "kl", "--exact": None, "--proposal": "mixture", "--repeats": "2",

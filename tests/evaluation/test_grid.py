@@ -8,6 +8,20 @@ from vaecli.model import build
 from vaecli.seeding import generator
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_tiles_cover_the_grid_once_and_say_what_lies_beyond(size):
+    whole, edge, across = Grid(size, 25, 3.0), 10, 3
+    met = []
+    for position in torch.cartesian_prod(*[torch.arange(across)] * size).view(-1, size):
+        points, inside = whole.tile(position, edge)
+        assert points.shape == (edge**size, size)
+        met.append(points[inside])
+        assert (points[~inside].abs().amax(-1) > 3).all()
+    met, points = torch.cat(met), whole.points(torch.device("cpu"))
+    assert len(met) == len(points)
+    assert torch.equal(met.unique(dim=0), points.unique(dim=0))
+
+
 @pytest.mark.parametrize("cells", [1, 12, 10**6])
 @pytest.mark.parametrize("block", [None, 2])
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaecli.analysis.defaults import STARTS, STEPS
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.grid import log_likelihoods
+from vaecli.evaluation.importance import GROUPS, jackknife, with_and_without
 from vaecli.evaluation.quadrature import BLOCK
 from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
@@ -48,12 +49,16 @@ class Inference:
         bound: the ELBO of the observed part, E_q[log p(x_s|z) + log p(z) - log q(z)] <= log p(x_s), nats, shape (N,).
         score: log E_q[p(x_m|z)], the variational predictive score of the missing part, nats, shape (N,). It is not a bound on
             log p(x_m | x_s), neither lower nor upper.
+        bound_variance: of the bound over other samples, shape (N,).
+        score_variance: of the score over other samples, by the jackknife, shape (N,).
         steps: gradient steps that each image took, shape (N,).
     """
 
     posterior: DiagonalNormal
     bound: Tensor
     score: Tensor
+    bound_variance: Tensor
+    score_variance: Tensor
     steps: Tensor
 
 
@@ -89,8 +94,30 @@ def infer(
         on_image: called with the number of images that are done.
         samples: latents of each image by which its bound and score are measured.
     """
-    model.eval()
     inferred = []
+    for index, (q, taken, noise) in enumerate(_fits(model, x, labels, observed, mean_image, seed, starts, steps)):
+        y = model.condition(labels[index : index + 1])
+        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, observed, q, noise, samples), torch.tensor(taken)))
+        if on_image:
+            on_image(index + 1)
+    loc, log_scale, *numbers = (torch.stack(values) for values in zip(*inferred, strict=True))
+    return Inference(DiagonalNormal(loc, log_scale), *numbers)
+
+
+def fit(
+    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, mean_image: Tensor, seed: int = 0, starts: int = STARTS,
+    steps: int = STEPS,
+) -> DiagonalNormal:  # fmt: skip
+    """The posterior that `infer` finds, shape (N, latent_dim); `observed` may be all pixels."""
+    found = [q for q, *_ in _fits(model, x, labels, observed, mean_image, seed, starts, steps)]
+    return DiagonalNormal(torch.stack([q.loc for q in found]), torch.stack([q.log_scale for q in found]))
+
+
+def _fits(
+    model: VAE, x: Tensor, labels: Tensor, observed: Tensor, mean_image: Tensor, seed: int, starts: int, steps: int
+) -> Iterator[tuple[DiagonalNormal, int, torch.Generator]]:
+    """The posterior of each image in turn, of shape (latent_dim,), the steps it took, and the image's noise after them."""
+    model.eval()
     z, log_joint = _prior_draws(
         model, x, labels, observed, max(PRIOR_DRAWS, starts), generator(x.device, "inpaint", seed, "starts")
     )
@@ -101,12 +128,7 @@ def infer(
             encoded = model.posterior(torch.where(observed, x[index], mean_image).unsqueeze(0), y).mean
         check_finite(encoded)
         begin = torch.cat((z[_best(z, log_joint[index], starts)], encoded))
-        q, taken = _climb(model, x[index, observed], y, observed, begin, noise, steps)
-        inferred.append((q.loc, q.log_scale, *_measure(model, x[index], y, observed, q, noise, samples), torch.tensor(taken)))
-        if on_image:
-            on_image(index + 1)
-    loc, log_scale, bound, score, counts = (torch.stack(values) for values in zip(*inferred, strict=True))
-    return Inference(DiagonalNormal(loc, log_scale), bound, score, counts)
+        yield *_climb(model, x[index, observed], y, observed, begin, noise, steps), noise
 
 
 @torch.no_grad()
@@ -172,15 +194,23 @@ def _bound(
 @torch.inference_mode()
 def _measure(
     model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, q: DiagonalNormal, noise: torch.Generator, samples: int
-) -> tuple[Tensor, Tensor]:
-    """The bound and the score of one image, both from the same samples, which are not those that chose its start."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The bound and the score of one image, and the variances of both over other samples.
+
+    Both are from the same samples, which are not those that chose its start.
+    """
     bounds, scores, p = [], [], model.prior()
     for count in _counts(model, samples):
         z = q.rsample((count,), noise)
         likelihood = model.likelihood(z, y)
         bounds.append(likelihood.marginal(observed).log_prob(x[observed]) + p.log_prob(z) - q.log_prob(z))
         scores.append(likelihood.marginal(~observed).log_prob(x[~observed]))
-    return torch.cat(bounds).mean(), torch.cat(scores).logsumexp(0) - math.log(samples)
+    bound, score = torch.cat(bounds), torch.cat(scores)
+    groups = score.cpu().double().tensor_split(min(samples, GROUPS))
+    sizes = torch.tensor([len(group) for group in groups], dtype=torch.float64)
+    value, *without = with_and_without(torch.stack([group.logsumexp(0) for group in groups]).unsqueeze(1), sizes)
+    of_score = jackknife(value, torch.stack(without), sizes)[0].to(score)
+    return bound.mean(), score.logsumexp(0) - math.log(samples), bound.var() / samples, of_score
 
 
 def _counts(model: VAE, samples: int, starts: int = 1) -> Iterator[int]:

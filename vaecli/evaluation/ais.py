@@ -12,6 +12,8 @@ from torch import Tensor
 from vaecli.arguments import Count, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
+from vaecli.distributions.latents import PosteriorDistribution
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.importance import jackknife
 from vaecli.evaluation.schedule import AIS
 from vaecli.model import VAE, check_finite
@@ -166,15 +168,17 @@ class _Batch:
         settings: of the schedule.
         on_share: called with the share of the work on them that is done.
         runs: how often they are annealed in all.
+        q: where the chains start; q(z|x) if not given.
+        observed: the pixels that `x` has, boolean, shape (D,); all of them if not given.
     """
 
     def __init__(
         self, model: VAE, x: Tensor, y: Tensor | None, seeds: tuple[str, slice], settings: AIS,
-        on_share: Callable[[float], None], runs: int = 1,
+        on_share: Callable[[float], None], runs: int = 1, q: PosteriorDistribution | None = None, observed: Tensor | None = None,
     ) -> None:  # fmt: skip
         self._model, self._x, self._y, self._settings, self._on_share = model, x, y, settings, on_share
         self._seeds = [(seeds[0], index) for index in range(seeds[1].start, seeds[1].stop)]
-        self._p, self.q = model.prior(), model.posterior(x, y)
+        self._p, self.q, self._observed = model.prior(), model.posterior(x, y) if q is None else q, observed
         check_finite(self.q.mean, self.q.stddev)
         self._pilot = max(PILOT, settings.temperatures // 5) if settings.temperatures > 1 else 0
         self._done, self._cost = 0, PILOT_CHAINS * (WARM_UP + self._pilot) + runs * settings.chains * settings.temperatures
@@ -183,7 +187,9 @@ class _Batch:
         """The log p(x, z) and log q(z|x) of latents (S, B, latent_dim), each of shape (S, B), and their gradients, of z's shape."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
-            joint = self._model.likelihood(z, self._y).log_prob(self._x) + self._p.log_prob(z)
+            likelihood = self._model.likelihood(z, self._y)
+            likelihood = likelihood if self._observed is None else likelihood.marginal(self._observed)
+            joint = likelihood.log_prob(self._x) + self._p.log_prob(z)
             posterior = self.q.log_prob(z)
             of_joint, of_posterior = (torch.autograd.grad(value.sum(), z)[0] for value in (joint, posterior))
         return joint.detach(), posterior.detach(), of_joint, of_posterior
@@ -310,6 +316,38 @@ def annealed(
     log_w, acceptance = (processes.sum(part, patiently=True) for part in (log_w, acceptance))  # of 0 from all but one
     check_finite(log_w)
     return Annealed(log_w, acceptance[0])
+
+
+def annealed_from(
+    model: VAE, x: Tensor, labels: Tensor, q: DiagonalNormal, observed: Tensor, settings: AIS, what: str,
+    on_image: Callable[[int], None] | None = None,
+) -> Annealed:  # fmt: skip
+    """Annealed importance sampling of log p(x_s), the pixels seen, from given posteriors: `annealed`, one image after the other.
+
+    An image's numbers do not depend on the images after it, to the bit.
+
+    Args:
+        model: on the same device as the images.
+        x: what it observes of them, shape (N, D).
+        labels: shape (N,); only a conditional model sees them.
+        q: where the chains start, batch shape (N,).
+        observed: the pixels seen, boolean, shape (D,).
+        settings: of the schedule.
+        what: a word that seeds the noise, as do the images' numbers.
+        on_image: called with the number of images that are done.
+    """
+    log_w, acceptance = list[Tensor](), list[Tensor]()
+    with _ready(model):
+        for row in range(len(x)):
+            y, own = model.condition(labels[row : row + 1]), DiagonalNormal(q.loc[row : row + 1], q.log_scale[row : row + 1])
+            seen, seeds = x[row : row + 1, observed], (what, slice(row, row + 1))
+            batch = _Batch(model, seen, y, seeds, settings, lambda share: None, q=own, observed=observed)
+            for parts, found in zip((log_w, acceptance), batch.forward(batch.tuned()), strict=True):
+                parts.append(found)
+            if on_image:
+                on_image(row + 1)
+    check_finite(*log_w)
+    return Annealed(torch.cat(log_w, 1), torch.cat(acceptance))
 
 
 @checked

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vaecli.arguments import checked
 from vaecli.data.images import Images
-from vaecli.model import VAE
+from vaecli.distributions.latents import PosteriorDistribution
+from vaecli.model import VAE, check_finite
 
 BATCH = 1000
 
@@ -50,6 +51,14 @@ def encode(model: VAE, images: Images) -> Encoded:
         q = model.encode(model.observe(batch.pixels), model.condition(batch.labels))
         parts.append(torch.stack((q.mean, q.stddev)).cpu())
     return Encoded(*torch.cat(parts, 1))
+
+
+def posterior_of_each(model: VAE, x: Tensor, labels: Tensor) -> PosteriorDistribution:
+    """The posteriors of N images that are encoded one by one: those of an image do not depend on the others, to the bit."""
+    features = [model.features(image[None], model.condition(label[None])) for image, label in zip(x, labels, strict=True)]
+    q: PosteriorDistribution = model.posterior_of(torch.cat(features), model.condition(labels))
+    check_finite(q.mean, q.stddev)
+    return q
 
 
 def features_of(model: VAE, x: Tensor, y: Tensor | None) -> Tensor:

@@ -12,6 +12,9 @@ from vaecli.model import VAE
 
 _CELLS = 20_000_000
 
+STEP = 1.25
+"""How much farther the next larger grid of `reaches_of` reaches."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -36,6 +39,17 @@ class Grid:
         """All points, shape (side^size, size)."""
         axis = ((torch.arange(self.side, dtype=torch.float64) + 0.5) * self.cell - self.reach).float().to(device)
         return torch.cartesian_prod(*[axis] * self.size).view(-1, self.size)
+
+    def tile(self, position: Tensor, edge: int) -> tuple[Tensor, Tensor]:
+        """The points of the tile of `edge` points per side at this position, counted in tiles, shape (size,).
+
+        Returns:
+            The points, shape (edge^size, size), and which of them the grid has, shape (edge^size,): the last tiles reach beyond it.
+        """
+        steps = position.unsqueeze(1) * edge + torch.arange(edge, device=position.device)
+        places = ((steps.double().cpu() + 0.5) * self.cell - self.reach).float().to(position.device)
+        points, inside = (torch.cartesian_prod(*axes).view(-1, self.size) for axes in (places, steps < self.side))
+        return points, inside.all(-1)
 
     def log_likelihoods(self, model: VAE, x: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:
         """`log_likelihoods` at every point of the grid."""
@@ -78,7 +92,7 @@ def log_likelihoods(
             for positions in members.split(block or len(members)):
                 last = len(positions) - 1
                 filled = positions if block is None else positions[torch.arange(block, device=x.device).clamp(max=last)]
-                images = x[filled]
+                images = x if len(filled) == len(x) and block is None else x[filled]
                 if of_parts:
                     marginals = zip(of_parts, parts, strict=True)
                     value = torch.stack([marginal.pairwise_log_prob(images[:, part]) for marginal, part in marginals])
@@ -101,8 +115,8 @@ def reach_of(p: Any, q: Any) -> float:
 def reaches_of(p: Any, q: Any) -> Tensor:
     """The reach of a grid that covers the prior and a posterior, for each posterior: shape (N,), float64 on the CPU.
 
-    In steps of a quarter, so that many images share a grid, and which one does not depend on the other images.
+    In steps of STEP, so that many images share a grid, and which one does not depend on the other images.
     """
     least = float(p.extent)
     factor: Tensor = q.extent.double().cpu() / least
-    return least * 1.25 ** (factor.clamp(min=1).log() / math.log(1.25)).ceil()
+    return least * STEP ** (factor.clamp(min=1).log() / math.log(STEP)).ceil()

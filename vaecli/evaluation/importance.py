@@ -244,14 +244,14 @@ class _Sums:
         self._largest = largest.topk(min(self._kept, len(largest)), 0, sorted=False).values
 
     def found(self, sizes: Tensor) -> Tensor:
-        """`_with_and_without`, then effective sample size, largest share and k-hat: float64 on the CPU, shape (groups + 4, N)."""
+        """`with_and_without`, then effective sample size, largest share and k-hat: float64 on the CPU, shape (groups + 4, N)."""
         log_sums, log_squares, largest = (logs.cpu().double() for logs in (self._log_sums, self._log_squares, self._largest))
         log_sum = log_sums.logsumexp(0)
         weights = (2 * log_sum - log_squares).exp(), (largest.amax(0) - log_sum).exp(), pareto_k(largest)
-        return torch.cat((_with_and_without(log_sums, sizes), torch.stack(weights)))
+        return torch.cat((with_and_without(log_sums, sizes), torch.stack(weights)))
 
 
-def _with_and_without(log_sums: Tensor, sizes: Tensor) -> Tensor:
+def with_and_without(log_sums: Tensor, sizes: Tensor) -> Tensor:
     """The log mean of all weights, then without each group: (groups + 1, N), from the groups' log sums, (groups, N)."""
     nothing = torch.full_like(log_sums[:1], -math.inf)
     before = torch.cat((nothing, log_sums.logcumsumexp(0)))

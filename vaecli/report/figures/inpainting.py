@@ -101,5 +101,5 @@ INPAINTING = Figure(
     _judge_bottoms,
     "To follow the top counts as both: the bottom is more probable given its own top than given other digits' tops, and than given none.",
     options={"label": DIGIT, "n": 20},
-    quick={"n": 5, "steps": 100},
+    quick={"n": 5},
 )
