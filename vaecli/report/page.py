@@ -22,10 +22,10 @@ from vaecli.errors import printable
 from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
 from vaecli.reading import read_file
-from vaecli.report.definitions import Figure
+from vaecli.report.definitions import SEEDS, Figure
 from vaecli.report.plots import KINDS
 from vaecli.report.svg import svg
-from vaecli.report.verdicts import NO, UNCLAIMED, YES, Family
+from vaecli.report.verdicts import NO, UNCLAIMED, YES, Family, number_word
 from vaecli.runs.find import read_log
 
 _MOST_DATA = 20_000_000
@@ -131,6 +131,6 @@ def render(
     return environment.from_string(files["page.html.j2"]).render(
         figures=figures, runs=runs, explorer=parts, missing=missing, versions=", ".join(versions),
         seconds=f"{seconds:.0f}", quick=quick, family=family,
-        seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
+        seeds=number_word(len(SEEDS)), seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
         css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip

@@ -304,7 +304,12 @@ def holm(p: Sequence[float], level: float = LEVEL) -> float:
 
 def undecided(seeds: int) -> str:
     """The verdict where errors leave a claim open."""
-    return f"not decided by {({2: 'two', 3: 'three'}).get(seeds, seeds)} seeds" if seeds > 1 else "not decided"
+    return f"not decided by {number_word(seeds)} seeds" if seeds > 1 else "not decided"
+
+
+def number_word(count: int) -> str:
+    """Two and three in letters, others in figures."""
+    return {2: "two", 3: "three"}.get(count, str(count))
 
 
 def above(apart: PairedDifference, value: float = 0, level: float = LEVEL) -> str:
