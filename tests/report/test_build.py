@@ -9,6 +9,7 @@ from vaecli.data import fashion_mnist
 from vaecli.data.idx import read_folder
 from vaecli.evaluation.importance import evaluate
 from vaecli.report.definitions import Z2
+from vaecli.report.evidence import closeness
 from vaecli.report.verdicts import Finding
 from vaecli.runs.run import read_run
 
@@ -25,12 +26,17 @@ def test_images_are_read_and_runs_measured_once(drawn, monkeypatch):
     read, measured = [], []
     for module in ("fashion_mnist", "dataset"):
         monkeypatch.setattr(f"vaecli.data.{module}.read_folder", lambda *where: read.append(where) or read_folder(*where))
-    monkeypatch.setattr("vaecli.report.evidence.evaluate", lambda model, *a: measured.append(model) or evaluate(model, *a))
+    for name, measure in (("evaluate", evaluate), ("closeness", closeness)):
+        monkeypatch.setattr(
+            f"vaecli.report.evidence.{name}", lambda model, *a, of=measure: measured.append((of, model)) or of(model, *a)
+        )
     shutil.rmtree("report-quick")
     shutil.rmtree("checkpoints")
     assert drawn("report", "--quick", "--only", "3,8,11", "-q").code == 0
     assert len(read) == len(set(read)) == 4  # both splits of two data sets
-    assert len(measured) == len(set(map(id, measured))) == 4
+    assert (
+        len(measured) == len({(of, id(model)) for of, model in measured}) == 4
+    )  # the ELBO of figure 3's, log p(x|z) of figure 11's
 
 
 def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):

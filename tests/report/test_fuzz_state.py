@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz import JSON, MANY, attempt, cases
 from vaecli.report.page import CLASSES
 from vaecli.report.state import State
+from vaecli.report.verdicts import Finding, settled
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,12 @@ WHOLE = {
             "key": "k", "told": {"files": []}, "pictures": [{"path": "figure5/a.png", "width": 10, "height": 10, "what": ""}],
             "plots": [{"path": "figure5/a.csv", "kind": "curves", "sha256": "0"}],
             "text": "t", "seconds": 1.5,
-            "finding": {"text": "t", "verdict": "yes", "ours": "o", "reading": "r"}, "device": "auto",
+            "finding": {
+                "text": "t", "verdict": "yes", "ours": "o", "reading": "r", "why": "w",
+                "decisions": [{"what": "a", "why": "b", "p": 0.01, "holds": True, "claimed": True, "verdict": "yes"}],
+                "outcomes": [{"verdict": "not decided", "reading": ""}, {"verdict": "yes", "reading": "r"}],
+            },
+            "device": "auto",
         }
     },
     "page": "p",
@@ -48,6 +54,8 @@ def state(path):
             assert picture["width"] < 1e9 > picture["height"]
         finding = figure["finding"]
         verdict = CLASSES.get(finding["verdict"], "part"), finding["verdict"]
+        (settled_finding,), _ = settled([Finding.from_json(finding)])
+        " ".join((settled_finding.why, settled_finding.verdict, settled_finding.reading)).encode()
         " ".join((finding["text"], finding["reading"], figure["text"], figure["device"], *verdict)).encode()
     read.keep()
     return read.figures
@@ -83,7 +91,8 @@ FORMS = [
     ("figures", []), ("figures", {"5": None}), ("page", None), ("figures.5.key", 1), ("figures.5.pictures", {}),
     ("figures.5.pictures", [{"path": "\0" * 300, "width": "1", "height": 1, "what": ""}]), ("figures.5.text", None),
     ("figures.5.seconds", int(MANY)), ("figures.5.finding", "yes"), ("figures.5.finding.verdict", []),
-    ("figures.5.finding.text", "\ud800"),
+    ("figures.5.finding.text", "\ud800"), ("figures.5.finding.outcomes", []), ("figures.5.finding.decisions", [{}]),
+    ("figures.5.finding.decisions", []), ("figures.5.finding.why", None), ("figures.5.finding.more", 1),
 ]  # fmt: skip
 
 

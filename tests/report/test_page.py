@@ -2,11 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from vaecli.report.build import build
+from tests.cli.test_json import fields
+from vaecli.report.build import QUICK_GIVES_NONE, build
 from vaecli.report.figures import FIGURES
 from vaecli.report.page import entry
+from vaecli.report.verdicts import PairedDifference
+
+SHORT = [replace(FIGURES[2], trains=tuple({**settings, "limit": 2000, "epochs": 1} for settings in FIGURES[2].trains))]
+"""A figure that asks for little training."""
 
 
 class Tags(HTMLParser):
@@ -70,10 +76,12 @@ def test_a_quick_pass_gives_no_verdict(reported):
     verdicts = [figure["finding"] for figure in figures.values()]
     assert {(verdict["verdict"], verdict["reading"]) for verdict in verdicts} == {("", "")}
     assert "What counts" not in text
+    assert 'id="family"' not in text
+    assert {verdict["why"] for verdict in verdicts} == {QUICK_GIVES_NONE}
 
 
 def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
-    report = build("report", [FIGURES[2]], change={"limit": 2000, "epochs": 1}, explorer=False)
+    report = build("report", SHORT, explorer=False)
     verdict = report.figures[3]["finding"]["verdict"]
     shown = {"yes": "yes", "no": "no"}.get(verdict, "part")
     assert verdict in ("yes", "no", "not decided by three seeds")
@@ -90,6 +98,66 @@ def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
     assert "Does it hold?" in text
     assert "trained with three seeds each (figures: 3)" in text
     assert "--seed 2</code>" in text
+    (decision,) = report.figures[3]["finding"]["decisions"]
+    assert {f"figures.*.decisions[].{name}" for name in decision} < fields("vaecli report").keys()
+    assert (report.family.differences, report.family.corrected_level) == (1, 0.05)
+    assert report.family.counted == (decision["p"] <= 0.05) == (verdict != "not decided by three seeds")
+    assert report.to_json()["family"]["differences"] == 1
+    assert "1 difference on this page is decided" in text
+    assert "only where its p is at most\n0.05 (Holm" in text
+    why = report.figures[3]["finding"]["why"]
+    assert f"<dt>Why</dt><dd>{why}</dd>" in text
+    assert re.fullmatch(
+        r"a lower test -ELBO in 3-D than in 2-D: [a-z ]+ \([\d.]+ against [\d.]+, .*±.* 3 seeds\), p [=<] .*\)", why
+    )
+
+
+def test_verdicts_are_at_the_level_of_all_the_differences_of_the_page(drawn, tmp_path):
+    """Four figures beside each other: p = 0.016 counts at 0.05 / 3, and not at 0.05 / 4. Nothing is measured again."""
+    measured = []
+
+    def number(which, by):
+        def measure(evidence):
+            measured.append(which)
+            return {"apart": PairedDifference(0, by, 1)}
+
+        return replace(SHORT[0], number=which, measure=measure)
+
+    figures = [number(3, -2.4), number(2, -2.4), number(1, -2.4), number(4, -0.1)]
+
+    def verdicts(count):
+        report = build("report", figures[:count], explorer=False)
+        return report.family.corrected_level, {kept["finding"]["verdict"] for kept in report.figures.values()}
+
+    assert verdicts(3) == (0.05, {"yes"})
+    assert verdicts(4) == (0.05 / 4, {"not decided"})
+    assert verdicts(3) == (0.05, {"yes"})
+    assert measured == [3, 2, 1, 4]
+    verdicts(4)
+    text = (tmp_path / "report/index.html").read_text()
+    assert "4 differences on this page are decided" in text
+    assert "at most\n0.013 (Holm" in text
+    assert text.count(">Not decided</dd>") == 4
+
+
+def test_a_training_that_is_too_short_gives_no_verdict_and_says_why(drawn, tmp_path):
+    """As the figure asks for, longer, shorter, and as many epochs of fewer images."""
+
+    def verdict(**change):
+        report = build("report", [quick], change=change, explorer=False)
+        return report.figures[3]["finding"]["verdict"], report.figures[3]["finding"]["why"], report.family.differences
+
+    measure = {"measure": lambda evidence: {"apart": PairedDifference(0, -9, 1)}}
+    quick = replace(SHORT[0], trains=tuple(settings | {"epochs": 2} for settings in SHORT[0].trains), compares=False, **measure)
+    assert verdict()[0] == verdict(epochs=3)[0] == "yes"
+    why = "no verdict: mnist-z2-elbo-n2000-e1 was trained for 10 updates, expected 20, those of the claim's own settings"
+    assert verdict(epochs=1) == ("", why, 0)
+    text = (tmp_path / "report/index.html").read_text()
+    assert f"<dt>Why</dt><dd>{why.replace(chr(39), '&#39;')}</dd>" in text
+    assert ">No verdict</td>" in text and ">No verdict</dd>" in text
+    assert verdict(limit=1000)[0] == ""
+    assert "trained for 10 updates, expected 20" in verdict(limit=1000)[1]
+    assert verdict(limit=1000, epochs=4)[0] == "yes"
 
 
 def test_a_picture_says_its_parts_in_words_too(tmp_path):
@@ -97,7 +165,7 @@ def test_a_picture_says_its_parts_in_words_too(tmp_path):
 
     def captions(number, what, *runs):
         kept = {
-            "finding": {"verdict": "yes", "ours": "", "text": "", "reading": ""}, "plots": [], "text": "",
+            "finding": {"verdict": "yes", "ours": "", "text": "", "reading": "", "why": ""}, "plots": [], "text": "",
             "pictures": [{"path": "x.png", "width": 1, "height": 1, "what": what}],
         }  # fmt: skip
         figure = FIGURES[number - 1]

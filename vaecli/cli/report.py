@@ -36,7 +36,9 @@ def report(
             callback=check_folder_out,
         ),
     ] = None,
-    epochs: Annotated[int | None, optional("Epochs of every run; each figure's own if not given.", TRAINING, min=1)] = None,
+    epochs: Annotated[
+        int | None, optional("Epochs of every run; each figure's own if not given. Fewer give no verdict.", TRAINING, min=1)
+    ] = None,
     quick: Annotated[bool, flag_option("--quick", "All of it on a small part of the data, for CI.", TRAINING)] = False,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -15,7 +15,7 @@ from vaecli import __version__
 from vaecli.config import Config
 from vaecli.data import Read
 from vaecli.device import resolve_device
-from vaecli.errors import DataError
+from vaecli.errors import DataError, printable
 from vaecli.explorer.payload import POINTS, payload
 from vaecli.files import make_folder, write_file
 from vaecli.reading import digest_of
@@ -26,17 +26,20 @@ from vaecli.report.figures import FIGURES
 from vaecli.report.page import assets, entry, render, row_of
 from vaecli.report.plots import KINDS
 from vaecli.report.state import State
-from vaecli.report.verdicts import Finding
+from vaecli.report.verdicts import Family, Finding, judged, settled
 from vaecli.runs.find import MODEL
 from vaecli.runs.reuse import Same, finished, folder_for
 from vaecli.runs.run import Run, read_run
 from vaecli.runs.train import train as train_run
+from vaecli.training.loop import steps_per_epoch
 
 QUICK: Settings = {"limit": 2000, "epochs": 1}
 """The settings that a quick pass changes in all runs."""
 
 EXPLORED = (Z2, IWAE10)
 """The runs whose latent spaces the page lets its reader explore."""
+
+QUICK_GIVES_NONE = "no verdict: a quick pass trains little, and measures a part of the images with one seed"
 
 STATE, PAGE = "report.json", "index.html"
 
@@ -68,6 +71,7 @@ class Report:
         drawn: the numbers of the figures that were drawn anew.
         written: whether the page was written anew.
         missing: sentences on figures that could not be drawn, and why.
+        family: the differences that were decided together.
     """
 
     page: Path
@@ -77,6 +81,7 @@ class Report:
     drawn: list[int]
     written: bool
     missing: list[str]
+    family: Family
 
     @property
     def files(self) -> list[Path]:
@@ -86,8 +91,17 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
-        findings = {str(number): kept["finding"] for number, kept in self.figures.items()}
-        return {"page": str(self.page), "drawn": self.drawn, "figures": findings, "missing": self.missing}
+        findings = {
+            str(number): {name: value for name, value in kept["finding"].items() if name != "outcomes"}
+            for number, kept in self.figures.items()
+        }
+        return {
+            "page": str(self.page),
+            "drawn": self.drawn,
+            "figures": findings,
+            "family": asdict(self.family),
+            "missing": self.missing,
+        }
 
 
 @dataclass
@@ -181,9 +195,12 @@ def build(
         show(f"Figure {figure.number}")
         _bring_up_to_date(figure, work)
         done += DRAWING
-    written = _write_page(figures, work, missing)
     kept = {figure.number: work.state.figures[str(figure.number)] for figure in figures}
-    return Report(out / PAGE, out / STATE, list(folders.values()), kept, work.state.drawn, written, missing)
+    findings, family = settled([Finding.from_json(was["finding"]) for was in kept.values()])
+    for was, finding in zip(kept.values(), findings, strict=True):
+        was["finding"] = asdict(finding)
+    written = _write_page(figures, work, missing, family)
+    return Report(out / PAGE, out / STATE, list(folders.values()), kept, work.state.drawn, written, missing, family)
 
 
 def _config(settings: Settings, change: Settings) -> Config:
@@ -215,7 +232,8 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     """Draws and measures a figure, unless that was done with the same runs."""
     measured = figure.runs(work.quick)
     digests = [work.digest(settings) for of_seed in measured for settings in of_seed]
-    key = _key([__version__, repr(figure), work.quick, digests])
+    short = _too_short(measured[0], work) if work.change and not work.quick else ""
+    key = _key([__version__, repr(figure), work.quick, short, digests])
     before = work.state.figures.get(str(figure.number), {})
     if before.get("key") == key and _is_whole(before, work.out):
         return
@@ -227,7 +245,7 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     drawn = draw(figure, seeds[0][: len(figure.trains)], folder, resolve_device(work.device), work.quick, work.shared)
     config = seeds[0][0].config if seeds[0] else Config()
     test = work.shared.images(config, "test")[: QUICK_TEST if work.quick else None]
-    finding = find(figure, Evidence(seeds, test, lambda: work.shared.images(config, "train"), work.quick, work.shared))
+    finding = find(figure, Evidence(seeds, test, lambda: work.shared.images(config, "train"), work.quick, work.shared, short))
     work.state.figures[str(figure.number)] = {
         "key": key,
         "finding": asdict(finding),
@@ -243,6 +261,21 @@ def _bring_up_to_date(figure: Figure, work: _Work) -> None:
     work.state.keep()
 
 
+def _too_short(measured: Sequence[Settings], work: _Work) -> str:
+    """Why runs of these settings, changed as the report's are, decide nothing: the first that makes too few updates."""
+    for settings in measured:
+        own, made = (_updates(_config(settings, change), work.shared) for change in ({}, work.change))
+        if made < own:
+            name = printable(work.folder(settings).name)
+            return f"no verdict: {name} was trained for {made:,} updates, expected {own:,}, those of the claim's own settings"
+    return ""
+
+
+def _updates(config: Config, shared: Shared) -> int:
+    """How many steps a run of these settings makes."""
+    return config.number("epochs") * steps_per_epoch(shared.images(config, "train")[: config.limit], config)
+
+
 def _is_whole(kept: dict[str, Any], out: Path) -> bool:
     """Whether a figure's pictures are there, and the data of its plots as they were written."""
     return all((out / picture["path"]).is_file() for picture in kept["pictures"]) and all(
@@ -253,9 +286,10 @@ def _is_whole(kept: dict[str, Any], out: Path) -> bool:
 
 @torch.inference_mode()
 def find(figure: Figure, evidence: Evidence) -> Finding:
-    """The finding of a figure; its numbers alone in a quick pass."""
-    judged = figure.judge(**figure.measure(evidence))
-    return judged.without_verdict() if evidence.quick else judged
+    """The finding of a figure; its numbers alone in a quick pass, and of models that were trained too little."""
+    finding = judged(figure.judge, figure.measure(evidence))
+    none = QUICK_GIVES_NONE if evidence.quick else evidence.short
+    return finding.without_verdict(none) if none else finding
 
 
 def _picture(path: Path, kind: str, out: Path) -> dict[str, Any]:
@@ -263,13 +297,13 @@ def _picture(path: Path, kind: str, out: Path) -> dict[str, Any]:
         return {"path": str(path.relative_to(out)), "width": picture.width, "height": picture.height, "what": kind}
 
 
-def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> bool:
+def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str], family: Family) -> bool:
     """Writes the page, unless it is up to date."""
     kept = [work.state.figures[str(figure.number)] for figure in figures]
     explored = [settings for settings in EXPLORED if _config(settings, work.change) in work.folders]
     digests = [work.digest(settings) for settings in explored]
     lines = [work.line(figure, was["device"]) for figure, was in zip(figures, kept, strict=True)]
-    key = _key([assets(), [was["key"] for was in kept], lines, digests, missing, __version__])
+    key = _key([assets(), [[was["key"], was["finding"]] for was in kept], lines, digests, missing, __version__])
     page = work.out / PAGE
     if work.state.page == key and page.is_file():
         return False
@@ -277,7 +311,7 @@ def _write_page(figures: Sequence[Figure], work: _Work, missing: list[str]) -> b
     explorer = payload([work.run(settings) for settings in explored], shown) if explored else None
     entries = [entry(figure, state, line, work.out) for figure, state, line in zip(figures, kept, lines, strict=True)]
     rows = [row_of(config, folder) for config, folder in work.folders.items()]
-    html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick)
+    html = render(entries, rows, explorer, missing, sum(was["seconds"] for was in kept), work.quick, family)
     write_file(page, html.encode())
     work.state.page = key
     work.state.keep()

@@ -22,10 +22,10 @@ from vaecli.errors import printable
 from vaecli.explorer.page import assets as explorer_assets
 from vaecli.explorer.page import component
 from vaecli.reading import read_file
-from vaecli.report.definitions import Figure
+from vaecli.report.definitions import SEEDS, Figure
 from vaecli.report.plots import KINDS
 from vaecli.report.svg import svg
-from vaecli.report.verdicts import NO, UNCLAIMED, YES
+from vaecli.report.verdicts import NO, UNCLAIMED, YES, Family, number_word
 from vaecli.runs.find import read_log
 
 _MOST_DATA = 20_000_000
@@ -52,7 +52,8 @@ def entry(figure: Figure, kept: Mapping[str, Any], line: Sequence[str], out: Pat
         "figure": figure,
         "ours": finding["ours"],
         "finding": " ".join(filter(None, (finding["text"], finding["reading"]))),
-        "verdict": (CLASSES.get(verdict, "part"), verdict[:1].upper() + verdict[1:]),
+        "verdict": (CLASSES.get(verdict, "part") if verdict else "quiet", verdict[:1].upper() + verdict[1:] or "No verdict"),
+        "why": finding["why"],
         "pictures": [picture | {"caption": _caption(picture["what"], line)} for picture in kept["pictures"]],
         "plots": [_drawing(out, plot["path"], plot["kind"]) for plot in kept["plots"]],
         "text": kept["text"],
@@ -110,7 +111,7 @@ def assets() -> dict[str, str]:
 
 def render(
     figures: list[dict[str, Any]], runs: list[dict[str, Any]], explorer: dict[str, Any] | None, missing: list[str],
-    seconds: float, quick: bool,
+    seconds: float, quick: bool, family: Family,
 ) -> str:  # fmt: skip
     """The page's HTML.
 
@@ -121,6 +122,7 @@ def render(
         missing: sentences on what could not be drawn, and how to mend it.
         seconds: how long drawing and measuring took.
         quick: whether only a part of the data was used.
+        family: the differences that were decided together.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     files = assets()
@@ -128,7 +130,7 @@ def render(
     versions = f"vaecli {__version__}", f"Python {platform.python_version()}", f"torch {torch.__version__}", _MACHINE
     return environment.from_string(files["page.html.j2"]).render(
         figures=figures, runs=runs, explorer=parts, missing=missing, versions=", ".join(versions),
-        seconds=f"{seconds:.0f}", quick=quick,
-        seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
+        seconds=f"{seconds:.0f}", quick=quick, family=family,
+        seeds=number_word(len(SEEDS)), seeded=", ".join(str(each["figure"].number) for each in figures if each["figure"].compares),
         css=Markup(files["page.css"]), script=Markup(files["page.js"]),
     )  # fmt: skip

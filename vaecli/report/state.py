@@ -9,7 +9,9 @@ from vaecli.files import write_file
 from vaecli.reading import read_file
 
 FIGURE = {"key": str, "pictures": list, "plots": list, "text": str, "seconds": int | float, "finding": dict, "device": str}
-FINDING = {"text": str, "verdict": str, "reading": str, "ours": str}
+FINDING = {"text": str, "verdict": str, "reading": str, "ours": str, "why": str, "decisions": list, "outcomes": list}
+DECISION = {"what": str, "why": str, "p": int | float, "holds": bool, "claimed": bool, "verdict": str}
+OUTCOME = {"verdict": str, "reading": str}
 PICTURE = {"path": str, "width": int, "height": int, "what": str}
 PLOT = {"path": str, "kind": str, "sha256": str}
 
@@ -55,10 +57,21 @@ class State:
 def _is_figure(value: object) -> bool:
     return (
         _fits(value, FIGURE)
-        and _fits(value["finding"], FINDING)
+        and _is_finding(value["finding"])
         and all(_is_file(picture, PICTURE) for picture in value["pictures"])
         and all(_is_file(plot, PLOT) for plot in value["plots"])
     )
+
+
+def _is_finding(value: object) -> bool:
+    if not (_fits(value, FINDING) and value.keys() == FINDING.keys()):
+        return False
+    decisions, outcomes = value["decisions"], value["outcomes"]
+    if not all(_fits(each, DECISION) and each.keys() == DECISION.keys() for each in decisions):
+        return False
+    if not all(_fits(each, OUTCOME) and each.keys() == OUTCOME.keys() for each in outcomes):
+        return False
+    return len(outcomes) == len(decisions) + 1 or (not decisions and not outcomes)
 
 
 def _is_file(value: object, kinds: Mapping[str, Any]) -> bool:

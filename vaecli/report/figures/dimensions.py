@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vaecli.evaluation.encode import encode
 from vaecli.report.definitions import Z2, Z3, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies, surprises
-from vaecli.report.verdicts import IN_PART, Finding, PairedDifference, above, below, paired_difference, together
+from vaecli.report.verdicts import IN_PART, LEVEL, NO, YES, Decisions, Finding, PairedDifference, paired_difference, together
 
 
 def agreeing(evidence: Evidence) -> Measured:
@@ -13,11 +13,13 @@ def agreeing(evidence: Evidence) -> Measured:
     return {"apart": evidence.compare(evidence.agreement, 1, 0)}
 
 
-def _judge_latent_spaces(apart: PairedDifference) -> Finding:
+def _judge_latent_spaces(apart: PairedDifference, level: float = LEVEL) -> Finding:
+    decisions = Decisions(level)
     return Finding(
-        f"The 10 nearest neighbours of a test digit's mean agree on its label for {apart.second:.1%} of the digits in 3-D and for "
-        f"{apart.first:.1%} in 2-D: {apart.percent()}.",
-        above(apart),
+        f"More than half of the 10 nearest neighbours of a test digit's mean have its label for {apart.second:.1%} of the digits in 3-D "
+        f"and for {apart.first:.1%} in 2-D: {apart.percent()}.",
+        decisions.above("neighbours agree more often in 3-D than in 2-D", apart, digits=None),
+        decisions=decisions.made,
         ours=f"{apart.first:.1%} in 2-D, {apart.second:.1%} in 3-D: neighbours agree on the digit",
     )
 
@@ -31,7 +33,7 @@ LATENT_SPACES = Figure(
     "latent-plot",
     agreeing,
     _judge_latent_spaces,
-    "More expressive counts as: nearest neighbours agree on the digit more often.",
+    "More expressive counts as: more than half of the nearest neighbours agree on the digit more often.",
     options={"csv": True},
     compares=True,
 )
@@ -47,27 +49,33 @@ def _sampled(evidence: Evidence) -> Measured:
     }
 
 
-def _judge_samples(accuracy: float, seen: PairedDifference, sharp: PairedDifference, spread: PairedDifference) -> Finding:
+def _judge_samples(
+    accuracy: float, seen: PairedDifference, sharp: PairedDifference, spread: PairedDifference, level: float = LEVEL
+) -> Finding:
     """Judges samples from the prior in two and in three dimensions.
 
     Args:
-        accuracy: of the classifier.
+        accuracy: of the classifiers.
         seen: shares of samples that are taken for some digit with confidence.
         sharp: nats, the entropy of a sample's pixels.
         spread: nats, the entropy of the digits that samples are taken for; of all ten alike it is 2.30.
+        level: at which a difference counts.
     """
-    diversity = "The digits drawn are not seen to be more or less evenly spread in 3-D."
-    if spread.above():
-        diversity = "The digits drawn are more evenly spread in 3-D."
-    elif spread.below():
-        diversity = "The digits drawn are less evenly spread in 3-D."
+    decisions = Decisions(level)
+    realistic = decisions.above("recognised with confidence more often in 3-D than in 2-D", seen, digits=None)
+    evenly = decisions.above("digits drawn more evenly in 3-D than in 2-D", spread, claimed=False)
+    diversity = {
+        YES: "The digits drawn are more evenly spread in 3-D.",
+        NO: "The digits drawn are less evenly spread in 3-D.",
+    }.get(evenly, "The digits drawn are not seen to be more or less evenly spread in 3-D.")
     return Finding(
-        f"A classifier, right on {accuracy:.1%} of the test digits, recognises {seen.second:.1%} of the samples in 3-D with confidence "
+        f"Classifiers, right on {accuracy:.1%} of the test digits, recognise {seen.second:.1%} of the samples in 3-D with confidence "
         f"and {seen.first:.1%} in 2-D: {seen.percent()}. The pixels of a sample have {sharp.second:.1f} nats of entropy in 3-D and "
         f"{sharp.first:.1f} in 2-D; which digit is drawn has {spread.second:.2f} and {spread.first:.2f}, and would have 2.30 if all ten came equally often.",
-        above(seen),
+        realistic,
         diversity,
         f"{seen.first:.1%} in 2-D, {seen.second:.1%} in 3-D: samples recognised as a digit",
+        decisions=decisions.made,
     )
 
 
@@ -80,7 +88,7 @@ SAMPLES = Figure(
     "compare",
     _sampled,
     _judge_samples,
-    "More realistic counts as: the classifier is confident of the digit (above 90 %) more often.",
+    "More realistic counts as: the classifiers are confident of the digit (above 90 %) more often.",
     options={"samples": 64},
     compares=True,
     shows=("samples",),
@@ -91,10 +99,12 @@ def _elbos(evidence: Evidence) -> Measured:
     return {"apart": evidence.compare(lambda run: -evidence.evaluation(run).elbo)}
 
 
-def _judge_losses(apart: PairedDifference) -> Finding:
+def _judge_losses(apart: PairedDifference, level: float = LEVEL) -> Finding:
+    decisions = Decisions(level)
     return Finding(
         f"Test -ELBO {apart.second:.2f} nats in 3-D and {apart.first:.2f} in 2-D: {apart.words()}.",
-        below(apart),
+        decisions.below("a lower test -ELBO in 3-D than in 2-D", apart),
+        decisions=decisions.made,
         ours=f"{apart.first:.2f} in 2-D, {apart.second:.2f} in 3-D: test -ELBO",
     )
 
@@ -127,19 +137,24 @@ def _spread(evidence: Evidence) -> Measured:
     return {"dimensions": dimensions, "of_means": of_means}
 
 
-def _judge_variances(dimensions: Sequence[PairedDifference], of_means: Sequence[float]) -> Finding:
+def _judge_variances(dimensions: Sequence[PairedDifference], of_means: Sequence[float], level: float = LEVEL) -> Finding:
     """Judges variances of the posterior and of its means.
 
     Args:
         dimensions: the posterior's variance along each dimension of three, from the least to the greatest, against the mean of the
             two dimensions of the other model.
         of_means: the variance over images of the posterior's means, along each dimension of both models.
+        level: at which a difference counts.
     """
-    verdicts = [above(apart) for apart in dimensions]
+    decisions = Decisions(level)
+    names = [
+        f"more variance along dimension {place} of 3-D, from the least, than in 2-D" for place in range(1, len(dimensions) + 1)
+    ]
+    verdicts = [decisions.above(name, apart, digits=5) for name, apart in zip(names, dimensions, strict=True)]
     verdict = together(verdicts)
     two, three = dimensions[0].first, [apart.second for apart in dimensions]
     along = ", ".join(f"{value:.4f}" for value in three)
-    more, less = sum(apart.above() for apart in dimensions), sum(apart.below() for apart in dimensions)
+    more, less = verdicts.count(YES), verdicts.count(NO)
     counted = f"{more} of the {len(three)} dimensions have more variance than the two on average, {less} less."
     return Finding(
         f"The posterior's variance is {two:.4f} a dimension in 2-D; along the three dimensions of 3-D, from the least to the greatest, it is "
@@ -148,6 +163,7 @@ def _judge_variances(dimensions: Sequence[PairedDifference], of_means: Sequence[
         verdict,
         counted if verdict == IN_PART else "",
         f"{two:.4f} in 2-D, {along} in 3-D: the posterior's variance",
+        decisions=decisions.made,
     )
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vaecli.data.images import sampled
 from vaecli.evaluation.importance import importance_bound
 from vaecli.evaluation.measure import DRAWS
 from vaecli.model import VAE
 from vaecli.report.definitions import IWAE5, IWAE5_LONGER, IWAE10, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies
-from vaecli.report.verdicts import NO, YES, Finding, PairedDifference, above, below, by_part, is_open, paired_difference, together
+from vaecli.report.verdicts import LEVEL, NO, YES, Decisions, Finding, PairedDifference, is_open, paired_difference, together
 from vaecli.runs.run import Run
 from vaecli.training.loop import fit, make_optimizer
 
@@ -25,7 +26,7 @@ ENOUGH = CLAIMED_GAP / 2
 
 def _particles(evidence: Evidence) -> Measured:
     options = IWAE_LOSSES.options_for(evidence.quick)
-    images = evidence.test[: options["limit"]]
+    images = evidence.test[sampled(len(evidence.test), options["limit"])]
 
     def bound(model: VAE, k: int) -> Tensor:
         repeats = DRAWS if k == 1 else 1
@@ -69,7 +70,7 @@ def trained_on(evidence: Evidence, first: Run, second: Run) -> VAE:
 
 def _judge_particles(
     images: int, losses: PairedDifference, bounds: Mapping[int, PairedDifference], tighter: PairedDifference, continued: PairedDifference, longer: PairedDifference,
-    share: PairedDifference,
+    share: PairedDifference, level: float = LEVEL,
 ) -> Finding:  # fmt: skip
     """Judges models trained with k = 5 and with k = 10, in this order.
 
@@ -81,13 +82,17 @@ def _judge_particles(
         continued: -L_5 of the first and -L_10 of a model trained on from its weights with k = 10, for as many epochs again.
         longer: -L_5 of the first and of a model trained as it was, but for as many epochs as that one.
         share: half of what the former gains, and what the latter gains.
+        level: at which a difference counts.
     """
-    direction = below(losses)
-    size = below(losses, -ENOUGH)
+    decisions = Decisions(level)
+    direction = decisions.below("a lower loss with k = 10 than with k = 5", losses)
+    size = decisions.below(f"lower by {ENOUGH:g} nats or more", losses, -ENOUGH)
+    gains = decisions.below("a lower loss where k = 10 goes on from k = 5", continued, claimed=False)
+    longer_alone = decisions.above("more than half of that by k = 5, trained as long", share, claimed=False)
     last = max(bounds)
     model = bounds[last]
     lines = "; ".join(f"-L_{k} {-apart.first:.2f} and {-apart.second:.2f}" for k, apart in bounds.items())
-    reading = [by_part({"a lower loss": direction, f"lower by {ENOUGH:g} nats or more": size})]
+    reading = []
     if direction == YES and size == NO:
         reading.append(f"The direction is the report's, the size is not: it printed {CLAIMED_GAP:.0f} nats.")
     elif direction == NO:
@@ -98,10 +103,10 @@ def _judge_particles(
         "The report's k = 10 was trained on from the weights of k = 5. Done here, for as many epochs again, that moves the loss by "
         f"{continued.words()} nats; training k = 5 itself as long moves it by {longer.words()}."
     )
-    if continued.below():
-        if share.above():
+    if gains == YES:
+        if longer_alone == YES:
             reading.append("So most of it is longer training, not the five more particles.")
-        elif share.below():
+        elif longer_alone == NO:
             reading.append("So less than half of it is longer training.")
         else:
             reading.append("Whether that is most of it is not decided.")
@@ -113,6 +118,7 @@ def _judge_particles(
         together([direction, size]),
         " ".join(reading),
         f"{losses.first:.2f} with k = 5, {losses.second:.2f} with k = 10: test -L_k, each by its own k",
+        decisions=decisions.made,
     )
 
 
@@ -141,19 +147,29 @@ def _clearness(evidence: Evidence) -> Measured:
     five, ten = map(evidence.reconstructions, evidence.runs)
     return {
         "entropy": evidence.compare(lambda run: entropies(evidence.reconstructions(run))),
-        "closeness": evidence.compare(lambda run: evidence.evaluation(run).reconstruction),
+        "closeness": evidence.compare(evidence.closeness),
         "apart": float((five - ten).abs().mean()),
     }
 
 
-def _judge_clearness(entropy: PairedDifference, closeness: PairedDifference, apart: float) -> Finding:
-    """Judges reconstructions of models trained with k = 5 and with k = 10: nats of entropy, log p(x|z), difference of a pixel."""
+def _judge_clearness(entropy: PairedDifference, closeness: PairedDifference, apart: float, level: float = LEVEL) -> Finding:
+    """Judges reconstructions of models trained with k = 5 and with k = 10, in this order.
+
+    Args:
+        entropy: of a reconstruction's pixels, nats.
+        closeness: log p(x|z) over the posterior, nats.
+        apart: the mean difference of a pixel.
+        level: at which a difference counts.
+    """
+    decisions = Decisions(level)
+    clearer = decisions.below("clearer: less entropy with k = 10 than with k = 5", entropy, digits=1)
+    closer = decisions.above("closer: a greater log p(x|z) with k = 10 than with k = 5", closeness)
     return Finding(
         f"A reconstruction has {entropy.first:.1f} nats of entropy with k = 5 and {entropy.second:.1f} with k = 10: {entropy.words()}; "
         f"log p(x|z) is {closeness.first:.2f} nats and {closeness.second:.2f}: {closeness.words()}. Pixels of the two differ by "
         f"{apart:.3f} on average.",
-        together([below(entropy), above(closeness)]),
-        by_part({"clearer": below(entropy), "closer": above(closeness)}),
+        together([clearer, closer]),
+        decisions=decisions.made,
         ours=f"{entropy.first:.1f} nats with k = 5, {entropy.second:.1f} with k = 10: entropy of a reconstruction; log p(x|z) "
         f"{closeness.first:.2f} and {closeness.second:.2f}",
     )
@@ -169,7 +185,8 @@ CLEARER = Figure(
     "compare",
     _clearness,
     _judge_clearness,
-    "Clearer counts as: less entropy of the pixels. Closer counts as: the image is more probable given its latents.",
+    "Clearer counts as: less entropy of the pixels. Closer counts as: the image is more probable given its latents, over the "
+    "model's own posterior: draws of q, weighted by their importance.",
     options={"n": 3},
     compares=True,
     shows=("reconstructions",),

@@ -7,7 +7,7 @@ from vaecli.config import Config
 from vaecli.report.definitions import FULL, PARTIAL, Z3, Figure, Measured
 from vaecli.report.evidence import Evidence, entropies, sampled
 from vaecli.report.figures.dimensions import agreeing
-from vaecli.report.verdicts import UNCLAIMED, Finding, PairedDifference, above, below, by_part, together
+from vaecli.report.verdicts import LEVEL, NO, UNCLAIMED, YES, Decisions, Finding, PairedDifference, together
 
 
 def _networks(evidence: Evidence) -> Measured:
@@ -16,8 +16,8 @@ def _networks(evidence: Evidence) -> Measured:
     return {"fed": fed, "by_label": layers.label_parameters, "parameters": layers.parameters}
 
 
-def _judge_networks(fed: Sequence[tuple[str, int]], by_label: int, parameters: int) -> Finding:
-    """Describes the layers that take the label, with the inputs that it adds, and the parameters that multiply it, of all."""
+def _judge_networks(fed: Sequence[tuple[str, int]], by_label: int, parameters: int, level: float = LEVEL) -> Finding:
+    """Describes the layers that take the label, with the inputs that it adds, and the parameters that multiply it, of all; no level decides."""
     more = " and ".join(f"{name} takes {inputs} inputs more" for name, inputs in fed)
     return Finding(
         f"{more or 'No layer takes the label'}: {by_label:,} of {parameters:,} parameters.",
@@ -39,18 +39,22 @@ ARCHITECTURE = Figure(
 )
 
 
-def _judge_given_labels(apart: PairedDifference) -> Finding:
-    reading = "The two do not differ by more than their error."
-    if apart.below():
-        reading = "Given the label, the latents say less of it."
-    elif apart.above():
-        reading = "Given the label, the latents say more of it."
+def _judge_given_labels(apart: PairedDifference, level: float = LEVEL) -> Finding:
+    decisions = Decisions(level)
+    reading = {
+        YES: "Given the label, the latents say more of it.",
+        NO: "Given the label, the latents say less of it.",
+    }.get(
+        decisions.above("neighbours agree more often with labels than without", apart, digits=None, claimed=False),
+        "The two do not differ by more than their error.",
+    )
     return Finding(
         f"Neighbours agree on the label for {apart.second:.1%} of the test digits, for {apart.first:.1%} in the model without labels: "
         f"{apart.percent()}.",
         UNCLAIMED,
         reading,
         f"{apart.second:.1%} with labels, {apart.first:.1%} without: neighbours agree on the digit",
+        decisions=decisions.made,
     )
 
 
@@ -79,24 +83,29 @@ def _labelled(evidence: Evidence) -> Measured:
     }
 
 
-def _judge_complete(accuracy: float, drawn: PairedDifference, entropy: PairedDifference, elbo: PairedDifference) -> Finding:
+def _judge_complete(
+    accuracy: float, drawn: PairedDifference, entropy: PairedDifference, elbo: PairedDifference, level: float = LEVEL
+) -> Finding:
     """Judges models trained with half of the labels, the first, and with all of them.
 
     Args:
-        accuracy: of the classifier.
+        accuracy: of the classifiers.
         drawn: shares of samples that are taken for the digit asked for.
         entropy: nats, of a reconstruction's pixels.
         elbo: of the test images.
+        level: at which a difference counts.
     """
-    asked, clear = above(drawn), below(entropy)
+    decisions = Decisions(level)
+    asked = decisions.above("the digit asked for is drawn more often with all labels than with half", drawn, digits=None)
+    clear = decisions.below("less entropy with all labels than with half", entropy, digits=1)
     return Finding(
-        f"A classifier, right on {accuracy:.1%} of the test digits, sees the digit asked for in {drawn.second:.1%} of the samples where "
+        f"Classifiers, right on {accuracy:.1%} of the test digits, see the digit asked for in {drawn.second:.1%} of the samples where "
         f"all labels were known, in {drawn.first:.1%} where half were: {drawn.percent()}. A reconstruction has {entropy.second:.1f} nats of "
         f"entropy with all labels and {entropy.first:.1f} with half: {entropy.words()}. Test -ELBO {-elbo.second:.2f} nats and "
         f"{-elbo.first:.2f}.",
         together([asked, clear]),
-        by_part({"the digit asked for": asked, "less entropy": clear}),
         ours=f"{drawn.second:.1%} with all labels, {drawn.first:.1%} with half: the digit asked for is drawn",
+        decisions=decisions.made,
     )
 
 
