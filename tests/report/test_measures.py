@@ -146,7 +146,7 @@ def test_clothes_are_easy_where_they_are_taken_for_their_own_type_more_often_tha
     for level, share in ((0.9, 1.0), (0.1, 0.0)):
         seen = evidence("low", "high")
         for runs in seen.seeds:
-            runs[0].model.observe = lambda pixels, noise: torch.ones(N, 4)
+            runs[0].model.observe = lambda pixels, noise=None: torch.ones(N, 4)
             seen.shared._results[("reconstructed", runs[0].path)] = torch.full((N, 4), level)
         data = FIGURES[7].measure(seen)
         assert (data["missed"].first, data["missed"].second) == (1 - share, share)
