@@ -127,7 +127,7 @@ def test_the_beta_likelihood_is_the_second_of_the_comparison():
     stripes = torch.tensor([1.0, 0.0]).repeat(N, 2)
     for runs in seen.seeds:
         for one, contrast, shown in zip(runs, (0.3, 0.8), (0.5, 1.0), strict=True):
-            one.model.observe = lambda pixels, noise, shown=shown: shown * stripes
+            one.model.observe = lambda pixels, shown=shown: shown * stripes
             seen.shared._results[("reconstructed", one.path)] = contrast * stripes + NOISE[:, None].float()
     data = FIGURES[11].measure(seen)
     assert data["sharp"].second == pytest.approx((0.3 / 0.5) ** 2)
