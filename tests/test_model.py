@@ -7,9 +7,11 @@ from torch import nn
 from vaecli.config import Config
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.bernoulli import Bernoulli
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE, build, skeleton
+from vaecli.posteriors.diagonal import Diagonal
 from vaecli.seeding import generator
 
 
@@ -112,3 +114,30 @@ def test_labels_of_another_type_or_shape_are_refused(labels, kind):
 def test_the_label_that_is_out_of_bounds_is_named(labels, odd):
     with pytest.raises(UsageError, match=f"^labels={odd}: expected 0 to 9, or -1 where a label is not known"):
         build(Config(labels="full", hidden=(3,))).condition(torch.tensor(labels))
+
+
+def test_only_networks_multiply_in_bfloat16(digits):
+    """A posterior whose draws are a matrix product would give another density than that of its draws."""
+
+    class Rotated(Diagonal):
+        def forward(self, h, y=None):
+            return RotatedNormal(*h.chunk(2, -1))
+
+    class RotatedNormal(DiagonalNormal):
+        def transform(self, eps):
+            return self.loc + (self.stddev * eps) @ turn
+
+    turn = torch.linalg.qr(torch.randn(2, 2, generator=generator("cpu", 1)))[0]
+    model = build(Config(hidden=(20,)))
+    model.posterior_of = Rotated(2)
+    x, eps = model.observe(digits.pixels[:20]), torch.randn(3, 20, 2, generator=generator("cpu", 2))
+    exact = model.log_weights(x, None, eps)
+    with model.networks_in_bf16():
+        rounded = model.log_weights(x, None, eps)
+        features = model.features(x)
+        assert rounded.likelihood.dtype == rounded.z.dtype == features.dtype == torch.float32
+    assert 1e-5 < (features - model.features(x)).abs().max() < 0.1
+    torch.testing.assert_close(rounded.z, rounded.q.loc + (rounded.q.stddev * eps) @ turn, rtol=0, atol=0)
+    torch.testing.assert_close(rounded.likelihood, exact.likelihood, rtol=0.01, atol=1)
+    assert not torch.equal(rounded.likelihood, exact.likelihood)
+    assert torch.equal(model.log_weights(x, None, eps).likelihood, exact.likelihood)

@@ -71,11 +71,11 @@ CALLS = {
     "sample of labels": (vaecli.sample, {"model": LABELLED}, {"labels": LABELS, "n": COUNTS}),
     "reconstruct": (vaecli.reconstruct, ONE, BOTH | {"labels_known": BOOLS, "seed": SEEDS}),
     "reconstruct with labels": (vaecli.reconstruct, ONE | {"model": LABELLED}, {"images": [*IMAGES, FEW_LABELS]}),
-    "encode": (vaecli.encode, ONE, BOTH | {"seed": SEEDS}),
+    "encode": (vaecli.encode, ONE, BOTH),
     "between": (
         vaecli.between,
         {"model": MODEL, "a": DIGITS[:1], "b": DIGITS[1:2]},
-        {"model": MODELS, "a": [*IMAGES, DIGITS], "b": [*IMAGES, DIGITS], "n": [1, *COUNTS], "seed": SEEDS,
+        {"model": MODELS, "a": [*IMAGES, DIGITS], "b": [*IMAGES, DIGITS], "n": [1, *COUNTS],
          "path": [5, None, "x", "", ["straight"], NAN], "label": [0, 3, "3", 1.5, True]},
     ),
     "measure": (
@@ -179,22 +179,22 @@ CALLS = {
     "VAE.condition": (LABELLED.condition, {"labels": NUMBERS}, {
         "labels": [None, 3, [3], NUMBERS.float(), NUMBERS + 99, NUMBERS - 2, torch.tensor(3), np.arange(3), NUMBERS.view(2, 2)]}),
     "VAE.observe": (MODEL.observe, {"pixels": BLACK, "noise": torch.Generator()}, {
-        "pixels": [*TENSORS[:4], BLACK.float(), BLACK.long(), DIGITS, torch.full((4, 784), NAN)], "noise": [None, 5, 0.5, "x"]}),
+        "pixels": [*TENSORS[:4], BLACK.float(), BLACK.long(), DIGITS, torch.full((4, 784), NAN)], "noise": [5, 0.5, "x"]}),
     "VAE.mean_image": (MODEL.mean_image, {"images": DIGITS}, {"images": IMAGES}),
     "build": (build, {"config": vaecli.Config(hidden=(3,))}, {
         "config": [None, 5, {}, RUN, vaecli.Config], "images": [5, "x", BLACK, SMALL, COLOURED, DIGITS[:0], MODEL]}),
     "Run.images": (RUN.images, {"split": "test"}, {"split": [*WORDS, "valid"], "data_dir": [*PATHS, "nowhere"], "read": FUNCTIONS}),
     "read_run": (read_run, {"file": BASELINE}, {"file": [*PATHS, None, RUN, "nowhere"]}),
     "names_of": (names_of, {"runs": [RUN]}, {"runs": [None, 5, RUN, [MODEL], "baseline", [None]]}),
-    "cloud": (cloud, ONE, BOTH | {"dimensions": [0, -1, 4, 1.5, "2", True, NAN], "seed": SEEDS}),
-    "variances": (variances, ONE, BOTH | {"seed": SEEDS}),
+    "cloud": (cloud, ONE, BOTH | {"dimensions": [0, -1, 4, 1.5, "2", True, NAN]}),
+    "variances": (variances, ONE, BOTH),
     "manifold": (manifold, {"run": RUN}, {"run": RUNS, "side": COUNTS, "label": [3.5, NAN, (3,), "x", 99]}),
     "show_run": (
         show_run, {"run": RUN, "name": "a", "images": DIGITS},
         {"run": RUNS, "name": [None, 5, ["a"]], "images": IMAGES, "n": COUNTS, "seed": SEEDS, "samples": COUNTS},
     ),
     "loss_curve": (loss_curve, {"run": RUN, "name": "a"}, {"run": RUNS, "name": [None, 5]}),
-    "latents_of": (latents_of, ONE, BOTH | {"labels_known": BOOLS, "seed": SEEDS}),
+    "latents_of": (latents_of, ONE, BOTH | {"labels_known": BOOLS}),
     "Latents.file": (latents_of(**ONE).file, {"suffix": ".csv"}, {"suffix": [None, 5, "csv", ".txt", "", OBJECT]}),
     "label_number": (label_number, {"label": 3, "class_names": NAMES}, {
         "label": [10, -1, 1.5, None, "x", "", NAN, True, (3,)], "class_names": [(), None, 5, (0, 1)]}),

@@ -1,6 +1,7 @@
 """The variational autoencoder: prior, posterior and likelihood, all of them distributions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import shake_128
@@ -164,6 +165,7 @@ class VAE(nn.Module):
         self.latent_dim, self.labels, self.binarize, self.image_shape = latent_dim, labels, binarize, image_shape
         self.prior = StandardNormal(latent_dim) if prior is None else prior
         self.posterior_of = Diagonal(latent_dim) if posterior is None else posterior
+        self._bf16 = False
         self.register_buffer("_zero", torch.zeros(()), persistent=False)
         self._zero: Tensor
 
@@ -177,6 +179,18 @@ class VAE(nn.Module):
         """The device of its weights."""
         return self._zero.device
 
+    @contextmanager
+    def networks_in_bf16(self, enabled: bool = True) -> Iterator[None]:
+        """A context in which encoder and decoder multiply matrices in bfloat16; densities, priors and posteriors do not."""
+        before, self._bf16 = self._bf16, enabled
+        try:
+            yield
+        finally:
+            self._bf16 = before
+
+    def _rounding(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False) if self._bf16 else nullcontext()
+
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the posterior is made of, for images x, shape (B, D), and labels y, shape (B, labels) or None.
 
@@ -187,8 +201,9 @@ class VAE(nn.Module):
         """
         self._check("x", x, self.image_shape.size)
         self._check_condition(y)
-        h: Tensor = self.encoder(x, y).float()
-        return h
+        with self._rounding():
+            h: Tensor = self.encoder(x, y)
+        return h.float()
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> PosteriorDistribution:
         """q(z | x, y) for images x, shape (B, D), and labels y, shape (B, labels) or None."""
@@ -200,7 +215,9 @@ class VAE(nn.Module):
         self._check("z", z, self.latent_dim)
         self._check_condition(y)
         seen = z if self.prior.decoded == self.latent_dim else z[..., : self.prior.decoded]
-        likelihood: PixelLikelihood = self.pixel_likelihood(self.decoder(seen, y))
+        with self._rounding():
+            output = self.decoder(seen, y)
+        likelihood: PixelLikelihood = self.pixel_likelihood(output)
         return likelihood
 
     def log_weights(self, x: Tensor, y: Tensor | None, eps: Tensor, q: PosteriorDistribution | None = None) -> LogWeights:

@@ -77,7 +77,7 @@ def test_a_copy_of_a_run_is_not_another_seed():
         (row("b", IMAGES, observed="b" * 64), "a and b are measured on different images, expected the same"),
         (
             row("b", IMAGES, binarize="stochastic"),
-            r"--binarize threshold \(a\) and .* stochastic \(b\), expected runs of",
+            r"binarize=threshold \(a\) and .*binarize=stochastic \(b\), expected runs of",
         ),
         (row("b", IMAGES, discrete=False, likelihood="beta"), "on the scale of beta"),
         (row("b", IMAGES, seed=4), "found runs that differ by their seed alone, expected others"),

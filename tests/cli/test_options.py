@@ -12,7 +12,7 @@ VALUES = {
         "--device": "cpu", "--out": "x.png",
     },
     "encode": {
-        "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
+        "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x",
         "--device": "cpu", "--out": "x.npz",
     },
     "reconstruct": {
@@ -22,7 +22,7 @@ VALUES = {
     "explore": {"--n": "3", "--split": "test", "--data-dir": "x", "--out": "x.html"},
     "latent-plot": {
         "--n": "3", "--split": "test", "--data-dir": "x", "--dimensions": "2", "--view": "1,2", "--variance": None,
-        "--manifold": None, "--thumbnails": None, "--digit": "3", "--csv": None, "--seed": "1", "--device": "cpu", "--out": "x.png",
+        "--manifold": None, "--thumbnails": None, "--digit": "3", "--csv": None, "--device": "cpu", "--out": "x.png",
     },
     "inpaint": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--data-dir": "x", "--observed": "top",
@@ -30,7 +30,7 @@ VALUES = {
         "--out": "x.png",
     },
     "compare": {
-        "--k": "5", "--limit": "9", "--sort": "kl", "--exact": None, "--proposal": "mixture", "--repeats": "2",
+        "--k": "5", "--limit": "9", "--by": "elbo", "--sort": "kl", "--exact": None, "--proposal": "mixture", "--repeats": "2",
         "--marginal-labels": None, "--table-only": None, "--csv": None, "--n": "3", "--split": "test", "--data-dir": "x",
         "--seed": "1", "--device": "cpu", "--out": "x",
     },
@@ -39,18 +39,18 @@ VALUES = {
 
 REFUSED = {
     "sample": {
-        "--between": ["--kind"],
+        "--between": ["--kind", "--seed"],
         "--path": ["--n", "--kind", "--digit", "--data-dir", "--seed", "--device", "--out"],
         "--data-dir": ["--n", "--kind", "--digit", "--path", "--seed", "--device", "--out"],
     },
     "encode": {
         "--image": ["--n", "--split", "--no-label", "--data-dir"],
-        "--digit": ["--n", "--split", "--no-label", "--data-dir", "--seed", "--device", "--out"],
+        "--digit": ["--n", "--split", "--no-label", "--data-dir", "--device", "--out"],
     },
     "reconstruct": {"--image": ["--n", "--split", "--no-label", "--data-dir"]},
     "explore": {},
     "latent-plot": {
-        "--manifold": ["--n", "--split", "--data-dir", "--dimensions", "--view", "--variance", "--csv", "--seed"],
+        "--manifold": ["--n", "--split", "--data-dir", "--dimensions", "--view", "--variance", "--csv"],
         "--variance": ["--dimensions", "--view"],
         "--thumbnails": ["--variance", "--manifold", "--dimensions", "--view"],
         "--digit": [
@@ -62,7 +62,6 @@ REFUSED = {
             "--variance",
             "--thumbnails",
             "--csv",
-            "--seed",
             "--device",
             "--out",
         ],
@@ -125,7 +124,6 @@ def test_what_has_no_effect_with_these_values_is_refused(vaecli, tmp_path, argum
     [
         (["latent-plot", "--view", "1,2"], "--view with no plot in 3-D"),
         (["latent-plot", "--dimensions", "2"], "--dimensions with 3 latents or fewer"),
-        (["latent-plot", "--seed", "1"], "--seed with pixels that are not drawn at random"),
         (["latent-plot", "--manifold", "--digit", "1"], "--digit with a run without labels"),
         (["reconstruct", "--no-label"], "--no-label with a run without labels"),
         (["reconstruct", "--image", "x.png", "--digit", "1"], "--digit with --image and a run without labels"),
@@ -134,8 +132,6 @@ def test_what_has_no_effect_with_these_values_is_refused(vaecli, tmp_path, argum
         (["sample", "--label", "1"], "--label 1: small was trained without labels"),
         (["sample", "--digit", "1"], "--digit 1: small was trained without labels"),
         (["encode", "--no-label"], "--no-label with a run without labels"),
-        (["encode", "--seed", "1"], "--seed with pixels that are not drawn at random"),
-        (["sample", "--between", "0", "1", "--seed", "1"], "--seed with --between and pixels that are not drawn at random"),
     ],
 )
 def test_what_has_no_effect_on_this_run_is_refused(vaecli, run_copy, arguments, words):

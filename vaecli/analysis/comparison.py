@@ -86,13 +86,13 @@ class Row:
 
 
 def pixels_of(run: Run) -> str:
-    """What a run's numbers are probabilities or densities of."""
+    """What a run's numbers are probabilities or densities of; settings are written as in a `VaecliError`."""
     config = run.config
     if not run.model.pixel_likelihood.discrete:
         return f"densities of grey pixels, on the scale of {config.likelihood}"
     if config.binarize == "none":
         return "probabilities of 256 levels"
-    return f"probabilities of black and white pixels, --binarize {config.binarize}"
+    return f"probabilities of black and white pixels, {{binarize={config.binarize}}}"
 
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaecli.cli import console
+from vaecli.command_line import as_option
 from vaecli.errors import UsageError
 from vaecli.registry import unknown
 
@@ -231,7 +232,7 @@ def cautions(rows: Sequence[Row], marginal_labels: bool) -> list[str]:
         sentences.append("Nats are not comparable between these runs: they are of different images.")
     of_pixels: dict[str, list[str]] = {}
     for row in rows:
-        of_pixels.setdefault(pixels_of(row.run), []).append(row.name)
+        of_pixels.setdefault(UsageError(pixels_of(row.run)).text(as_option), []).append(row.name)
     if len(of_pixels) > 1:
         groups = "; ".join(f"{pixels} ({', '.join(names)})" for pixels, names in of_pixels.items())
         sentences.append(f"Nats and bits/dim are comparable only between runs of the same pixels. There are {groups}.")

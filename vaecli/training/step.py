@@ -49,7 +49,7 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
             if first == last:
                 continue
             part = slice(first - own.start, last - own.start)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            with model.networks_in_bf16(half):
                 bound = objective(model, x[part], None if y is None else y[part], eps[:, first - start : last - start])
             (-bound.value.sum() / count).backward()
             sums += torch.stack(bound[:3]).detach().sum(1)
