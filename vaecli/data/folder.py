@@ -172,6 +172,7 @@ class _Read(NamedTuple):
         pixel_range: the values that are black and white.
         digest: `Images.digest` of these pictures with their labels, if it is known.
         tried: the paths that were tried.
+        kept_in: where they were kept just now, for later commands.
     """
 
     pixels: Tensor
@@ -181,6 +182,7 @@ class _Read(NamedTuple):
     pixel_range: tuple[float, float]
     digest: str = ""
     tried: frozenset[str] = frozenset()
+    kept_in: Path | None = None
 
     def reading(self, folder: Path, folders: tuple[str, ...]) -> Reading:
         """What became of the files."""
@@ -195,6 +197,7 @@ class _Read(NamedTuple):
             self.pixel_range,
             sum(one.ranged for one in self.cropped),
             tuple(escape_controls(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
+            kept_in=self.kept_in,
         )
 
 
@@ -216,11 +219,11 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
                     labels = torch.tensor(splits.tree.labels(read.kept), dtype=torch.int64)
                     digest = Images(read.pixels, labels, splits.tree.class_names, request.shape).digest
                     read = read._replace(digest=digest)
-                store.write([key(request.pixel_range), key(read.pixel_range)], rows, Pictures(*read[:-1]))
+                store.write([key(request.pixel_range), key(read.pixel_range)], rows, Pictures(*read[:-2]))
             except BaseException:
                 rows.drop()
                 raise
-            return read
+            return read._replace(kept_in=store.place.parent)
     except OSError as error:
         listen.note(not_kept(store.place.parent, error))
         return _read(splits, request, listen)
