@@ -114,7 +114,7 @@ class DataSummary:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
         return [
             VaecliError(f"{{folder}}: {text}", folder=Path(self.folder)).text(lambda n, v: v if n == "folder" else spell(n, v))
-            for text in self._texts()
+            for text in (*self._texts(), *self._kept_text())
         ]
 
     def _texts(self) -> Iterator[str]:
@@ -175,9 +175,11 @@ class DataSummary:
             yield f"labels without a training {self.noun}: {names}{measured}"
         if self.conditional and self.test.unlabelled == self.test.pictures and not self.untrained:
             yield f"the test {self.noun}s have no label, which the model has not learnt to do without: their numbers say little"
+
+    def _kept_text(self) -> Iterator[str]:
         if self.kept_in:
             place, size = self.kept_in
-            yield f"prepared once, and kept for later commands: {size / 1e6:,.1f} MB in {printable(str(place)).replace('{', '(')}"
+            yield f"prepared once, and kept for later commands: {size / 1e6:,.1f} MB in {str(place).replace('{', '(')}"
 
     def _counted(self, count: int) -> str:
         return f"{count:,} {self.noun}{'s' * (count != 1)}"
