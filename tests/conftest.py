@@ -17,6 +17,7 @@ from tests.helpers import DATA, REPORTED, Outcome, write_idx
 from vaecli import registry
 from vaecli.cli.app import main
 from vaecli.data import load_images
+from vaecli.files import CACHE
 from vaecli.runs.find import FILES
 from vaecli.threads import configure_torch
 
@@ -35,6 +36,14 @@ def _fresh_interpreters_are_marked(request, monkeypatch):
             begin(self, line, *rest, **options)
 
         monkeypatch.setattr(subprocess.Popen, "__init__", check)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _prepared_pictures(tmp_path_factory):
+    """Keeps prepared pictures of all tests away from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE, str(tmp_path_factory.getbasetemp() / "prepared"))
+        yield
 
 
 @pytest.fixture(scope="session")

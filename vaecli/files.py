@@ -21,6 +21,9 @@ except ImportError:  # Windows
 
 PART = ".part"
 
+CACHE = "VAECLI_CACHE"
+"""The environment variable that names the folder of pictures that were prepared; with ``none`` they are not kept."""
+
 
 def write_file(path: Path, data: bytes) -> None:
     """Writes `data` to `path`, whole or not at all, as `whole_file` does.

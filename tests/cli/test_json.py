@@ -111,6 +111,8 @@ COMMANDS = {
          "--per-image"],
         ["compare", "small", "labels", "small1", "labels1", "--limit", "9", "--table-only", "--by", "elbo"],
     ],
+    "vaecli prepare": [["prepare", "--data-dir", PICTURES]],
+    "vaecli cache": [["cache"]],
     "vaecli report": [["report", "--quick", "--only", "5"]],
 }  # fmt: skip
 NEVER_HERE = {"table[].diverged_epoch", "table[].kl_is_exact", "test_kl_particles", "validation_kl_particles"}

@@ -19,6 +19,7 @@ from vaecli.data.load import Source
 from vaecli.data.picture import machine_memory
 from vaecli.data.tree import TENTH, path_hash
 from vaecli.errors import DataError
+from vaecli.files import CACHE
 from vaecli.image_shape import ImageShape
 
 EMOJI = DATA / "emoji" / "pictures"
@@ -205,6 +206,10 @@ def test_a_name_that_a_terminal_would_obey_is_spelt_out_in_notes(tmp_path):
 def test_more_pictures_than_the_memory_holds_are_refused_before_any_is_read(tmp_path, monkeypatch):
     for number in range(20):
         (tmp_path / f"{number}.png").touch()
+    monkeypatch.setattr(room, "machine_memory", lambda: 40 * SMALL.size - 1)
+    with pytest.raises(DataError, match="none of which can be read"):
+        read(tmp_path)  # they are on the disk
+    monkeypatch.setenv(CACHE, "none")
     monkeypatch.setattr(room, "machine_memory", lambda: 40 * SMALL.size - 1)
     with pytest.raises(
         DataError, match=r"20 pictures of 8 x 8 x 3 take .*; take fewer of them with limit=19, or smaller images with image_size=8"

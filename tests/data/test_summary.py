@@ -15,6 +15,12 @@ from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.folder import FOLDER
 from vaecli.data.load import Source
 from vaecli.data.summary import summarise
+from vaecli.files import CACHE
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept(monkeypatch):
+    monkeypatch.setenv(CACHE, "none")
 
 
 def summary_of(folder, **settings):
@@ -171,3 +177,10 @@ def test_a_bright_test_picture_is_no_dark_folder(tmp_path):
         (tmp_path / split).mkdir()
         Image.new("L", (8, 8), value).save(tmp_path / split / "a.png")
     assert not any("no value of any picture" in line for line in lines_of(tmp_path))
+
+
+def test_what_is_kept_for_later_commands_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE, str(tmp_path / "kept"))
+    save(tmp_path / "one", "a.png", "b.png")
+    assert lines_of(tmp_path / "one")[-1] == f"prepared once, and kept for later commands: 0.0 MB in {tmp_path / 'kept'}"
+    assert not any("kept for later" in line for line in lines_of(tmp_path / "one"))

@@ -16,14 +16,16 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from vaecli import __version__, plugins, torchrun
-from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, reconstruct, report, sample, search, train
+from vaecli.cli import cache as cached
+from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, prepare, reconstruct, report, sample, search, train
 from vaecli.cli.commands import Command, Group, options_of
-from vaecli.cli.declare import OTHERS, example, optional
+from vaecli.cli.declare import DATA, OTHERS, example, optional
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
 from vaecli.errors import UsageError, VaecliError, format_value, is_out_of_memory, printable, reason
+from vaecli.files import CACHE
 
 _OF_MANY_PROCESSES = ("train", "compare")
 """Commands that several processes of torchrun share; any other is run by the first of them."""
@@ -55,6 +57,12 @@ def _version(asked: bool) -> None:
 Plugin = Annotated[
     list[Path] | None,
     optional("File that brings members of its own, also in VAECLI_PLUGIN; may be given again.", OTHERS, metavar="FILE.py"),
+]
+
+
+Cache = Annotated[
+    str | None,
+    optional("Folder in which prepared pictures are kept, or none; also in VAECLI_CACHE.", DATA, metavar="DIR|none"),
 ]
 
 
@@ -93,6 +101,28 @@ def _with_plugin(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _with_cache(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--cache``, the place of prepared pictures, to a command."""
+    own = list(inspect.signature(command).parameters.values())
+    parameters = [*own, inspect.Parameter("cache", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Cache)]
+
+    @wraps(command)
+    def wrapped(*words: Any, cache: str | None = None, **given: Any) -> None:
+        before = os.environ.get(CACHE)
+        if cache is not None:
+            os.environ[CACHE] = cache  # also of the processes that a search starts
+        try:
+            command(*words, **given)
+        finally:
+            if cache is not None:
+                os.environ.pop(CACHE)
+                os.environ |= {} if before is None else {CACHE: before}
+
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
+
+
 def make_app() -> typer.Typer:
     """All commands, with the options of the members that are registered now."""
     app = typer.Typer(
@@ -114,8 +144,10 @@ def make_app() -> typer.Typer:
         ("inpaint", inpaint, inpaint.inpaint),
         ("compare", compare, compare.compare),
         ("report", report, report.report),
+        ("prepare", prepare, prepare.prepare),
+        ("cache", cached, cached.cache),
     ):
-        app.command(name, cls=Command, **module.HELP)(_with_plugin(function))
+        app.command(name, cls=Command, **module.HELP)(_with_cache(_with_plugin(function)))
     return app
 
 

@@ -15,6 +15,7 @@ from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
 from vaecli.data.picture import KINDS, Prepared, checked_picture, machine_memory, without_warnings
+from vaecli.data.prepared import Pictures, Rows, Store, key_of, new_rows, not_kept, open_store
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, escape_controls, find_pictures, path_hash, split_pictures
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
@@ -63,12 +64,8 @@ class PictureFolder:
         class_names = tree.class_names
         with without_warnings(), listen.silence():
             splits = _splits(tree)
-            _check_memory(tree.folder, len(splits.wanted(request)), shape)
-            pixel_range = request.pixel_range or _range_of(splits, request)
-            take = _Taker(tree.folder, shape, pixel_range, listen)
-            held = take.last(splits, request) if request.validation and request.split == TRAIN else _NOTHING
-            names = [name for name in splits.ordered(request.split) if name not in held.tried]
-            read = take.first(names, request.limit) + held
+            store = open_store(tree.folder, tree.pictures, shape, listen.note)
+            read = _kept(store, splits, request, listen) if store else _read(splits, request, listen)
         if not read.kept:
             raise DataError(f"{tree.folder}: {_nothing(splits.folders(request.split), read.failures)}")
         for text in read.failures[:MOST_NOTES]:
@@ -82,7 +79,7 @@ class PictureFolder:
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
         labels = torch.tensor(tree.labels(read.kept), dtype=torch.int64)
-        reading = read.reading(tree.folder, splits.folders(request.split), pixel_range)
+        reading = read.reading(tree.folder, splits.folders(request.split))
         if request.split == TRAIN:
             reading = replace(reading, unused=0 if request.validation else len(splits.validation))
         else:
@@ -91,7 +88,10 @@ class PictureFolder:
             reading = replace(reading, untrained=tuple((class_names[it], int((labels == it).sum())) for it in missing))
             if request.conditional:
                 labels[torch.isin(labels, torch.tensor(missing, dtype=torch.int64))] = UNKNOWN
-        return Images(read.pixels, labels, class_names, shape, tuple(map(escape_controls, read.kept)), reading)
+        images = Images(read.pixels, labels, class_names, shape, tuple(map(escape_controls, read.kept)), reading)
+        if read.digest and labels.tolist() == tree.labels(read.kept):
+            images.know_digest(read.digest)
+        return images
 
     def picture(self, path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None) -> Prepared:
         """As `Dataset.picture`; a range of bytes does not hold for a picture of more levels, which then has its own."""
@@ -162,21 +162,29 @@ def _is_readable(path: Path) -> bool:
 
 
 class _Read(NamedTuple):
-    """Pictures that were read: pixels, shape (N, D), paths and properties; the paths that were tried; why some cannot be read."""
+    """Pictures that were read.
+
+    Attributes:
+        pixels: shape (N, D).
+        kept: their paths.
+        cropped: what became of each.
+        failures: why others cannot be read.
+        pixel_range: the values that are black and white.
+        digest: `Images.digest` of these pictures with their labels, if it is known.
+        tried: the paths that were tried.
+        kept_in: where they were kept just now, for later commands.
+    """
 
     pixels: Tensor
     kept: list[str]
     cropped: list[Cropped]
-    tried: set[str]
     failures: list[str]
+    pixel_range: tuple[float, float]
+    digest: str = ""
+    tried: frozenset[str] = frozenset()
+    kept_in: Path | None = None
 
-    def __add__(self, other: "_Read") -> "_Read":  # type: ignore[override]
-        pixels = torch.cat((self.pixels, other.pixels)) if other.kept else self.pixels
-        return _Read(
-            pixels, self.kept + other.kept, self.cropped + other.cropped, self.tried | other.tried, self.failures + other.failures
-        )
-
-    def reading(self, folder: Path, folders: tuple[str, ...], pixel_range: tuple[float, float]) -> Reading:
+    def reading(self, folder: Path, folders: tuple[str, ...]) -> Reading:
         """What became of the files."""
         return Reading(
             folder,
@@ -186,13 +194,64 @@ class _Read(NamedTuple):
             sum(one.scaled for one in self.cropped),
             sum(one.pages for one in self.cropped),
             sum(one.outside > 0 for one in self.cropped),
-            pixel_range,
+            self.pixel_range,
             sum(one.ranged for one in self.cropped),
             tuple(escape_controls(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
+            kept_in=self.kept_in,
         )
 
 
-_NOTHING = _Read(torch.empty(0, 0, dtype=torch.uint8), [], [], set(), [])
+def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener) -> _Read:
+    """The pictures of a request as they were prepared before, or are prepared now and kept."""
+
+    def key(pixel_range: tuple[float, float] | None) -> str:
+        of_train = (request.limit, request.validation) if request.split == TRAIN else ()
+        return key_of(split=request.split, pixel_range=pixel_range, train=of_train)
+
+    try:
+        with store.alone():
+            if found := store.find(key(request.pixel_range)):
+                return _Read(*found)
+            rows = new_rows(store, len(splits.wanted(request)))
+            try:
+                read = _read(splits, request, listen, store, rows)
+                if read.kept:
+                    labels = torch.tensor(splits.tree.labels(read.kept), dtype=torch.int64)
+                    digest = Images(read.pixels, labels, splits.tree.class_names, request.shape).digest
+                    read = read._replace(digest=digest)
+                store.write([key(request.pixel_range), key(read.pixel_range)], rows, Pictures(*read[:-2]))
+            except BaseException:
+                rows.drop()
+                raise
+            return read._replace(kept_in=store.place.parent)
+    except OSError as error:
+        listen.note(not_kept(store.place.parent, error))
+        return _read(splits, request, listen)
+
+
+def _read(splits: _Splits, request: Request, listen: ReadListener, store: Store | None = None, rows: Rows | None = None) -> _Read:
+    """The pictures of a request: read into memory, or written to `rows`; what the store has already is taken from there.
+
+    Raises:
+        DataError: they take too much memory, or no range suits them.
+        UsageError: fewer are kept for validation than the request asks for.
+        OSError: `rows` cannot be written.
+    """
+    tree = splits.tree
+    if rows is None:
+        _check_memory(tree.folder, len(splits.wanted(request)), request.shape)
+    pixel_range = request.pixel_range or _range_of(splits, request)
+    take = _Taker(tree.folder, request.shape, pixel_range, listen, store.unchanged(pixel_range) if store else {})
+    held = take.last(splits, request) if request.validation and request.split == TRAIN else None
+    tried = held.tried if held else frozenset()
+    read = take.first([name for name in splits.ordered(request.split) if name not in tried], request.limit, rows)
+    if held:
+        both = torch.cat((read.pixels, held.pixels))
+        if rows:
+            for pixels in held.pixels:
+                rows.append(pixels.numpy().tobytes())
+        read = _Read(both, read.kept + held.kept, read.cropped + held.cropped, read.failures + held.failures, pixel_range)
+    return read._replace(pixels=rows.finish()) if rows else read
 
 
 @dataclass(frozen=True)
@@ -203,17 +262,23 @@ class _Taker:
     shape: ImageShape
     pixel_range: tuple[float, float]
     listen: ReadListener
+    unchanged: Mapping[str, Callable[[], Cropped]]
 
-    def first(self, names: Sequence[str], limit: int | None) -> _Read:
-        """The first of these pictures that can be read, all if there is no limit."""
+    def first(self, names: Sequence[str], limit: int | None, rows: Rows | None = None) -> _Read:
+        """The first of these pictures that can be read, all if there is no limit; their pixels are in `rows`, if there are such."""
         most = len(names) if limit is None else min(limit, len(names))
-        read = _Read(torch.empty(most, self.shape.size, dtype=torch.uint8), [], [], set(), [])
-        for done, (name, result) in enumerate(_attempts(names, lambda name: self._attempt(self.folder / name)), 1):
-            read.tried.add(name)
+        pixels = torch.empty(0 if rows else most, self.shape.size, dtype=torch.uint8)
+        tried = set[str]()
+        read = _Read(pixels, [], [], [], self.pixel_range)
+        for done, (name, result) in enumerate(_attempts(names, self._attempt), 1):
+            tried.add(name)
             if isinstance(result, DataError):
                 read.failures.append(str(result))
             else:
-                read.pixels[len(read.kept)] = result.tensor
+                if rows:
+                    rows.append(result.pixels)
+                else:
+                    pixels[len(read.kept)] = result.tensor
                 read.kept.append(name)
                 read.cropped.append(result._replace(pixels=b""))
             over = len(read.kept) == most or done == len(names)
@@ -221,7 +286,7 @@ class _Taker:
                 self.listen.progress(len(read.kept) if limit is not None else done, most)
             if over:
                 break
-        return read._replace(pixels=read.pixels[: len(read.kept)])
+        return read._replace(pixels=pixels[: len(read.kept)], tried=frozenset(tried))
 
     def last(self, splits: _Splits, request: Request) -> _Read:
         """The pictures that are held out: the first that the folder keeps for validation, or the last of its training set.
@@ -242,10 +307,12 @@ class _Taker:
         read = self.first(splits.train[::-1], count)
         return read._replace(pixels=read.pixels.flip(0), kept=read.kept[::-1], cropped=read.cropped[::-1])
 
-    def _attempt(self, path: Path) -> Cropped | DataError:
+    def _attempt(self, name: str) -> Cropped | DataError:
         """A picture, or why it cannot be read."""
+        if prepared := self.unchanged.get(name):
+            return prepared()
         try:
-            return read_cropped(path, self.shape, self.pixel_range)
+            return read_cropped(self.folder / name, self.shape, self.pixel_range)
         except DataError as error:
             return error
 

@@ -41,6 +41,7 @@ class Reading:
         untrained: of a test set, labels that no training picture has, with their numbers of pictures.
         array: whether the images come from an array, not from files of their own; then `folder` is its file, or names it, and
             `folders` has the names of arrays.
+        kept_in: the folder in which the prepared pictures were kept when they were read, for later commands.
         bordered: of an array, the height and width of its images, if these have a black border now.
     """
 
@@ -58,6 +59,7 @@ class Reading:
     untrained: tuple[tuple[str, int], ...] = ()
     array: bool = False
     bordered: tuple[int, int] | None = None
+    kept_in: Path | None = field(default=None, compare=False)
 
 
 def sampled(count: int, n: int | None) -> Tensor:
@@ -133,6 +135,10 @@ class Images:
         digest.update(self.pixels.cpu().contiguous().numpy().data)
         digest.update(self.labels.cpu().to(torch.int16).contiguous().numpy().data)
         return digest.hexdigest()
+
+    def know_digest(self, digest: str) -> None:
+        """Takes this for the digest, so that it need not be computed."""
+        vars(self)["digest"] = digest
 
     def __getitem__(self, index: slice | Tensor) -> "Images":
         """The images at `index`: a slice, or a tensor of positions or of booleans.

@@ -77,6 +77,7 @@ class DataSummary:
         noun: what one of them is called.
         bordered: of arrays, the height and width of the images in them, if these have a black border now.
         side: height and width of the images.
+        kept_in: where prepared pictures were kept just now, with their bytes, if they were.
         two_shades: whether arrays hold black and white only, and the model is of more shades.
     """
 
@@ -96,6 +97,7 @@ class DataSummary:
     bordered: tuple[int, int] | None = None
     side: int = 0
     two_shades: bool = False
+    kept_in: tuple[Path, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""
@@ -112,7 +114,7 @@ class DataSummary:
         """A few sentences, each on a line; settings are written by `spell`, as `VaecliError.text` has them."""
         return [
             VaecliError(f"{{folder}}: {text}", folder=Path(self.folder)).text(lambda n, v: v if n == "folder" else spell(n, v))
-            for text in self._texts()
+            for text in (*self._texts(), *self._kept_text())
         ]
 
     def _texts(self) -> Iterator[str]:
@@ -174,6 +176,11 @@ class DataSummary:
         if self.conditional and self.test.unlabelled == self.test.pictures and not self.untrained:
             yield f"the test {self.noun}s have no label, which the model has not learnt to do without: their numbers say little"
 
+    def _kept_text(self) -> Iterator[str]:
+        if self.kept_in:
+            place, size = self.kept_in
+            yield f"prepared once, and kept for later commands: {size / 1e6:,.1f} MB in {str(place).replace('{', '(')}"
+
     def _counted(self, count: int) -> str:
         return f"{count:,} {self.noun}{'s' * (count != 1)}"
 
@@ -216,7 +223,14 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         first.bordered,
         train.shape.height,
         first.array and config.binarize == "none" and all(_has_two_shades(images) for images in (train, test)),
+        _kept(train, test),
     )
+
+
+def _kept(*splits: Images) -> tuple[Path, int] | None:
+    """Where splits were kept that were prepared just now, and their bytes; None if none was."""
+    kept = [(split.reading.kept_in, split.pixels.numel()) for split in splits if split.reading and split.reading.kept_in]
+    return (kept[0][0], sum(size for _, size in kept)) if kept else None
 
 
 def _has_two_shades(images: Images) -> bool:
