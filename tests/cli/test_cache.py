@@ -58,6 +58,13 @@ def test_a_picture_that_changed_is_seen_by_a_later_command(vaecli, pictures, tmp
     assert "images are not those of the run run" in line and second.name in line
 
 
+def test_a_place_that_cannot_be_written_is_one_line(vaecli, pictures, tmp_path):
+    (tmp_path / "file").touch()
+    outcome = vaecli(*[word for word in TRAIN if word != "-q"], "--data-dir", pictures, "--cache", tmp_path / "file" / "kept")
+    assert outcome.code == 0
+    assert outcome.err.count("prepared pictures cannot be kept there (not a directory); they are read anew each time") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -20,10 +20,16 @@ def reader() -> Read:
 
 
 def listener() -> ReadListener:
-    """Shows notes, and a bar while pictures are read. Imports PyTorch."""
+    """Shows notes, each once, and a bar while pictures are read. Imports PyTorch."""
     from vaecli.data.dataset import ReadListener
 
     until, bar = ExitStack(), None
+    told = set[str]()
+
+    def note(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            console.note(text)
 
     def progress(done: int, total: int) -> None:
         nonlocal bar
@@ -33,4 +39,4 @@ def listener() -> ReadListener:
             until.close()
             bar = None
 
-    return ReadListener(console.note, progress, console.libraries_silenced)
+    return ReadListener(note, progress, console.libraries_silenced)
