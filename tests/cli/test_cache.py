@@ -30,7 +30,7 @@ def test_pictures_are_prepared_listed_and_removed(vaecli, pictures, tmp_path):
     assert listed.err == f"{tmp_path / 'kept'}: in all 0.0 MB\n"
     (entry,) = json.loads(vaecli("cache", "--json").out)["kept"]
     assert (entry["source"], entry["shape"], entry["pictures"]) == (str(pictures), [3, 16, 16], 24)
-    assert json.loads(vaecli("cache", tmp_path, "--json").out)["kept"] == []
+    assert json.loads(vaecli("cache", tmp_path / "other", "--json").out)["kept"] == []
     assert "removed 0.0 MB" in vaecli("cache", pictures, "--clear").err
     assert vaecli("cache").out == ""
     assert not list((tmp_path / "kept").rglob("*.pixels"))

@@ -23,7 +23,7 @@ CLEAR = "Remove it: of the folder of pictures given, or all."
 
 def cache(
     source: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="A folder of pictures; all of them if not given.", show_default=False)
+        Path | None, typer.Argument(metavar="DIR", help="A folder of pictures, or one that holds it; all of them if not given.", show_default=False)
     ] = None,
     clear: Annotated[bool, flag_option("--clear", CLEAR, OUTPUT)] = False,
     quiet: Quiet = False,
@@ -35,7 +35,7 @@ def cache(
     from vaecli.data.prepared import cache_folder, entries_of
 
     root = cache_folder()
-    kept = [it for it in (entries_of(root) if root else []) if source is None or it.source == str(source.resolve())]
+    kept = [it for it in (entries_of(root) if root else []) if source is None or Path(it.source).is_relative_to(source.resolve())]
     if clear:
         for entry in kept:
             entry.remove()
