@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from vaecli.data.prepared import Kept
 
 HELP = example("vaecli cache --clear")
+OF = "A folder of pictures, or one above it; all of them if not given."
 CLEAR = "Remove it: of the folder of pictures given, or all."
 
 
 def cache(
-    source: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="A folder of pictures, or one that holds it; all of them if not given.", show_default=False)
-    ] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="DIR", help=OF, show_default=False)] = None,
     clear: Annotated[bool, flag_option("--clear", CLEAR, OUTPUT)] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
