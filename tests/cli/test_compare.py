@@ -190,6 +190,8 @@ def test_differences_are_of_groups_by_seed_with_their_errors(runs, tmp_path):
     assert len(lines[0].split()) == 3 and len(lines[1].split()) == 6
     assert "-L_30 is a bound; its distance from -log p(x), which may differ between runs, is in no error" in outcome.err
     assert "no error over seeds" not in outcome.err
+    first_time = runs("a1", "b1", "b2", "a2", "--by", "L_30", "--csv")
+    assert "Replacing" not in first_time.err
     printed = json.loads(runs("a1", "b1", "b2", "a2", "--by", "L_30", "--json", "--csv", "--per-image", "-q").out)
     first, second = printed["differences"]
     by_name = {row["run"]: torch.tensor(row["per_image"]["L_30"], dtype=torch.float64) for row in printed["table"]}
@@ -200,6 +202,10 @@ def test_differences_are_of_groups_by_seed_with_their_errors(runs, tmp_path):
     rows = list(csv.DictReader((tmp_path / "checkpoints" / "a1" / "compare-differences.csv").read_text().splitlines()))
     assert [row["run"] for row in rows] == ["a*", "b*"]
     assert float(rows[1]["value"]) == second["value"]
+    again = runs("a1", "b1", "b2", "a2", "--by", "L_30", "--csv")
+    assert [line.split("/")[-1] for line in again.err.splitlines() if line.startswith("Replacing")] == [
+        "compare.csv", "compare-differences.csv"
+    ]  # fmt: skip
     # with --sort the best comes first, and the others are compared with it
     best = runs("a1", "b1", "--by", "elbo", "--sort", "test_elbo")
     assert best.out.splitlines()[3].split()[6] in ("a1", "b1")

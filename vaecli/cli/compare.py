@@ -118,10 +118,10 @@ def compare(
     if not table_only and here.size == 1:
         draw()
     rows = []
-    for run, name, images, positions in zip(opened, names, whole, chosen, strict=True):
+    for run, name, images, (some, positions) in zip(opened, names, whole, chosen, strict=True):
         with console.bar("%", 100) as bar:
             measured = measure(
-                run.model, images[positions].to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
+                run.model, some.to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
                 bdmc=bdmc_images if bdmc else 0, on_share=partial(_show, bar, name),
             )  # fmt: skip
@@ -153,19 +153,19 @@ def compare(
 
 def _samples(
     runs: Sequence[Run], names: Sequence[str], images: Sequence[Images], limit: int | None, by: str | None
-) -> list[Tensor]:
-    """The positions of the images that each run is measured on, which are the same pixels where runs are compared by a number."""
+) -> list[tuple[Images, Tensor]]:
+    """The images that each run is measured on, and their positions; the same pixels where runs are compared by a number."""
     from vaecli.analysis.differences import check_differences
     from vaecli.data.images import sampled
     from vaecli.model import observed_images
 
-    samples = [sampled(len(whole), limit) for whole in images]
+    samples = []
+    for whole in images:
+        positions = sampled(len(whole), limit)
+        samples.append((whole if len(positions) == len(whole) else whole[positions], positions))
     if by is not None:
-        digests = [
-            observed_images(whole[positions], run.model.binarize).digest
-            for run, whole, positions in zip(runs, images, samples, strict=True)
-        ]
-        check_differences(runs, names, digests)
+        seen = (observed_images(some, run.model.binarize) for run, (some, _) in zip(runs, samples, strict=True))
+        check_differences(runs, names, [images.digest for images in seen])
     return samples
 
 
@@ -187,9 +187,10 @@ def _write_tables(
         tables["compare-differences.csv"] = [compare_table.flat(difference.to_json()) for difference in apart]
     if per_image:
         tables["compare-images.csv"] = list(chain.from_iterable(row.per_image() for row in rows))
-    for file, lines in tables.items():
-        write_file(place(file), csv_bytes(lines))
-    return [place(file) for file in tables]
+    files = [place(file) for file in tables]
+    for file, lines in zip(files, tables.values(), strict=True):
+        write_file(file, csv_bytes(lines))
+    return files
 
 
 def _refuse_without_effect(context: typer.Context) -> None:
