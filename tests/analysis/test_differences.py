@@ -19,9 +19,12 @@ N = 500
 IMAGES = torch.randn(N, generator=torch.Generator().manual_seed(0)).double() * 30 - 100
 
 
-def row(name, values, discrete=True, observed="a" * 64, **settings):
+def row(name, values, discrete=True, observed="a" * 64, epoch=5, **settings):
     run = SimpleNamespace(
-        config=Config(**settings), provenance=None, model=SimpleNamespace(pixel_likelihood=SimpleNamespace(discrete=discrete))
+        config=Config(**settings),
+        provenance=None,
+        results={"epoch": epoch},
+        model=SimpleNamespace(pixel_likelihood=SimpleNamespace(discrete=discrete)),
     )
     number = Estimate.of(values)
     measured = Measured(N, observed, 2, number, number, number, {50: number}, per_image={"L_50": values, "elbo": values - 1})
@@ -69,6 +72,11 @@ def test_runs_that_differ_by_their_seed_alone_are_a_group_whose_seeds_are_paired
 def test_a_copy_of_a_run_is_not_another_seed():
     rows = [row("a", IMAGES, seed=1), row("a-copy", IMAGES, seed=1), row("a-2", IMAGES, seed=2)]
     assert [it.runs for it in differences(rows, "L_50")] == [("a", "a-2"), ("a-copy",)]
+
+
+def test_a_run_that_was_stopped_earlier_differs_by_more_than_its_seed():
+    rows = [row("a", IMAGES, seed=1), row("b", IMAGES, seed=2), row("c", IMAGES, seed=3, epoch=4)]
+    assert [it.runs for it in differences(rows, "L_50")] == [("a", "b"), ("c",)]
 
 
 @pytest.mark.parametrize(

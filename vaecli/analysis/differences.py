@@ -68,6 +68,11 @@ class Difference:
     seeds_standard_error: float | None = None
     by_seed: tuple[float, ...] = ()
 
+    @property
+    def heading(self) -> str:
+        """What tables and pictures call the number, negated: ``-L_50`` for ``L_50``."""
+        return {"elbo": "-ELBO", "exact": "-log p(x)", "ais": "-AIS"}.get(self.by, f"-{self.by}")
+
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -118,8 +123,9 @@ def _by_seed(runs: Sequence[Run]) -> list[list[int]]:
     """The indices of runs that differ by their seed alone, in the order of the first of each group."""
     groups: dict[str, list[int]] = {}
     for index, run in enumerate(runs):
-        config, provenance = run.config.to_json() | {"seed": None}, run.provenance
-        same = repr((config, provenance and (provenance.data.train, provenance.data.test, provenance.started_from)))
+        config, made = run.config.to_json() | {"seed": None}, run.provenance
+        data = made and (made.data.train, made.data.test, made.started_from, made.precision)
+        same = repr((config, run.results.get("epoch"), data))
         while run.config.seed in (runs[other].config.seed for other in groups.get(same, [])):
             same += " again"  # of a copy of a run, not another seed
         groups.setdefault(same, []).append(index)

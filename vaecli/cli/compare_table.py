@@ -85,18 +85,13 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
 
 def differences_table(differences: Sequence[Difference]) -> Table:
     """The differences of runs, or of groups of runs by seed, from the first: negative where they are better."""
-    by = heading(differences[0].by)
+    by = differences[0].heading
     runs = console.new_table(["run"], ["seeds", by, f"less that of {differences[0].run}", "± over images", "± over seeds"])
     for it in differences:
         errors = (it.standard_error, it.seeds_standard_error)
         apart = [f"{-it.value:+.2f}", *("" if error is None else f"{error:.2g}" for error in errors)] if it.by_seed else [""] * 3
         runs.add_row(it.run, str(len(it.runs)), f"{-it.mean:.2f}", *apart)
     return runs
-
-
-def heading(by: str) -> str:
-    """What the table calls a number: ``-L_50`` for ``L_50``."""
-    return {"elbo": "-ELBO", "exact": "-log p(x)", "ais": "-AIS"}.get(by, f"-{by}")
 
 
 def about_differences(rows: Sequence[Row], differences: Sequence[Difference]) -> list[str]:
@@ -109,9 +104,8 @@ def about_differences(rows: Sequence[Row], differences: Sequence[Difference]) ->
     if by in ("elbo", "ais") or by.startswith("L_"):
         untrusted = by.startswith("L_") and any(row.measured.weights[int(by[2:])].untrusted for row in rows)
         closer = "; where k-hat is above 0.7, as here, compare with --ais --by ais" if untrusted else ""
-        sentences.append(
-            f"{heading(by)} is a bound; its distance from -log p(x), which may differ between runs, is in no error{closer}."
-        )
+        bound = differences[0].heading
+        sentences.append(f"{bound} is a bound; its distance from -log p(x), which may differ between runs, is in no error{closer}.")
     return sentences
 
 

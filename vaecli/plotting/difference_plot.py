@@ -47,8 +47,9 @@ def save_differences(path: Path, differences: Annotated[Sequence[Difference], Fi
         axes.scatter([x for x, _ in points], [y for _, y in points], s=30, color=_SEED, zorder=2, label="a seed")
     axes.set_yticks(rows, [short(it.run, 40) for it in others], parse_math=False)
     axes.set_ylim(len(others) - 0.4, -0.6)
-    by = {"elbo": "-ELBO", "exact": "-log p(x)", "ais": "-AIS"}.get(first.by, f"-{first.by}")
-    axes.set_xlabel(f"{split} {by} less that of {short(first.run, 40)} (nats per image)", parse_math=False)
+    axes.set_xlabel(
+        f"{split} {first.heading} less that of {short(first.run, 40)} (nats per image; to the left is better)", parse_math=False
+    )
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     save_figure(path, figure, _DPI)
