@@ -281,7 +281,7 @@ class VAE(nn.Module):
             raise wrong("pixels", pixels, "expected a tensor of torch.uint8, from 0 black to 255 white")
         if not isinstance(noise, torch.Generator | Tensor | None):
             raise wrong("noise", noise, "expected a torch.Generator, or None")
-        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else _binarized(pixels, self.binarize, noise)
+        return self.pixel_likelihood.grey(pixels) if self.binarize == "none" else _binarized(pixels, self.binarize, noise).float()
 
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that are none, of another shape or with other labels; other things fit.
@@ -367,7 +367,7 @@ def observed_images(images: Images, binarize: str) -> Images:
 
 
 def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor | None) -> Tensor:
-    """Pixels in {0, 1}, float32, of grey bytes of shape (..., D).
+    """Pixels in {0, 1}, one byte each, of grey bytes of shape (..., D).
 
     Args:
         pixels: uint8.
@@ -376,10 +376,10 @@ def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor | None)
         noise: what ``stochastic`` draws from, or its `levels`, of the pixels' shape; None for `own_levels`.
     """
     if how == "threshold":
-        return (pixels >> 7).float()
+        return pixels >> 7
     if noise is None:
         noise = own_levels(pixels)
-    return ((noise if isinstance(noise, Tensor) else levels(pixels.shape, noise)) < pixels).float()
+    return (noise if isinstance(noise, Tensor) else levels(pixels.shape, noise)) < pixels
 
 
 def levels(shape: Sequence[int], noise: torch.Generator) -> Tensor:
@@ -401,7 +401,7 @@ def own_levels(pixels: Tensor) -> Tensor:
 
     Example:
         >>> own_levels(torch.tensor([[0, 100, 200]], dtype=torch.uint8))
-        tensor([[...]], dtype=torch.uint8)
+        tensor([[ 84, 160, 150]], dtype=torch.uint8)
     """
     found = torch.zeros(pixels.shape, dtype=torch.uint8).view(-1, pixels.shape[-1])
     images = pixels.cpu().view_as(found)

@@ -26,7 +26,7 @@ from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
 from vaecli.model import VAE, build, observed_images
 from vaecli.processes import ALONE, Processes, joined
-from vaecli.provenance import Provenance
+from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs
 from vaecli.runs.folder import Folder
@@ -217,9 +217,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         if not finished:
             start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
-        provenance = _provenance(start, source, placed, processes)
+        images, held_out = _training_images(source, start.config), _held_out(source, start.config)
+        provenance = _provenance(start, source.record, held_out, placed, processes)
     provenance = common(processes, provenance)
-    images, held_out = _training_images(source, start.config), _held_out(source, start.config)
     _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), start.config))
     images, held_out = images.to(placed), held_out.to(placed)
     chosen = _settled(start.config, len(images), listen)
@@ -441,14 +441,14 @@ def _source(start: Start, folder: Path) -> Source:
     return source
 
 
-def _provenance(start: Start, source: Source, device: torch.device, processes: Processes) -> Provenance:
+def _provenance(start: Start, data: DataRecord, held_out: Images, device: torch.device, processes: Processes) -> Provenance:
     """The provenance of this process; an `auto` precision is that of the earlier run, if there is one."""
     precision = start.config.precision
     if precision == "auto" and start.provenance:
         precision = start.provenance.precision
     precision = resolve_precision(precision, device)
-    measured = _held_out(source, start.config).digest if start.config.binarize == "stochastic" else ""
+    measured = held_out.digest if start.config.binarize == "stochastic" else ""
     return Provenance(
-        source.record, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.origin,
+        data, device.type, precision, torch.get_num_threads(), torch.__version__, processes.size, start.origin,
         start.config.members, measured,
     )  # fmt: skip
