@@ -78,7 +78,8 @@ class PictureFolder:
             listen.note(printable(f"{tree.folder}: {text}"))
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
-        labels = torch.tensor(tree.labels(read.kept), dtype=torch.int64)
+        own = tree.labels(read.kept)
+        labels = torch.tensor(own, dtype=torch.int64)
         reading = read.reading(tree.folder, splits.folders(request.split))
         if request.split == TRAIN:
             reading = replace(reading, unused=0 if request.validation else len(splits.validation))
@@ -89,7 +90,7 @@ class PictureFolder:
             if request.conditional:
                 labels[torch.isin(labels, torch.tensor(missing, dtype=torch.int64))] = UNKNOWN
         images = Images(read.pixels, labels, class_names, shape, tuple(map(escape_controls, read.kept)), reading)
-        if read.digest and labels.tolist() == tree.labels(read.kept):
+        if read.digest and labels.tolist() == own:
             images.know_digest(read.digest)
         return images
 
@@ -208,10 +209,12 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
         of_train = (request.limit, request.validation) if request.split == TRAIN else ()
         return key_of(split=request.split, pixel_range=pixel_range, train=of_train)
 
+    if found := store.find(key(request.pixel_range)):
+        return _Read(**found._asdict())
     try:
         with store.alone():
-            if found := store.find(key(request.pixel_range)):
-                return _Read(*found)
+            if found := store.find(key(request.pixel_range)):  # which another process prepared meanwhile
+                return _Read(**found._asdict())
             rows = new_rows(store, len(splits.wanted(request)))
             try:
                 read = _read(splits, request, listen, store, rows)
@@ -219,7 +222,8 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
                     labels = torch.tensor(splits.tree.labels(read.kept), dtype=torch.int64)
                     digest = Images(read.pixels, labels, splits.tree.class_names, request.shape).digest
                     read = read._replace(digest=digest)
-                store.write([key(request.pixel_range), key(read.pixel_range)], rows, Pictures(*read[:-2]))
+                prepared = Pictures(read.pixels, read.kept, read.cropped, read.failures, read.pixel_range, read.digest)
+                store.write([key(request.pixel_range), key(read.pixel_range)], rows, prepared)
             except BaseException:
                 rows.drop()
                 raise
