@@ -86,28 +86,17 @@ def _app(
         raise typer.Exit()  # the first process does it
 
 
-def _with_plugin(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--plugin``, which `_load_plugins` reads, to a command."""
+def _with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--cache``, the place of prepared pictures, and ``--plugin``, which `_load_plugins` reads, to a command."""
     types = get_type_hints(command, include_extras=True)
     own = [parameter.replace(annotation=types[name]) for name, parameter in inspect.signature(command).parameters.items()]
-    parameters = [*own, inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugin)]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in (("cache", Cache), ("plugin", Plugin))
+    ]
 
     @wraps(command)
-    def wrapped(*words: Any, plugin: object = None, **given: Any) -> None:
-        command(*words, **given)
-
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return wrapped
-
-
-def _with_cache(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--cache``, the place of prepared pictures, to a command."""
-    own = list(inspect.signature(command).parameters.values())
-    parameters = [*own, inspect.Parameter("cache", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Cache)]
-
-    @wraps(command)
-    def wrapped(*words: Any, cache: str | None = None, **given: Any) -> None:
+    def wrapped(*words: Any, cache: str | None = None, plugin: object = None, **given: Any) -> None:
         before = os.environ.get(CACHE)
         if cache is not None:
             os.environ[CACHE] = cache  # also of the processes that a search starts
@@ -116,10 +105,11 @@ def _with_cache(command: Callable[..., None]) -> Callable[..., None]:
         finally:
             if cache is not None:
                 os.environ.pop(CACHE)
-                os.environ |= {} if before is None else {CACHE: before}
+            if before is not None:
+                os.environ[CACHE] = before
 
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapped.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     return wrapped
 
 
@@ -147,7 +137,7 @@ def make_app() -> typer.Typer:
         ("prepare", prepare, prepare.prepare),
         ("cache", cached, cached.cache),
     ):
-        app.command(name, cls=Command, **module.HELP)(_with_cache(_with_plugin(function)))
+        app.command(name, cls=Command, **module.HELP)(_with_shared_options(function))
     return app
 
 
