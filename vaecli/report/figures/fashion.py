@@ -128,7 +128,7 @@ CONVOLUTIONS = Figure(
     _convolved,
     _judge_convolutions,
     "Better counts as: the images are more probable given their latents, a greater log p(x|z), both where the model without convolutions "
-    f"makes as many updates, and where it trains for as long. Seconds are another machine's tomorrow, so as long is {LONGER} times as many "
+    f"makes as many updates, and where it trains for as long. Seconds cannot be repeated, so as long counts as {LONGER} times as many "
     "updates; the seconds here stand beside it.",
     options={"n": 10, "samples": 64},
     also=(FASHION_LONGER,),
