@@ -91,6 +91,10 @@ class Config:
         None, "Epochs between two measurements, after which the run is saved; auto: about 100 steps.", "Training",
         low=1, high=MAX_EPOCHS, auto=True,
     )  # fmt: skip
+    shuffle: str | None = setting(
+        None, "Order of the images in an epoch; blocks: those of 64 parts of the file at a time, for more than fit in memory; "
+        "auto: by the memory.", "Training", choices=("auto", "all", "blocks"), usual="all",
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",

@@ -322,7 +322,7 @@ class VAE(nn.Module):
     def mean_image(self, images: Images) -> Tensor:
         """The mean of `observe` over the images, in expectation over its noise: shape (D,)."""
         self.check_beside("images", images)
-        parts = images.pixels.split(self.image_shape.scaled_batch(10_000))
+        parts = self._parts(images)
         if self.binarize == "stochastic":
             return sum((part.float().sum(0) for part in parts), self._zero) / (255 * len(images))
         return sum((self.observe(part).sum(0) for part in parts), self._zero) / len(images)
@@ -332,15 +332,18 @@ class VAE(nn.Module):
         """The mean of the square of `observe` over the images, likewise: shape (D,)."""
         if self.binarize != "none":  # the square of 0 or 1 is itself
             return self.mean_image(images)
-        parts = images.pixels.split(self.image_shape.scaled_batch(10_000))
-        squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in parts)
+        squares = (self.pixel_likelihood.grey(part).square().sum(0) for part in self._parts(images))
         return sum(squares, self._zero) / len(images)
+
+    def _parts(self, images: Images) -> Iterator[Tensor]:
+        """The images' pixels, some at a time, on the model's device."""
+        return (part.to(self.device) for part in images.pixels.split(self.image_shape.scaled_batch(10_000)))
 
     def output_without_latents(self, images: Images, by_channel: bool = False) -> Tensor:
         """The decoder's output for pixels with the mean of `images`, and the spread of each channel where a likelihood has a scale.
 
         Args:
-            images: on the model's device.
+            images: on any device.
             by_channel: the mean of each channel, not of each of its pixels.
 
         Returns:

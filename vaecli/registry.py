@@ -164,7 +164,10 @@ REPARAMETERISED = "reparameterised"
 STANDARD = "standard normal"
 """The capability of a prior that is N(0, I): the explorer's page draws its circles, and computes with its density."""
 
-OWN = {"init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "lr_schedule": "cosine"}
+OWN = {
+    "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
+    "lr_schedule": "cosine",
+}  # fmt: skip
 """The defaults of a person's own images: steps decide, and training begins at their mean."""
 
 BY_ARRAY: dict[Option, Any] = {

@@ -73,6 +73,9 @@ def processors() -> int:
 _entered = threading.local()
 """Whether this thread is within `fast_arithmetic` (`fast`)."""
 
+_CUDNN = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
+"""Convolutions on a GPU: the same bits each time, and float32 where that is asked for (by default they round to 10 bits)."""
+
 _SMALL = 1.2e-38
 """Half of it is below float32's normal range."""
 
@@ -92,7 +95,8 @@ def fast_arithmetic() -> Iterator[None]:
     end = share_processors()
     _entered.fast = True
     try:
-        yield
+        with torch.backends.cudnn.flags(**_CUDNN):
+            yield
     finally:
         _entered.fast = False
         end()
@@ -118,6 +122,8 @@ def configure_torch() -> None:
 
     Threads that wait for each other leave the processors to other processes that want them (`vaecli.threads`).
 
+    On a GPU cuDNN's convolutions give the same bits each time, and do not round float32 to TF32.
+
     Functions that train or measure do the same for as long as they take, and change nothing else in the program that calls them;
     call this in a program of your own to have it for all of its work.
 
@@ -126,6 +132,7 @@ def configure_torch() -> None:
     """
     flush_denormals()
     _entered.fast = True
+    torch.backends.cudnn.set_flags(**{f"_{name}": value for name, value in _CUDNN.items()})
     share_processors()
 
 

@@ -18,9 +18,9 @@ from tests.helpers import put
 from vaecli.config import Config
 from vaecli.data import Source
 from vaecli.data.array_files import MEMORY_SHARE, read_arrays
-from vaecli.data.picture import machine_memory
 from vaecli.data.summary import summarise
 from vaecli.errors import DataError
+from vaecli.memory import machine_memory
 
 LABELS = np.arange(40) % 3
 TEST, TEST_LABELS = GREY[:9] // 2, LABELS[:9]

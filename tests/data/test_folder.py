@@ -16,7 +16,6 @@ from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.folder import FOLDER
 from vaecli.data.images import UNKNOWN
 from vaecli.data.load import Source
-from vaecli.data.picture import machine_memory
 from vaecli.data.tree import TENTH, path_hash
 from vaecli.errors import DataError
 from vaecli.files import CACHE
@@ -220,10 +219,6 @@ def test_more_pictures_than_the_memory_holds_are_refused_before_any_is_read(tmp_
         read(tmp_path, shape=ImageShape(3, 64, 64))
     with pytest.raises(DataError, match="none of which can be read"):
         read(tmp_path, shape=ImageShape(3, 32, 32))
-
-
-def test_the_machine_has_memory():
-    assert 1 << 26 < machine_memory() < 1 << 50
 
 
 def test_warnings_of_pillow_are_not_shown_and_others_still_are(tmp_path, monkeypatch):

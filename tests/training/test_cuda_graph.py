@@ -42,13 +42,13 @@ class Recorder(RecordedStep):
 
 
 def trained(digits, monkeypatch, refused=None):
-    recorders = []
+    recorders, said = [], []
 
     def make_step(*arguments):
         step = plain(*arguments)
         if refused is None:
             return step
-        recorders.append(Recorder(step, CONFIG.batch_size))
+        recorders.append(Recorder(step, CONFIG.batch_size, said.append))
         recorders[0].refused = refused
         return recorders[0]
 
@@ -57,6 +57,9 @@ def trained(digits, monkeypatch, refused=None):
         patch.setattr(training, "make_step", make_step)
         model = build(CONFIG)
         records = list(fit(model, make_optimizer(model, CONFIG), digits[:570], CONFIG))
+    assert said == (refused or False) * [
+        "The step cannot be recorded as a CUDA graph, and so takes longer: operation not permitted when stream is capturing"
+    ]
     return list(model.parameters()), [record.loss for record in records], recorders
 
 
@@ -74,7 +77,7 @@ def test_a_cuda_graph_trains_as_the_step_does(digits, monkeypatch):
     losses = []
     for recorded in (False, True):
         if not recorded:
-            monkeypatch.setattr(training, "RecordedStep", lambda step, _: step)
+            monkeypatch.setattr(training, "RecordedStep", lambda step, *_: step)
         else:
             monkeypatch.undo()
         model = build(CONFIG).to("cuda")

@@ -3,6 +3,7 @@ import pytest
 from vaecli import registry
 from vaecli.config import Config
 from vaecli.errors import UsageError
+from vaecli.training import settle as rules
 from vaecli.training.settle import settle, spoken, trained_on
 
 FOLDER = Config(dataset="folder")
@@ -42,6 +43,16 @@ def test_what_is_given_is_kept():
     assert settle(Config(dataset="folder", epochs=3000, batch_size=100), 1000).measure_every == 10
     for images in (10, 60_000):
         assert settle(Config(), images) == Config()
+
+
+def test_images_that_fit_in_memory_are_shuffled_all_together(monkeypatch):
+    monkeypatch.setattr(rules, "machine_memory", lambda: 2 * 1000 * 64 * 64 * 3)
+    assert settle(FOLDER, 1000).shuffle == "all"
+    assert settle(FOLDER, 1001).shuffle == "blocks"
+    assert settle(Config(dataset="folder", shuffle="all"), 1001).shuffle == "all"
+    assert settle(Config(shuffle="auto"), 1000).shuffle == "all"
+    assert settle(settle(FOLDER, 1001), 10).shuffle == "blocks"
+    assert Config().shuffle == "all"
 
 
 @pytest.mark.parametrize("dataset", registry.names("dataset"))

@@ -21,10 +21,11 @@ from vaecli.data.array_items import IMAGE_NAMES, LABEL_NAMES, given_arrays, stac
 from vaecli.data.crop import read_cropped, values_of
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import Images
-from vaecli.data.picture import Prepared, checked_bytes, machine_memory, without_warnings
+from vaecli.data.picture import Prepared, checked_bytes, without_warnings
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, find_pictures
 from vaecli.errors import DataError, VaecliError, reason
 from vaecli.image_shape import ImageShape
+from vaecli.memory import machine_memory
 from vaecli.reading import bytes_on_disk, is_folder, open_file
 
 KINDS = ".npy, .npz or HDF5 file, or a folder of Hugging Face's datasets"

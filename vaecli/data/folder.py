@@ -14,12 +14,13 @@ from torch import Tensor
 from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
-from vaecli.data.picture import KINDS, Prepared, checked_picture, machine_memory, without_warnings
+from vaecli.data.picture import KINDS, Prepared, checked_picture, without_warnings
 from vaecli.data.prepared import Pictures, Rows, Store, key_of, new_rows, not_kept, open_store
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, escape_controls, find_pictures, path_hash, split_pictures
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
+from vaecli.memory import machine_memory
 from vaecli.threads import processors
 
 MOST_NOTES = 10

@@ -5,7 +5,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 from vaecli.data.values import check_samples, extent, has_white_zero, is_deep, mend_numbers, numbers, settle, to_bytes
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import ImageShape
+from vaecli.memory import machine_memory
 from vaecli.reading import open_file
 
 MAX_BYTES = 1 << 28
@@ -55,8 +56,6 @@ _SIGNATURES = (
 """How files begin, by their format."""
 
 _FAINT = 0.1
-
-_USUAL_MEMORY = 8 << 30
 
 
 class Prepared(NamedTuple):
@@ -286,17 +285,6 @@ def _why_tiff(path: Path) -> str:
 
 
 @cache
-def machine_memory() -> int:
-    """The bytes of memory that this process may have: the machine's, or those of its cgroup if they are fewer."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        total = _USUAL_MEMORY
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total
-
-
 class _Memory:
     """Memory that several threads share: each takes a part of it and waits until there is enough.
 

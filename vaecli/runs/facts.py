@@ -41,7 +41,7 @@ def facts_of(
     """
     split = measured_split(rows[-1])
     if len(held_out) < SPREAD:
-        active_units = max(active_units, evaluate(model, images[:SPREAD]).active_units)
+        active_units = max(active_units, evaluate(model, images[:SPREAD].to(model.device)).active_units)
     no_model, independent = without_model(model, images, held_out)
     binarised = config.binarize != "none" and registry.find("dataset", config.dataset).likelihood != config.likelihood
     return Facts(

@@ -24,6 +24,7 @@ from vaecli.errors import CheckpointError, Diverged, UsageError, VaecliError
 from vaecli.evaluation.estimates import bits_per_dim
 from vaecli.evaluation.importance import Evaluation, evaluate
 from vaecli.evaluation.soundness import Warnings, sentence, warnings_of
+from vaecli.memory import machine_memory
 from vaecli.model import VAE, build, observed_images
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
@@ -42,6 +43,7 @@ from vaecli.settings import AUTO
 from vaecli.threads import computing_threads, fast_arithmetic
 from vaecli.training.loop import EpochRecord, diverged, fit, is_recoverable, make_optimizer, steps_per_epoch
 from vaecli.training.settle import settle, spoken
+from vaecli.training.staging import fits
 
 
 @checked
@@ -221,10 +223,10 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
         provenance = _provenance(start, source.record, held_out, placed, processes)
     provenance = common(processes, provenance)
     _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), start.config))
-    images, held_out = images.to(placed), held_out.to(placed)
     chosen = _settled(start.config, len(images), listen)
     split = "test" if chosen.validation is None else "validation"
     model = _model(start, chosen, images, listen).to(placed)
+    images, held_out = _placed(images, placed, listen), held_out.to(placed)
     optimizer = make_optimizer(model, chosen)
     steps = steps_per_epoch(images, chosen)
     rows: list[dict[str, Any]] = []
@@ -244,7 +246,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     warnings: Warnings = {}
     try:
         resolved = replace(chosen, precision=provenance.precision)
-        for record in fit(model, optimizer, images, resolved, finished, on_batch, processes):
+        for record in fit(model, optimizer, images, resolved, finished, on_batch, processes, listen.note):
             tested = evaluate(model, held_out, processes=processes)
             row, results_now = _measured(record, tested, split)
             elbo = row[f"{split}_elbo"]
@@ -270,6 +272,17 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     listen.note(_done(model, len(held_out), split, results))
     _warn(warnings, listen)
     return results
+
+
+def _placed(images: Images, device: torch.device, listen: Listener) -> Images:
+    """The training images on the device, or where they are if they do not fit there."""
+    if fits(images, device):
+        return images.to(device)
+    listen.note(
+        f"The training images take {images.pixels.nbytes / 1e9:,.1f} GB, more than half of what is free on the GPU: they stay in "
+        "the machine's memory, and are copied to it in parts"
+    )
+    return images
 
 
 def _model(start: Start, config: Config, images: Images, listen: Listener) -> VAE:
@@ -335,6 +348,9 @@ def _settled(config: Config, images: int, listen: Listener) -> Config:
     settled = settle(config, images)
     if AUTO in (config.epochs, config.batch_size):
         listen.note(spoken(settled, images))
+    if config.shuffle == AUTO and settled.shuffle == "blocks":
+        taken, memory = images * settled.image_shape.size / 1e9, machine_memory() / 1e9
+        listen.note(f"The training images take {taken:,.1f} GB of {memory:,.1f} GB of memory: they are shuffled in blocks")
     return settled
 
 

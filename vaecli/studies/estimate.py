@@ -25,7 +25,7 @@ STEPS = 8
 MOST = 30
 """Settings that are timed; the others are taken to last as long as these on average."""
 
-_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "measure_every", "init", "init_bias")
+_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "measure_every", "shuffle", "init", "init_bias")
 """Settings that change how long a step takes little or not at all."""
 
 

@@ -14,17 +14,22 @@ WARM_UP = 3
 class RecordedStep:
     """A step that is recorded at one of the first full batches and replayed from then on.
 
-    Batches of another size go through the step itself, and so do all batches if recording fails. The noise must always come
-    from the same generator, which may be reseeded between batches.
+    Batches of another size go through the step itself, and so do all batches if recording fails, which is said. The noise must
+    always come from the same generator, which may be reseeded between batches.
+
+    Steps that several processes share are not recorded: their sums go through NCCL, and what a graph would save is little beside
+    waiting for the others.
 
     Args:
-        step: the step; it must not make Python wait for the device.
+        step: the step; it should not make Python wait for the device.
         batch_size: images of a full batch.
+        note: called with a sentence if recording fails.
     """
 
-    def __init__(self, step: Step, batch_size: int) -> None:
+    def __init__(self, step: Step, batch_size: int, note: Callable[[str], None] = lambda text: None) -> None:
         self._step = step
         self._batch_size = batch_size
+        self._note = note
         self._full = 0
         self._index: Tensor | None = None
         self._replay: Callable[[], Tensor] = lambda: torch.empty(0)
@@ -40,8 +45,10 @@ class RecordedStep:
             recorded = index.clone()
             try:
                 self._replay, self._index = self._record(recorded, noise), recorded
-            except RuntimeError:
+            except RuntimeError as error:
                 self._index = None
+                first, *_ = str(error).splitlines() or [type(error).__name__]
+                self._note(f"The step cannot be recorded as a CUDA graph, and so takes longer: {first}")
         if self._index is None:
             return self._step(index, noise)
         self._index.copy_(index)
@@ -59,7 +66,8 @@ class RecordedStep:
     def _record(self, index: Tensor, noise: torch.Generator) -> Callable[[], Tensor]:
         """A function that trains on the images that `index` numbers when it is called; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(noise)
+        if hasattr(graph, "register_generator_state"):  # later versions of PyTorch see by themselves which generators are used
+            graph.register_generator_state(noise)
         with torch.cuda.graph(graph):
             sums = self._step(index, noise)
 

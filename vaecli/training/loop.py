@@ -16,8 +16,10 @@ from vaecli.processes import ALONE, Processes
 from vaecli.seeding import seed_of
 from vaecli.training.cuda_graph import RecordedStep
 from vaecli.training.optimizer import Adam
+from vaecli.training.order import epoch_order
 from vaecli.training.schedules import learning_rate
 from vaecli.training.settle import settle
+from vaecli.training.staging import Staging
 from vaecli.training.step import make_step
 
 CHECK_EVERY = 100
@@ -65,6 +67,7 @@ def fit(
     finished: int = 0,
     on_batch: Callable[[int, int, float], None] | None = None,
     processes: Processes = ALONE,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[EpochRecord]:
     """Yields a record after each epoch, or every `measure_every` and the last, in which the model was trained in place.
 
@@ -72,16 +75,17 @@ def fit(
     weights and moments is the same as training that never stopped.
 
     Args:
-        model: on the same device as `images`.
+        model: trained on its device.
         optimizer: from `make_optimizer`, with the moments of `finished` epochs.
-        images: the training images, bytes, with the labels that training may see; batches are gathered and binarised on
-            their device.
+        images: the training images, bytes, with the labels that training may see, on the model's device or on the CPU, from where
+            they are copied in parts (`Staging`); batches are gathered and binarised on the model's device.
         config: the run's settings.
         finished: epochs already done.
         on_batch: called every CHECK_EVERY batches and after an epoch's last, with the epoch, the batches done in it, and the mean
             loss of those since the last call, in nats per image.
         processes: the processes that share each batch. Every one has these images, and begins each epoch with the first one's
             weights, moments and buffers, so that processors which round differently stay together.
+        note: called with a sentence about how it is done, if it is not as expected.
 
     Raises:
         Diverged: the loss is NaN, infinite or not `is_recoverable`.
@@ -89,10 +93,11 @@ def fit(
     """
     config = settle(config, len(images))
     epochs, batch_size, every = config.number("epochs"), config.number("batch_size"), config.number("measure_every")
-    device = images.pixels.device
-    train = make_step(model, optimizer, images, config, processes)
+    device = model.device
+    staging = Staging(images, device, batch_size)
+    train = make_step(model, optimizer, staging.images, config, processes)
     if device.type == "cuda" and processes.alone:
-        train = RecordedStep(train, batch_size)
+        train = RecordedStep(train, batch_size, note)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
     kept = model.state_dict()
@@ -109,10 +114,10 @@ def fit(
     for epoch in range(finished + 1, epochs + 1):
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
         optimizer.lr = learning_rate(config, epoch)
-        order = torch.randperm(len(images), generator=noise, device=device)
+        order = epoch_order(len(images), images.shape.size, str(config.shuffle), noise)
         sums = torch.zeros(steps, 3, device=device)
         model.train()
-        for step, index in enumerate(order.split(batch_size)):
+        for step, index in enumerate(staging.batches(order)):
             sums[step] = train(index, noise)
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 first = step // CHECK_EVERY * CHECK_EVERY

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from vaecli.config import Config
+from vaecli.memory import machine_memory
 from vaecli.settings import AUTO
 
 STEPS = 3000
@@ -18,6 +19,10 @@ MEASURED_STEPS = 100
 
 MEASUREMENTS = 30
 """Measurements of a run that `MEASURED_STEPS` leaves at least, if it has as many epochs."""
+
+
+MEMORY_SHARE = 0.5
+"""The most of this process's memory that training images may take and still be shuffled all together where ``shuffle`` is auto."""
 
 
 def trained_on(config: Config, images: int) -> int:
@@ -46,7 +51,11 @@ def settle(config: Config, images: int) -> Config:
         epochs = max(LEAST_EPOCHS, -(-STEPS // steps))
     if every == AUTO:
         every = max(1, min(MEASURED_STEPS // steps, int(epochs or 1) // MEASUREMENTS))
-    return replace(config, batch_size=batch, epochs=epochs, measure_every=every)
+    shuffle = config.shuffle
+    if shuffle == AUTO:
+        taken = images * config.image_shape.size if config.has_shape else 0
+        shuffle = "all" if taken <= MEMORY_SHARE * machine_memory() else "blocks"
+    return replace(config, batch_size=batch, epochs=epochs, measure_every=every, shuffle=shuffle)
 
 
 def spoken(config: Config, images: int) -> str:
