@@ -242,14 +242,14 @@ def _places(reading: Reading) -> str:
 
 
 def _named_by_digest(images: Images) -> dict[bytes, str]:
-    return {_digest(row): name for row, name in zip(images.pixels, images.names, strict=True)}
+    return dict(zip(_digests(images), images.names, strict=True))
 
 
 def _equal(images: Images, known: Mapping[bytes, str]) -> tuple[tuple[str, str], ...]:
     """Pairs of the names of a known image and of one of these that is equal."""
-    digests = map(_digest, images.pixels)
-    return tuple((known[digest], name) for digest, name in zip(digests, images.names, strict=True) if digest in known)
+    return tuple((known[digest], name) for digest, name in zip(_digests(images), images.names, strict=True) if digest in known)
 
 
-def _digest(row: Any) -> bytes:
-    return blake2b(row.numpy(), digest_size=16).digest()
+def _digests(images: Images) -> Iterator[bytes]:
+    """A digest of each image's pixels."""
+    return (blake2b(row, digest_size=16).digest() for row in images.pixels.numpy())
