@@ -151,3 +151,26 @@ def test_help_has_both_defaults(vaecli):
     text = " ".join(vaecli("train", "--help").out.replace("│", " ").split())
     assert "[default: 5; folder, array: auto]" in text
     assert "[default: constant; folder, array: cosine]" in text
+
+
+def test_images_that_take_most_of_the_memory_are_shuffled_in_blocks(train, monkeypatch):
+    assert json.loads((train("--name", "all").path / "config.json").read_text())["shuffle"] == "all"
+    with monkeypatch.context() as small:
+        for module in (settle, training):
+            small.setattr(module, "machine_memory", lambda: 24 * 64)
+        outcome = train("--name", "blocks")
+    said = "The training images take 0.0 GB of 0.0 GB of memory: they are shuffled in blocks"
+    assert outcome.err.splitlines().count(said) == 1
+    assert json.loads((outcome.path / "config.json").read_text())["shuffle"] == "blocks"
+    # another machine has the memory, and the run its order
+    again = train("--name", "blocks", "--resume", "--epochs", "18")
+    assert again.code == 0 and "shuffled" not in again.err
+    assert json.loads((outcome.path / "config.json").read_text())["shuffle"] == "blocks"
+
+
+def test_images_that_do_not_fit_on_the_device_stay_where_they_are(train, monkeypatch):
+    plain = train("--name", "plain")
+    monkeypatch.setattr(training, "fits", lambda images, device: False)
+    outcome = train("--name", "host")
+    assert "they stay in the machine's memory, and are copied to it in parts" in outcome.err
+    assert [row["loss"] for row in read_log(outcome.path)] == [row["loss"] for row in read_log(plain.path)]
