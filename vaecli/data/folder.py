@@ -79,6 +79,9 @@ class PictureFolder:
             listen.note(printable(f"{tree.folder}: {text}"))
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
+        if request.only is not None and len(read.kept) <= len(request.only):
+            text = f"of the {request.split} split only the pictures that are needed are read, and compared with the run's"
+            listen.note(printable(f"{tree.folder}: {text}"))
         own = tree.labels(read.kept)
         labels = torch.tensor(own, dtype=torch.int64)
         cut, scaled, pages, outside, ranged, flat = read.counts
@@ -140,6 +143,9 @@ class _Splits:
 
     def wanted(self, request: Request) -> list[str]:
         """The pictures that a request reads, if all can be read."""
+        if request.only is not None:
+            paths = {escape_controls(name): name for name in self.tree.inside}
+            return [paths[name] for name in request.only if name in paths]
         held = self._held(request)
         aside = set(held)
         return [*islice((name for name in self.ordered(request.split) if name not in aside), request.limit), *held]
@@ -195,11 +201,13 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
     """The pictures of a request as they were prepared before, or are prepared now and kept; and where, if now."""
 
     def key(pixel_range: tuple[float, float] | None) -> str:
-        of_train = (request.limit, request.validation) if request.split == TRAIN else ()
-        return key_of(split=request.split, pixel_range=pixel_range, train=of_train)
+        validation = request.validation if request.split == TRAIN else None
+        return key_of(split=request.split, pixel_range=pixel_range, limit=request.limit, validation=validation)
 
     if found := store.find(key(request.pixel_range)):
         return found, None
+    if request.only is not None:
+        return _read(splits, request, listen, store)[0], None
     try:
         with store.alone():
             if found := store.find(key(request.pixel_range)):  # which another process prepared meanwhile
@@ -238,9 +246,10 @@ def _read(
         _check_memory(tree.folder, len(splits.wanted(request)), request.shape)
     pixel_range = request.pixel_range or _range_of(splits, request)
     take = _Taker(tree.folder, request.shape, pixel_range, listen, store.unchanged(pixel_range) if store else {})
-    held = take.last(splits, request) if request.validation and request.split == TRAIN else None
+    held = take.last(splits, request) if request.validation and request.split == TRAIN and request.only is None else None
     tried = held.tried if held else set()
-    taken = take.first([name for name in splits.ordered(request.split) if name not in tried], request.limit, rows)
+    names = splits.ordered(request.split) if request.only is None else splits.wanted(request)
+    taken = take.first([name for name in names if name not in tried], None if request.only else request.limit, rows)
     if held:
         both = torch.cat((taken.pixels, held.pixels))
         if rows:
@@ -248,7 +257,7 @@ def _read(
                 rows.append(pixels.numpy().tobytes())
         taken = _Taken(both, taken.kept + held.kept, taken.cropped + held.cropped, taken.failures + held.failures, tried)
     pixels, counts = rows.finish() if rows else taken.pixels, Counts.of(taken.kept, taken.cropped)
-    untrained = [] if request.split == TRAIN else _untrained(splits, taken.kept)
+    untrained = [] if request.split == TRAIN or request.only is not None else _untrained(splits, taken.kept)
     return Pictures(pixels, taken.kept, counts, taken.failures, untrained, pixel_range), taken.cropped
 
 
