@@ -164,6 +164,9 @@ REPARAMETERISED = "reparameterised"
 STANDARD = "standard normal"
 """The capability of a prior that is N(0, I): the explorer's page draws its circles, and computes with its density."""
 
+SEPARATE = "separate"
+"""The capability of a data set whose images are files of their own, of which it reads some alone (`Request.only`)."""
+
 OWN = {
     "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
     "lr_schedule": "cosine",
@@ -204,6 +207,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
             likelihood="discretized-logistic",
             settings=OWN,
             own_labels=True,
+            capabilities=frozenset({SEPARATE}),
         ),
         "array": Member(
             "vaecli.data.array_files:ARRAY",

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import torch
 from PIL import Image
 
 from tests.helpers import DATA
+from vaecli.data import crop, load_images, picture, prepared
 from vaecli.data import folder as room
-from vaecli.data import load_images, prepared
 from vaecli.data.crop import read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.folder import FOLDER
 from vaecli.data.prepared import CACHE, cache_folder, entries_of
+from vaecli.data.tree import path_hash
+from vaecli.errors import DataError
 from vaecli.image_shape import ImageShape
 
 EMOJI = DATA / "emoji" / "pictures"
@@ -37,6 +40,22 @@ def opened(monkeypatch):
     """The names of the files that were unpacked since it was cleared."""
     names = []
     monkeypatch.setattr(room, "read_cropped", lambda path, *more: names.append(path.name) or read_cropped(path, *more))
+    return names
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """The names of the pictures that were opened by Pillow since it was cleared, each as often as it was."""
+    names = []
+
+    @contextmanager
+    def counted(path, *more):
+        names.append(path.name)
+        with picture.checked_picture(path, *more) as opened:
+            yield opened
+
+    for module in (room, crop):
+        monkeypatch.setattr(module, "checked_picture", counted)
     return names
 
 
@@ -263,3 +282,62 @@ def test_real_pictures_are_kept(kept, opened):
     again = load_images("folder", "train", EMOJI)
     assert len(opened) == count == len(first) == 20
     same(first, again)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.parametrize("splits", [("train/", "test/"), ("", "")], ids=["named", "by hash"])
+def test_a_picture_of_bytes_is_opened_once(tmp_path, kept, unpacked, kind, splits):
+    names = [f"{splits[number % 3 == 0]}{number}.{kind}" for number in range(30)]
+    for name in names:
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").resize((20, 20)).save(tmp_path / "pictures" / name)
+    first, _ = read(tmp_path / "pictures")
+    range_of = first.reading.pixel_range
+    test, _ = read(tmp_path / "pictures", "test", pixel_range=range_of)
+    ends = 0 if splits[0] else 2 * 2  # the first and the last by hash, for each split
+    assert len(unpacked) == 30 + ends
+    assert {*unpacked} == {name.rpartition("/")[2] for name in names}
+    unpacked.clear()
+    same(first, read(tmp_path / "pictures")[0])
+    same(test, read(tmp_path / "pictures", "test", pixel_range=range_of)[0])
+    assert unpacked == []
+
+
+@pytest.mark.parametrize("broken", [0, 100])
+def test_no_more_pictures_are_opened_than_the_limit_needs(tmp_path, kept, unpacked, broken):
+    for split, count in (("train", 100), ("test", 1)):
+        (tmp_path / split).mkdir()
+        for number in range(count):
+            Image.new("L", (9, 9)).save(tmp_path / split / f"{number}.jpg")
+    for number in range(broken):
+        (tmp_path / "train" / f"{number}.broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    images, _ = read(tmp_path, limit=7)
+    tried = sorted((file.name for file in (tmp_path / "train").iterdir()), key=lambda name: path_hash(f"train/{name}"))
+    last = tried.index(images.names[-1].removeprefix("train/"))
+    assert set(tried[: last + 1]) <= set(unpacked) <= set(tried[: last + 1 + 8])
+    assert len(images) == 7 and (broken or len(unpacked) == 7)
+
+
+def test_a_broken_jpeg_does_not_decide_what_is_black_and_white(tmp_path, kept):
+    """Pictures of bytes and of floats up to 1 do not go together; one that cannot be read is no picture of bytes."""
+    for number in range(6):
+        Image.new("F", (9, 9), number / 5).save(tmp_path / f"{number}.tif")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    assert read(tmp_path)[0].reading.pixel_range == (0, 1)
+    Image.new("L", (9, 9)).save(tmp_path / "fine.jpg")
+    with pytest.raises(DataError, match="found pictures of 8 bits beside numbers"):
+        read(tmp_path)
+
+
+def test_damage_to_what_is_kept_of_single_pictures_makes_them_read_anew(folder, kept, opened):
+    for details in ("[", "[[1]]", json.dumps([[0, 0, 0, [1, 1], 1, 1, 0, 0, 1, [0, 255], None]]), "[" * 100_000, "[[1, 2], []]"):
+        first, _ = read(folder)
+        for file in kept.glob("*/*.json"):
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"details": details}))
+        opened.clear()
+        same(first, read(folder)[0])
+        assert opened == []
+        read(folder, limit=11)
+        assert len(opened) >= 11
+        for file in kept.glob("*/*"):
+            file.unlink()

@@ -15,7 +15,7 @@ from torch import Tensor
 from vaecli.arguments import checked, wrong
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import Request
-from vaecli.data.images import UNKNOWN
+from vaecli.data.images import UNKNOWN, first
 from vaecli.evaluation.encode import encode
 from vaecli.files import csv_bytes
 from vaecli.model import VAE
@@ -89,8 +89,10 @@ def latents_of(model: VAE, images: Images, *, labels_known: bool = True) -> Late
     return Latents(q.mean, q.stddev.log(), images.labels.cpu(), names, images.class_names)
 
 
-def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = read_split) -> tuple[Images, bool]:
-    """The images of a split, and whether they are those of the run; images in `data_dir` may be any of the run's kind.
+def split_or_other(
+    run: Run, split: str, data_dir: Path | None, read: Read = read_split, n: int | None = None
+) -> tuple[Images, bool]:
+    """The first `n` images of a split, and whether they are those of the run; images in `data_dir` may be any of the run's kind.
 
     Labels of other images are those of the run by name: the run does not know others.
 
@@ -98,15 +100,15 @@ def split_or_other(run: Run, split: str, data_dir: Path | None, read: Read = rea
         DataError: the images cannot be read.
     """
     if data_dir is None or run.provenance is None or split == "validation":
-        return run.images(split, data_dir, read), True
+        return run.images(split, data_dir, read, first(n)), True
     request = Request.of(run.config, split, data_dir)
     images = read(request)
     if images.digest == getattr(run.provenance.data, split):
-        return images, True
+        return images[:n], True
     images = read(replace(request, limit=None, validation=None))
     numbers = {name: number for number, name in enumerate(run.class_names)}
     known = torch.tensor([numbers.get(name, UNKNOWN) for name in images.class_names] + [UNKNOWN])  # the last is that of UNKNOWN
-    return replace(images, labels=known[images.labels], class_names=run.class_names), False
+    return replace(images, labels=known[images.labels], class_names=run.class_names)[:n], False
 
 
 def _npz(latents: Latents) -> bytes:

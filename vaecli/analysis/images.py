@@ -80,12 +80,14 @@ def choose_images(
     number = None if label is None else label_number(label, run.class_names)
     if pictures:
         return _read_pictures(run, pictures, n, number, listen or ReadListener())
-    images = run.images(split, data_dir, read)
-    if number is not None:
-        images = images[images.labels == number]
-        if not len(images):
+
+    def take(labels: Tensor) -> Tensor:
+        positions = torch.arange(len(labels)) if number is None else (labels == number).nonzero().flatten()
+        if number is not None and not len(positions):
             raise UsageError(f"{{label}}: the {split} images have none of it; expected a label that occurs there", label=label)
-    return images[:n]
+        return positions[:n]
+
+    return run.images(split, data_dir, read, take)
 
 
 def _read_pictures(run: Run, places: Sequence[Path], n: int | None, label: int | None, listen: ReadListener) -> Images:

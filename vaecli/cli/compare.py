@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from vaecli.analysis.comparison import Row
     from vaecli.analysis.differences import Difference
-    from vaecli.data.images import Images
+    from vaecli.data import Images
+    from vaecli.data.images import Take
     from vaecli.runs.run import Run
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
@@ -97,6 +98,7 @@ def compare(
 
     from vaecli.analysis.comparison import Row
     from vaecli.analysis.differences import differences
+    from vaecli.data.images import first
     from vaecli.evaluation.measure import check_measurable, measure
 
     torch_device, read = resolve_device(device), reader()
@@ -106,26 +108,25 @@ def compare(
     named = names_and_folders(opened)
     names = [name for name, _ in named]
     here, files = torchrun.rank(), list[Path]()
-    whole = [run.images(split, data_dir, read) for run in opened]
-    chosen = _samples(opened, names, whole, limit, by)
+    chosen = _samples(opened, names, lambda run, take: run.images(split, data_dir, read, take), limit, by)
 
     def draw() -> None:
-        originals = (images[:n].to(torch_device) for images in whole)
+        originals = (run.images(split, data_dir, read, first(n)).to(torch_device) for run in opened)
         files.extend(_draw(opened, names, originals, n, samples, seed, out))
 
-    note_fewer(context, len(whole[0]), "limit")
-    note_fewer(context, len(whole[0]))
+    note_fewer(context, chosen[0].total, "limit")
+    note_fewer(context, chosen[0].total)
     if not table_only and here.size == 1:
         draw()
     rows = []
-    for run, name, images, (some, positions) in zip(opened, names, whole, chosen, strict=True):
+    for run, name, sample in zip(opened, names, chosen, strict=True):
         with console.bar("%", 100) as bar:
             measured = measure(
-                run.model, some.to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
+                run.model, sample.images.to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
                 bdmc=bdmc_images if bdmc else 0, on_share=partial(_show, bar, name),
             )  # fmt: skip
-        rows.append(Row(run, name, measured, positions, len(images)))
+        rows.append(Row(run, name, measured, sample.positions, sample.total))
     if not here.is_main:
         return
     if not table_only and here.size > 1:
@@ -151,20 +152,33 @@ def compare(
     console.print_paths(files)
 
 
+class _Sample(NamedTuple):
+    """The images that a run is measured on, their positions in the split, and how many that has."""
+
+    images: Images
+    positions: Tensor
+    total: int
+
+
 def _samples(
-    runs: Sequence[Run], names: Sequence[str], images: Sequence[Images], limit: int | None, by: str | None
-) -> list[tuple[Images, Tensor]]:
-    """The images that each run is measured on, and their positions; the same pixels where runs are compared by a number."""
+    runs: Sequence[Run], names: Sequence[str], images: Callable[[Run, Take], Images], limit: int | None, by: str | None
+) -> list[_Sample]:
+    """The images that each run is measured on; the same pixels where runs are compared by a number."""
     from vaecli.analysis.differences import check_differences
     from vaecli.data.images import sampled
     from vaecli.model import observed_images
 
     samples = []
-    for whole in images:
-        positions = sampled(len(whole), limit)
-        samples.append((whole if len(positions) == len(whole) else whole[positions], positions))
+    for run in runs:
+        taken: list[tuple[Tensor, int]] = []
+
+        def take(labels: Tensor, taken: list[tuple[Tensor, int]] = taken) -> Tensor:
+            taken.append((sampled(len(labels), limit), len(labels)))
+            return taken[-1][0]
+
+        samples.append(_Sample(images(run, take), *taken[-1]))
     if by is not None:
-        seen = (observed_images(some, run.model.binarize) for run, (some, _) in zip(runs, samples, strict=True))
+        seen = (observed_images(sample.images, run.model.binarize) for run, sample in zip(runs, samples, strict=True))
         check_differences(runs, names, [images.digest for images in seen])
     return samples
 

@@ -54,8 +54,7 @@ def encode(
     if image:
         images = choose_images(opened, n=count, label=digit, pictures=image, listen=listener())
     else:
-        images, own = split_or_other(opened, split, data_dir, reader())
-        images = images[:count]
+        images, own = split_or_other(opened, split, data_dir, reader(), count)
         if not own:
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))

@@ -30,6 +30,7 @@ def explore(
     console.set_quiet(quiet)
     opened = open_runs(runs)
 
+    from vaecli.data.images import first
     from vaecli.explorer.page import explore
     from vaecli.explorer.payload import points_of
     from vaecli.files import write_file
@@ -37,7 +38,7 @@ def explore(
     counts = [points_of(run.config.image_shape, n) for run in opened]
     path = page_path(out, opened[0].path)
     read = reader()
-    images = [run.images(split, data_dir, read)[:count] for run, count in zip(opened, counts, strict=True)]
+    images = [run.images(split, data_dir, read, first(count)) for run, count in zip(opened, counts, strict=True)]
     for run, part in zip(opened, images, strict=True):
         if n and len(part) < n:
             console.note(f"{run.name}: {len(part):,} images, all that the {split} split has")

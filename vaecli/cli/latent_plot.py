@@ -64,6 +64,7 @@ def latent_plot(
         _check_plane(opened)
 
     from vaecli.analysis import latents
+    from vaecli.data.images import first
     from vaecli.files import csv_bytes, write_file
 
     torch_device = resolve_device(device)
@@ -81,7 +82,7 @@ def latent_plot(
 
     count = n or (VARIANCE_IMAGES if variance else CLOUD_IMAGES)
     read = reader()
-    images = [run.images(split, data_dir, read)[:count].to(torch_device) for run in opened]
+    images = [run.images(split, data_dir, read, first(count)).to(torch_device) for run in opened]
     note_fewer(context, min(map(len, images)))
     inputs = [(run.model, name, part) for run, (name, _), part in zip(opened, named, images, strict=True)]
     fields: dict[str, Any] = {}

@@ -36,7 +36,8 @@ def prepare(
     if root is None:
         raise UsageError("--cache none: expected a folder to keep prepared pictures in; leave it out")
     config = Config(dataset="folder", image_size=image_size, colour=colour, limit=limit, validation=validation)
-    source = Source(config, data_dir, reader())
+    read = reader()
+    source = Source(Source(config, data_dir, read).settled(), data_dir, read)
     counts = {split: len(source.images(split)) for split in ("train", "test")}
     reading = source.images("train").reading
     assert reading is not None

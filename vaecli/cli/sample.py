@@ -136,10 +136,16 @@ def _end(run: Run, word: str, label: int | None, data_dir: Path | None, read: Re
             raise UsageError(f"--between {word}: found a folder, expected a picture file, or the number of a test image")
         picture = choose_images(run, label=label, pictures=[Path(word)], listen=listener(), n=1)
         return Path(word).name, picture
-    images, number = run.images("test", data_dir, read), int(word)
-    if number >= len(images):
-        raise UsageError(f"--between {word}: expected a number from 0 to {len(images) - 1:,}, of a test image, or a picture file")
-    image = images[number : number + 1]
+    number = int(word)
+
+    def take(labels: torch.Tensor) -> torch.Tensor:
+        if number >= len(labels):
+            raise UsageError(
+                f"--between {word}: expected a number from 0 to {len(labels) - 1:,}, of a test image, or a picture file"
+            )
+        return labels.new_tensor([number])
+
+    image = run.images("test", data_dir, read, take)
     return f"image {number}" + (f"\n{_label_name(run, image)}" if int(image.labels) >= 0 else ""), image
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from vaecli.data.picture import checked_picture
@@ -105,10 +105,10 @@ def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float]
                 f"found colours of 16 bits, of which 8 are read, expected values {in_words(chosen)}; convert it to 8 bits a colour"
             )
         if not is_deep(picture) and (chosen == BYTE_RANGE or not is_for_bytes(chosen)):
-            result = crop(ImageOps.exif_transpose(picture), shape)._replace(ranged=halved or chosen == BYTE_RANGE)
+            result = crop(_upright(picture), shape)._replace(ranged=halved or chosen == BYTE_RANGE)
         else:
             values = values_of(picture)
-            result = crop(ImageOps.exif_transpose(_in_bytes(picture, values, chosen)), shape)._replace(
+            result = crop(_upright(_in_bytes(picture, values, chosen)), shape)._replace(
                 outside=_outside(values, chosen),
                 range=chosen,
                 flat=_flattened(values, chosen),
@@ -130,6 +130,12 @@ def crop(picture: Image.Image, shape: ImageShape) -> Cropped:
     )
     pixels = b"".join(channel.tobytes() for channel in scaled.split())
     return Cropped(pixels, flat.size, (width, height) != flat.size, (width, height) != (shape.width, shape.height))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture as its EXIF data say that it stands; the same one, where they do not turn it."""
+    picture.load()  # they may stand behind the pixels
+    return picture if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(picture)
 
 
 def values_of(picture: Image.Image) -> NDArray[Any]:

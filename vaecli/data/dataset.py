@@ -44,6 +44,8 @@ class Request:
         validation: of a person's pictures, those of the training set that are held out; they stand at its end, and do not count
             for `limit`. They are the first of those that the folder keeps for validation, if it does.
         conditional: whether a model sees the labels; then those that no training picture has are unknown.
+        only: of a person's pictures, `Images.names` of those of the split that are needed: these are given, in this order, or all
+            that the request asks for otherwise, where they are prepared already.
         options: the values of the options that only this data set has, by name.
         image_size: height and width, where they are stated.
         colour: likewise.
@@ -57,6 +59,7 @@ class Request:
     limit: int | None = None
     validation: int | None = None
     conditional: bool = False
+    only: tuple[str, ...] | None = None
     options: tuple[tuple[str, Any], ...] = ()
     image_size: int | None = None
     colour: str | None = None

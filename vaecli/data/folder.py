@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,9 +15,9 @@ from torch import Tensor
 from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
-from vaecli.data.picture import KINDS, Prepared, checked_picture, without_warnings
-from vaecli.data.prepared import Pictures, Rows, Store, key_of, new_rows, not_kept, open_store
-from vaecli.data.tree import TEST, TRAIN, VALIDATION, Tree, escape_controls, find_pictures, path_hash, split_pictures
+from vaecli.data.picture import KINDS, Prepared, checked_picture, looks_like_bytes, without_warnings
+from vaecli.data.prepared import Counts, Pictures, Rows, Store, key_of, new_rows, not_kept, open_store
+from vaecli.data.tree import TEST, TRAIN, VALIDATION, Parts, Tree, escape_controls, find_pictures, path_hash, split_pictures
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
@@ -64,9 +65,9 @@ class PictureFolder:
         tree, shape = _tree(request), request.shape
         class_names = tree.class_names
         with without_warnings(), listen.silence():
-            splits = _splits(tree)
+            splits = _Splits(tree)
             store = open_store(tree.folder, tree.pictures, shape, listen.note)
-            read = _kept(store, splits, request, listen) if store else _read(splits, request, listen)
+            read, kept_in = _kept(store, splits, request, listen) if store else (_read(splits, request, listen)[0], None)
         if not read.kept:
             raise DataError(f"{tree.folder}: {_nothing(splits.folders(request.split), read.failures)}")
         for text in read.failures[:MOST_NOTES]:
@@ -79,14 +80,20 @@ class PictureFolder:
             listen.note(printable(f"{tree.folder}: {text}"))
         for text in _remarks(tree) if request.split == TRAIN else ():
             listen.note(printable(f"{tree.folder}: {text}"))
+        if request.only is not None and len(read.kept) <= len(request.only):
+            text = f"of the {request.split} split only the pictures that are needed are read, and compared with the run's"
+            listen.note(printable(f"{tree.folder}: {text}"))
         own = tree.labels(read.kept)
         labels = torch.tensor(own, dtype=torch.int64)
-        reading = read.reading(tree.folder, splits.folders(request.split))
+        cut, scaled, pages, outside, ranged, flat = read.counts
+        reading = Reading(
+            tree.folder, splits.folders(request.split), len(read.failures), cut, scaled, pages, outside, read.pixel_range, ranged,
+            tuple(map(escape_controls, flat)), kept_in=kept_in,
+        )  # fmt: skip
         if request.split == TRAIN:
-            reading = replace(reading, unused=0 if request.validation else len(splits.validation))
+            reading = replace(reading, unused=0 if request.validation else len(tree.of(VALIDATION)))
         else:
-            trained = set(tree.labels(splits.train))
-            missing = [number for number in sorted(set(labels.tolist()) - {UNKNOWN}) if number not in trained]
+            missing = [number for number, name in enumerate(class_names) if name in read.untrained]
             reading = replace(reading, untrained=tuple((class_names[it], int((labels == it).sum())) for it in missing))
             if request.conditional:
                 labels[torch.isin(labels, torch.tensor(missing, dtype=torch.int64))] = UNKNOWN
@@ -107,15 +114,27 @@ FOLDER = PictureFolder()
 
 @dataclass(frozen=True)
 class _Splits:
-    """The pictures of a folder by split, in the order of a hash of their paths."""
+    """The pictures of a folder by split, in the order of a hash of their paths; asked for inside `without_warnings`."""
 
     tree: Tree
-    train: list[str]
-    test: list[str]
-    validation: list[str]
+
+    @cached_property
+    def _parts(self) -> Parts:
+        if self.tree.has_test:
+            return Parts(*(_by_hash(self.tree.of(split)) for split in (TRAIN, TEST)))
+        parts = split_pictures(self.tree.inside, lambda name: _is_readable(self.tree.folder / name))
+        return Parts(*map(_by_hash, parts))
+
+    @property
+    def train(self) -> list[str]:
+        return self._parts.train
+
+    @cached_property
+    def validation(self) -> list[str]:
+        return _by_hash(self.tree.of(VALIDATION))
 
     def ordered(self, split: str) -> list[str]:
-        return self.train if split == TRAIN else self.test
+        return self._parts.train if split == TRAIN else self._parts.test
 
     def folders(self, split: str) -> tuple[str, ...]:
         """The sub-folders that hold a split."""
@@ -125,6 +144,9 @@ class _Splits:
 
     def wanted(self, request: Request) -> list[str]:
         """The pictures that a request reads, if all can be read."""
+        if request.only is not None:
+            paths = {escape_controls(name): name for name in self.tree.inside}
+            return [paths[name] for name in request.only if name in paths]
         held = self._held(request)
         aside = set(held)
         return [*islice((name for name in self.ordered(request.split) if name not in aside), request.limit), *held]
@@ -145,13 +167,8 @@ def _tree(request: Request) -> Tree:
     return tree
 
 
-def _splits(tree: Tree) -> _Splits:
-    """The pictures by split; where the folder does not say, by a hash. This stands inside `without_warnings`."""
-    train, test, validation = tree.of(TRAIN), tree.of(TEST), tree.of(VALIDATION)
-    if not tree.has_test:
-        parts = split_pictures(tree.inside, lambda name: _is_readable(tree.folder / name))
-        train, test = tuple(parts.train), tuple(parts.test)
-    return _Splits(tree, *(sorted(names, key=lambda name: (path_hash(name), name)) for names in (train, test, validation)))
+def _by_hash(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (path_hash(name), name))
 
 
 def _is_readable(path: Path) -> bool:
@@ -163,79 +180,62 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-class _Read(NamedTuple):
-    """Pictures that were read.
+class _Taken(NamedTuple):
+    """Pictures as they are taken one by one.
 
     Attributes:
-        pixels: shape (N, D).
+        pixels: shape (N, D); of those that are written to a file, none.
         kept: their paths.
         cropped: what became of each.
         failures: why others cannot be read.
-        pixel_range: the values that are black and white.
-        digest: `Images.digest` of these pictures with their labels, if it is known.
         tried: the paths that were tried.
-        kept_in: where they were kept just now, for later commands.
     """
 
     pixels: Tensor
     kept: list[str]
     cropped: list[Cropped]
     failures: list[str]
-    pixel_range: tuple[float, float]
-    digest: str = ""
-    tried: frozenset[str] = frozenset()
-    kept_in: Path | None = None
-
-    def reading(self, folder: Path, folders: tuple[str, ...]) -> Reading:
-        """What became of the files."""
-        return Reading(
-            folder,
-            folders,
-            len(self.failures),
-            sum(one.cut for one in self.cropped),
-            sum(one.scaled for one in self.cropped),
-            sum(one.pages for one in self.cropped),
-            sum(one.outside > 0 for one in self.cropped),
-            self.pixel_range,
-            sum(one.ranged for one in self.cropped),
-            tuple(escape_controls(name) for name, one in zip(self.kept, self.cropped, strict=True) if one.flat),
-            kept_in=self.kept_in,
-        )
+    tried: set[str]
 
 
-def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener) -> _Read:
-    """The pictures of a request as they were prepared before, or are prepared now and kept."""
+def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener) -> tuple[Pictures, Path | None]:
+    """The pictures of a request as they were prepared before, or are prepared now and kept; and where, if now."""
 
     def key(pixel_range: tuple[float, float] | None) -> str:
-        of_train = (request.limit, request.validation) if request.split == TRAIN else ()
-        return key_of(split=request.split, pixel_range=pixel_range, train=of_train)
+        validation = request.validation if request.split == TRAIN else None
+        return key_of(split=request.split, pixel_range=pixel_range, limit=request.limit, validation=validation)
 
     if found := store.find(key(request.pixel_range)):
-        return _Read(**found._asdict())
+        return found, None
+    if request.only is not None:
+        return _read(splits, request, listen, store)[0], None
     try:
         with store.alone():
             if found := store.find(key(request.pixel_range)):  # which another process prepared meanwhile
-                return _Read(**found._asdict())
+                return found, None
             rows = new_rows(store, len(splits.wanted(request)))
             try:
-                read = _read(splits, request, listen, store, rows)
+                read, cropped = _read(splits, request, listen, store, rows)
                 if read.kept:
                     labels = torch.tensor(splits.tree.labels(read.kept), dtype=torch.int64)
                     digest = Images(read.pixels, labels, splits.tree.class_names, request.shape).digest
                     read = read._replace(digest=digest)
-                prepared = Pictures(read.pixels, read.kept, read.cropped, read.failures, read.pixel_range, read.digest)
-                store.write([key(request.pixel_range), key(read.pixel_range)], rows, prepared)
+                store.write([key(request.pixel_range), key(read.pixel_range)], rows, read, cropped)
             except BaseException:
                 rows.drop()
                 raise
-            return read._replace(kept_in=store.place.parent)
+            return read, store.place.parent
     except OSError as error:
         listen.note(not_kept(store.place.parent, error))
-        return _read(splits, request, listen)
+        return _read(splits, request, listen)[0], None
 
 
-def _read(splits: _Splits, request: Request, listen: ReadListener, store: Store | None = None, rows: Rows | None = None) -> _Read:
-    """The pictures of a request: read into memory, or written to `rows`; what the store has already is taken from there.
+def _read(
+    splits: _Splits, request: Request, listen: ReadListener, store: Store | None = None, rows: Rows | None = None
+) -> tuple[Pictures, list[Cropped]]:
+    """The pictures of a request, and what became of each: read into memory, or written to `rows`.
+
+    What the store has already is taken from there.
 
     Raises:
         DataError: they take too much memory, or no range suits them.
@@ -247,16 +247,26 @@ def _read(splits: _Splits, request: Request, listen: ReadListener, store: Store 
         _check_memory(tree.folder, len(splits.wanted(request)), request.shape)
     pixel_range = request.pixel_range or _range_of(splits, request)
     take = _Taker(tree.folder, request.shape, pixel_range, listen, store.unchanged(pixel_range) if store else {})
-    held = take.last(splits, request) if request.validation and request.split == TRAIN else None
-    tried = held.tried if held else frozenset()
-    read = take.first([name for name in splits.ordered(request.split) if name not in tried], request.limit, rows)
+    held = take.last(splits, request) if request.validation and request.split == TRAIN and request.only is None else None
+    tried = held.tried if held else set()
+    names = splits.ordered(request.split) if request.only is None else splits.wanted(request)
+    taken = take.first([name for name in names if name not in tried], None if request.only else request.limit, rows)
     if held:
-        both = torch.cat((read.pixels, held.pixels))
+        both = torch.cat((taken.pixels, held.pixels))
         if rows:
             for pixels in held.pixels:
                 rows.append(pixels.numpy().tobytes())
-        read = _Read(both, read.kept + held.kept, read.cropped + held.cropped, read.failures + held.failures, pixel_range)
-    return read._replace(pixels=rows.finish()) if rows else read
+        taken = _Taken(both, taken.kept + held.kept, taken.cropped + held.cropped, taken.failures + held.failures, tried)
+    pixels, counts = rows.finish() if rows else taken.pixels, Counts.of(taken.kept, taken.cropped)
+    untrained = [] if request.split == TRAIN or request.only is not None else _untrained(splits, taken.kept)
+    return Pictures(pixels, taken.kept, counts, taken.failures, untrained, pixel_range), taken.cropped
+
+
+def _untrained(splits: _Splits, kept: Sequence[str]) -> list[str]:
+    """The labels of some pictures that no training picture has."""
+    names = splits.tree.class_names
+    missing = set(splits.tree.labels(kept)) - set(splits.tree.labels(splits.train)) - {UNKNOWN}
+    return [names[number] for number in sorted(missing)]
 
 
 @dataclass(frozen=True)
@@ -269,31 +279,33 @@ class _Taker:
     listen: ReadListener
     unchanged: Mapping[str, Callable[[], Cropped]]
 
-    def first(self, names: Sequence[str], limit: int | None, rows: Rows | None = None) -> _Read:
+    def first(self, names: Sequence[str], limit: int | None, rows: Rows | None = None) -> _Taken:
         """The first of these pictures that can be read, all if there is no limit; their pixels are in `rows`, if there are such."""
         most = len(names) if limit is None else min(limit, len(names))
         pixels = torch.empty(0 if rows else most, self.shape.size, dtype=torch.uint8)
-        tried = set[str]()
-        read = _Read(pixels, [], [], [], self.pixel_range)
-        for done, (name, result) in enumerate(_attempts(names, self._attempt), 1):
-            tried.add(name)
-            if isinstance(result, DataError):
-                read.failures.append(str(result))
-            else:
-                if rows:
-                    rows.append(result.pixels)
+        taken = _Taken(pixels, [], [], [], set())
+        while (done := len(taken.tried)) < len(names) and len(taken.kept) < most:
+            count = max(most - len(taken.kept), _WORKERS if done else 0)  # no more than are needed, if all can be read
+            for name, result in _attempts(names[done : done + count], self._attempt):
+                taken.tried.add(name)
+                if isinstance(result, DataError):
+                    taken.failures.append(str(result))
                 else:
-                    pixels[len(read.kept)] = result.tensor
-                read.kept.append(name)
-                read.cropped.append(result._replace(pixels=b""))
-            over = len(read.kept) == most or done == len(names)
-            if done % _INTERVAL == 0 or over:
-                self.listen.progress(len(read.kept) if limit is not None else done, most)
-            if over:
-                break
-        return read._replace(pixels=pixels[: len(read.kept)], tried=frozenset(tried))
+                    if rows:
+                        rows.append(result.pixels)
+                    else:
+                        pixels[len(taken.kept)] = result.tensor
+                    taken.kept.append(name)
+                    taken.cropped.append(result._replace(pixels=b""))
+                done = len(taken.tried)
+                over = len(taken.kept) == most or done == len(names)
+                if done % _INTERVAL == 0 or over:
+                    self.listen.progress(len(taken.kept) if limit is not None else done, most)
+                if over:
+                    break
+        return taken._replace(pixels=pixels[: len(taken.kept)])
 
-    def last(self, splits: _Splits, request: Request) -> _Read:
+    def last(self, splits: _Splits, request: Request) -> _Taken:
         """The pictures that are held out: the first that the folder keeps for validation, or the last of its training set.
 
         Raises:
@@ -339,7 +351,10 @@ def _range_of(splits: _Splits, request: Request) -> tuple[float, float]:
         except DataError:
             return None  # it is noted where it is read
 
-    extents = [found for _, found in _attempts(names, of) if found is not None]
+    usual = {name for name in names if looks_like_bytes(folder / name)}
+    extents = [found for _, found in _attempts([name for name in names if name not in usual], of) if found is not None]
+    if any(found.kind != "bytes" for found in extents):  # then it matters whether any of the usual ones can be read
+        extents += [found for _, found in _attempts([*usual], of) if found is not None]
     try:
         return settle(extents)
     except DataError as error:

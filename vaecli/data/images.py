@@ -1,6 +1,7 @@
 """Images as bytes, the one form in which vaecli passes them on."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +69,15 @@ def sampled(count: int, n: int | None) -> Tensor:
     They are the same each time. Those of a smaller `n` are among those of a larger one.
     """
     return torch.randperm(count, generator=generator("cpu", "sampled images"))[:n].sort().values
+
+
+Take = Callable[[Tensor], Tensor]
+"""Gives the positions of some images, int64, of the labels of all, int64, shape (N,)."""
+
+
+def first(n: int | None) -> Take:
+    """The positions of the first `n` images; of all, if it is None."""
+    return lambda labels: torch.arange(len(labels))[:n]
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ _SIGNATURES = (
 )  # fmt: skip
 """How files begin, by their format."""
 
+_HEAD = 25
+"""Bytes of a PNG up to its number of bits, the last of them."""
+
 _FAINT = 0.1
 
 
@@ -219,6 +222,18 @@ def checked_bytes(data: bytes, path: Path, least: tuple[int, int] | None = None)
         ) from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
         raise _unreadable(path, error, data[:16]) from None
+
+
+def looks_like_bytes(path: Path) -> bool:
+    """Whether a file begins as a JPEG or as a PNG of at most 8 bits, whose values are bytes if it can be read at all."""
+    try:
+        with open_file(path) as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return head.startswith(b"\xff\xd8\xff") or (
+        head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR" and head[24:25] <= b"\x08"
+    )
 
 
 def _unreadable(path: Path, error: Exception, head: bytes) -> DataError:

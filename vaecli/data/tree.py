@@ -153,6 +153,17 @@ class Tree:
 
     def class_name(self, picture: str) -> str | None:
         """The name of the label of a picture; None if it has no label."""
+        folder = picture.rpartition("/")[0]
+        if folder not in self._class_names:
+            self._class_names[folder] = self._class_name(picture)
+        return self._class_names[folder]
+
+    @cached_property
+    def _class_names(self) -> dict[str, str | None]:
+        """The labels of folders that were asked for."""
+        return {}
+
+    def _class_name(self, picture: str) -> str | None:
         parts = picture.split("/")
         if self.layout is not None:
             del parts[self.layout.depth]
@@ -177,7 +188,9 @@ class Tree:
 
     def named_like_splits(self) -> tuple[str, ...]:
         """The sub-folders, at any depth, that are called like a split though they are none."""
-        folders = {folder for picture in self.pictures for folder in picture.split("/")[:-1]}
+        folders = {
+            name for folder in {picture.rpartition("/")[0] for picture in self.pictures} for name in folder.split("/") if name
+        }
         words = {folder: _split_named(match) for folder in folders if (match := _WITHIN.search(folder.casefold()))}
         several = TRAIN in words.values() and len(set(words.values())) > 1  # a label may be a bullet train
         return tuple(sorted(words if several else filter(_split_of, words)))
@@ -217,14 +230,14 @@ def find_pictures(folder: Path | None) -> Tree:
         try:
             with os.scandir(folder / below) as entries:
                 for entry in entries:
-                    name, ending = below + entry.name, Path(entry.name).suffix.lower()
+                    name = below + entry.name
                     if entry.name.startswith(".") or entry.name == "__MACOSX":
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{name}/")
                     elif entry.is_symlink() and is_folder(folder / name):
                         links += 1
-                    elif ending in ENDINGS:
+                    elif (ending := _ending(entry.name)) in ENDINGS:
                         pictures.append(name)
                     else:
                         others[ending] += 1
@@ -293,7 +306,15 @@ def path_hash(path: str) -> int:
 
 def escape_controls(name: str) -> str:
     """A file's name as text that any file can hold: control characters, line breaks and invalid letters spelt out."""
+    if name.isprintable():
+        return name
     return "".join(ascii(letter)[1:-1] if category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in name)
+
+
+def _ending(name: str) -> str:
+    """The ending of a file's name, in small letters, with its dot; empty if there is none."""
+    stem, _, ending = name.rpartition(".")
+    return f".{ending}".lower() if stem and ending else ""
 
 
 def _order(path: str) -> tuple[str, str]:

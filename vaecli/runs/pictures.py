@@ -33,9 +33,8 @@ def difference(folder: Path, split: str, images: Images) -> str:
 
     Empty where that is not known: the run has no list, or one that cannot be read.
     """
-    try:
-        before = _listed(read_file(folder / PICTURES, MAX_BYTES), split)
-    except (OSError, ValueError, KeyError, csv.Error):
+    before = read_list(folder, split)
+    if not before:
         return ""
     now = _listed(picture_list({split: images}), split)  # as the list spells names
     changes = {
@@ -49,7 +48,23 @@ def difference(folder: Path, split: str, images: Images) -> str:
         for what, names in changes.items()
         if names
     ]
-    return f"of its {len(before):,} {split} pictures, {', '.join(texts)}" if texts and before else ""
+    return f"of its {len(before):,} {split} pictures, {', '.join(texts)}" if texts else ""
+
+
+def read_list(folder: Path, split: str) -> dict[str, tuple[str, str]]:
+    """The label and the digest of each picture of a split of the run in a folder, by its file's name, in their order.
+
+    Empty if the run has no list, or one that cannot be read.
+    """
+    try:
+        return _listed(read_file(folder / PICTURES, MAX_BYTES), split)
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
+
+
+def digests(images: Images) -> list[str]:
+    """The digest of each image, as a list has it."""
+    return [blake2b(row.numpy(), digest_size=8).hexdigest() for row in images.pixels]
 
 
 def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
@@ -61,7 +76,4 @@ def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
 def _described(images: Images) -> dict[str, tuple[str, str]]:
     """The label and the digest of each image, by its file's name."""
     labels = [images.class_names[number] if number >= 0 else "" for number in images.labels.tolist()]
-    return {
-        name: (label, blake2b(row.numpy(), digest_size=8).hexdigest())
-        for name, label, row in zip(images.names, labels, images.pixels, strict=True)
-    }
+    return {name: (label, digest) for name, label, digest in zip(images.names, labels, digests(images), strict=True)}

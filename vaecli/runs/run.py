@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from vaecli import registry
 from vaecli.arguments import PathLike, checked
 from vaecli.config import MAX_EPOCHS, Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
-from vaecli.data.images import Images
+from vaecli.data.images import UNKNOWN, Images, Take, first
 from vaecli.data.load import Read, check_digest, read_split
 from vaecli.errors import CheckpointError, DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
@@ -19,11 +22,12 @@ from vaecli.files import csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import MemberRecord, Origin, Provenance
 from vaecli.reading import read_file
+from vaecli.registry import SEPARATE
 from vaecli.runs.find import FILES, LOSS, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, log_bytes, read_log, rows_of
 from vaecli.runs.folder import locked_folder
 from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
-from vaecli.runs.pictures import MAX_BYTES, difference
+from vaecli.runs.pictures import MAX_BYTES, difference, digests, read_list
 from vaecli.runs.state import save_model
 
 
@@ -148,7 +152,7 @@ class Run:
             return None
 
     @checked
-    def images(self, split: str, data_dir: PathLike | None = None, read: Read = read_split) -> Images:
+    def images(self, split: str, data_dir: PathLike | None = None, read: Read = read_split, take: Take | None = None) -> Images:
         """The images that the run was trained (``train``) or tested (``test``) on, or the training images that it holds out.
 
         They are read from the place that the run read them from.
@@ -157,26 +161,70 @@ class Run:
             split: ``train``, ``test`` or ``validation``; those held out are among the training images too.
             data_dir: the folder that holds its IDX files or pictures now, or the file that holds its arrays.
             read: reads a split; `vaecli.data.read_once` gives one that several calls and runs can share.
+            take: which of them, by `vaecli.data.images.Take`; all if not given. Of pictures that are not prepared yet no others are
+                opened where the run's list names these; they are compared with it.
 
         Raises:
             UsageError: there is no such split, or the run holds nothing out.
             DataError: they cannot be read, or are not the run's.
         """
+        take, data_dir = take or first(None), None if data_dir is None else Path(data_dir)
+        held = self.config.validation
         if split == "validation":
-            if self.config.validation is None:
+            if held is None:
                 raise UsageError(
                     f"{{split=validation}}: {self.name} holds no images out, expected a run trained with {{validation=10000}}"
                 )
-            return self.images("train", data_dir, read)[-self.config.validation :]
+            return self._some("train", data_dir, read, lambda labels: torch.arange(len(labels))[-held:][take(labels[-held:])])
         if split not in SPLITS:
             raise UsageError(f"{{split}}: expected {', '.join(SPLITS)} or validation", split=split)
-        data_dir = None if data_dir is None else Path(data_dir)
-        if self.provenance is None:
-            return read(Request.of(self.config, split, data_dir))
-        data = self.provenance.data
-        place = data_dir or (Path(data.folder) if data.folder else None)
+        return self._some(split, data_dir, read, take)
+
+    def _some(self, split: str, data_dir: Path | None, read: Read, take: Take) -> Images:
+        """Some images of ``train`` or ``test``."""
+        if (listed := self._listed(split, data_dir, read, take)) is not None:
+            return listed
+        images = self._whole(split, data_dir, read)
+        positions = take(images.labels)
+        if not len(positions) or not torch.equal(positions, torch.arange(len(positions)) + positions[0]):
+            return images[positions]
+        start, end = int(positions[0]), int(positions[-1]) + 1
+        return images if end - start == len(images) else images[start:end]
+
+    def _listed(self, split: str, data_dir: Path | None, read: Read, take: Take) -> Images | None:
+        """Some pictures that equal those of the run's list; None where there is none, or all are needed or at hand."""
+        alone = self.config.has("dataset") and SEPARATE in registry.find("dataset", self.config.dataset).capabilities
+        before = read_list(self.path, split) if alone and self.config.pixel_range and self.provenance else {}
+        numbers = {name: number for number, name in enumerate(self.class_names)} | {"": UNKNOWN}
+        if not before or any(label not in numbers for label, _ in before.values()):
+            return None
+        labels, names = torch.tensor([numbers[label] for label, _ in before.values()]), list(before)
+        positions = take(labels)
+        labels, wanted = labels[positions], tuple(names[position] for position in positions.tolist())
+        if len(wanted) == len(names):
+            return None
         try:
-            images = read(Request.of(self.config, split, place))
+            images = read(replace(self._request(split, data_dir), only=wanted))
+        except DataError:  # it is raised again where all are read
+            return None
+        known = (labels != UNKNOWN) | (not self.model.conditional)  # a model does not see labels that no training picture has
+        same = (
+            images.names == wanted and images.class_names == self.class_names and torch.equal(images.labels[known], labels[known])
+        )
+        return replace(images, labels=labels) if same and digests(images) == [before[name][1] for name in wanted] else None
+
+    def _request(self, split: str, data_dir: Path | None) -> Request:
+        recorded = self.provenance.data.folder if self.provenance else None
+        return Request.of(self.config, split, data_dir or (Path(recorded) if recorded else None))
+
+    def _whole(self, split: str, data_dir: Path | None, read: Read) -> Images:
+        """All images of ``train`` or ``test``."""
+        request = self._request(split, data_dir)
+        if self.provenance is None:
+            return read(request)
+        data = self.provenance.data
+        try:
+            images = read(request)
         except NoFileError as error:
             raise error.of_run(self.name) from None
         except DataError as error:
@@ -184,7 +232,7 @@ class Run:
                 raise
             after = f"; the run {self.name} read its images there: if they were moved, give {{data_dir=DIR}}"
             raise error.reworded(DataError, after=after) from None
-        place_name = str(place or self.config.dataset)
+        place_name = str(request.folder or self.config.dataset)
         check_digest(images, split, getattr(data, split), place_name, self.name, partial(difference, self.path, split, images))
         return images
 
