@@ -38,8 +38,23 @@ _FIRST = f"make a first one in about ten seconds with: {train_line({'limit': 500
 _MAX_NUMBER = 1e15
 
 
+KEPT_ROWS = 1000
+"""The last rows of the log that the state of training has too."""
+
+
 def read_log(folder: Path) -> list[dict[str, float]]:
     """The rows of a run's ``loss.csv``, by column.
+
+    A last row without its line break is left out: a process that wrote it was killed, or is still writing.
+
+    Raises:
+        CheckpointError: it is missing or not such a file.
+    """
+    return [{name: float(value) for name, value in row.items()} for row in read_rows(folder)]
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's ``loss.csv`` as text, as `read_log` has them.
 
     Raises:
         CheckpointError: it is missing or not such a file.
@@ -49,7 +64,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
         text = read_file(file, log_bytes(MAX_EPOCHS))
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
-    return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
+    return rows_of(text[: text.rfind(b"\n") + 1], file)
 
 
 def checked_name(name: str) -> str:

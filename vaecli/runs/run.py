@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vaecli.arguments import PathLike, checked
-from vaecli.config import MAX_EPOCHS, Config
+from vaecli.config import Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
@@ -19,7 +19,7 @@ from vaecli.files import csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import MemberRecord, Origin, Provenance
 from vaecli.reading import read_file
-from vaecli.runs.find import FILES, LOSS, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, log_bytes, read_log, rows_of
+from vaecli.runs.find import FILES, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, read_log, read_rows
 from vaecli.runs.folder import locked_folder
 from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
@@ -134,8 +134,8 @@ class Run:
     def _log(self) -> bytes | None:
         """The rows of its ``loss.csv`` up to its last epoch: the run in its folder may have gone on since."""
         try:
-            rows = rows_of(read_file(self.path / LOSS, log_bytes(MAX_EPOCHS)), self.path / LOSS)
-        except (OSError, CheckpointError):
+            rows = read_rows(self.path)
+        except CheckpointError:
             return None
         rows = [row for row in rows if float(row["epoch"]) <= self.results.get("epoch", 0)]
         return csv_bytes(rows) if rows else None

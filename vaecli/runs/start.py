@@ -16,7 +16,7 @@ from vaecli.data.summary import DataSummary
 from vaecli.errors import CheckpointError, Diverged, UsageError, format_value
 from vaecli.processes import Processes
 from vaecli.provenance import DataRecord, Origin, Provenance
-from vaecli.runs.find import CONFIG, FILES, PICTURES, TRAINING, has_epochs, read_config
+from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, read_config
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
 from vaecli.runs.origin import Beginning, recalled
 from vaecli.runs.state import Training, load_training, save_again
@@ -159,6 +159,8 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
         )
     training = load_training(path)
     save_again(folder, training)
+    if training.lost_rows:
+        listen.note(f"{path}: its {LOSS} no longer has the rows before epoch {training.log[0]['epoch']}; the log begins there now")
     run, provenance = training.config, training.provenance
     chosen = _agreed(path, run, provenance, given)
     if _check_origin(path, start.beginning, provenance, finished=True):

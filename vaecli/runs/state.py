@@ -1,8 +1,9 @@
 """The state that training resumes from, and the files of a run written after an epoch."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from torch import Tensor
 from vaecli.config import MAX_EPOCHS, Config
 from vaecli.errors import CheckpointError
 from vaecli.evaluation.soundness import Warnings
-from vaecli.files import csv_bytes
+from vaecli.files import Parts, csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import PROVENANCE, Provenance
-from vaecli.reading import holds
-from vaecli.runs.find import CONFIG, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
+from vaecli.reading import holds, read_file
+from vaecli.runs.find import CONFIG, KEPT_ROWS, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import WARNINGS, filled, pack, unpack, weights_of
+from vaecli.runs.format import ROWS, WARNINGS, filled, pack, unpack, weights_of
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 
@@ -34,7 +35,8 @@ class Training:
         model: with the weights of the last finished epoch, on the CPU.
         config: the run's settings.
         moments: Adam's moments, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
-        log: the rows of ``loss.csv``, one for each finished epoch, as text.
+        log: the rows of ``loss.csv``, one for each measured epoch, as text.
+        lost_rows: how many rows before these are in no file any more.
         results: of the last finished epoch.
         provenance: the run's data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels.
@@ -49,6 +51,7 @@ class Training:
     provenance: Provenance | None
     class_names: tuple[str, ...]
     warnings: Warnings = field(default_factory=dict)
+    lost_rows: int = 0
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Sets the moments and the step count of an optimizer of the model's parameters."""
@@ -63,9 +66,10 @@ def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
     provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> None:  # fmt: skip
-    """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
+    """Writes a run's state after an epoch: moments, weights and settings, each file whole or not at all, and the log's last row.
 
-    The first file written holds the whole state, so a run that is killed between two files continues from the newer state.
+    The first file written holds the whole state and the last rows of the log, so a run that is killed between two files, or within
+    that row, continues from the newer state.
     """
     weights = weights_of(model)
     moments = {
@@ -73,8 +77,12 @@ def save_epoch(
         for kind in _MOMENTS
         for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
-    for name, data in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
-        folder.write(name, data)
+    for name, parts in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
+        folder.write(name, parts())
+    if len(rows) > 1 and list(rows[-1]) == list(rows[0]) and (folder.path / LOSS).exists():
+        folder.append(LOSS, csv_bytes(rows[-1:]).partition(b"\n")[2])
+    else:  # also the log of a run that is replaced
+        folder.write(LOSS, csv_bytes(rows))
 
 
 def save_again(folder: Folder, training: Training, results: dict[str, float] | None = None) -> None:
@@ -91,9 +99,9 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
         training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
         training.warnings,
     )  # fmt: skip
-    for name, data in files.items():
-        if not holds(folder.path / name, data):
-            folder.write(name, data)
+    for name, parts in (files | {LOSS: lambda: [csv_bytes(training.log)]}).items():
+        if not holds(folder.path / name, parts()):
+            folder.write(name, parts())
 
 
 def save_model(
@@ -142,15 +150,15 @@ def _about(
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
     results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
-) -> dict[str, bytes]:  # fmt: skip
-    log = csv_bytes(rows)
+) -> dict[str, Callable[[], Parts]]:  # fmt: skip
+    """What gives the parts of each file."""
+    log = csv_bytes(rows[-KEPT_ROWS:])
     about = _about(config, results, provenance, class_names, warnings)
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
     return {
-        TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
-        MODEL: pack(weights, about),
-        CONFIG: _settings(config, provenance),
-        LOSS: log,
+        TRAINING: partial(pack, state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about | {ROWS: len(rows)}),
+        MODEL: partial(pack, weights, about),
+        CONFIG: lambda: [_settings(config, provenance)],
     }
 
 
@@ -166,12 +174,26 @@ def load_training(folder: Path) -> Training:
         _tensors_of,
         lambda config: {_LOG: log_bytes(MAX_EPOCHS if config.epochs == AUTO else config.number("epochs"))},
     )
-    log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
+    last = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
+    log = _earlier_rows(folder, last, about.rows) + last
     if int(log[-1]["epoch"]) != (stated := about.results.get("epoch")):
         raise CheckpointError(f"{file}: its log has {log[-1]['epoch']} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = filled(file, about, weights)
-    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings)
+    lost = max(0, (about.rows or 0) - len(log))
+    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost)
+
+
+def _earlier_rows(folder: Path, last: list[dict[str, str]], rows: int | None) -> list[dict[str, str]]:
+    """The rows of a run's ``loss.csv`` before the last ones, of so many in all; none if it does not have exactly these."""
+    if (missing := (rows or 0) - len(last)) <= 0:
+        return []
+    try:
+        text = read_file(folder / LOSS, log_bytes(MAX_EPOCHS))
+        earlier = rows_of(b"\n".join(text.split(b"\n")[: 1 + missing]), folder / LOSS)
+    except (OSError, CheckpointError):
+        return []
+    return earlier if len(earlier) == missing and float(earlier[-1]["epoch"]) < float(last[0]["epoch"]) else []
 
 
 def _tensors_of(model: VAE) -> dict[str, Tensor]:

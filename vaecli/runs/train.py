@@ -258,8 +258,8 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
                 )
             with listen.writing():
                 _save_pictures(folder, source, rows)
-                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
                 rows.append(row)
+                save_epoch(folder, model, optimizer, chosen, rows, results_now, provenance, images.class_names, warnings)
                 results = results_now
             listen.epoch(record, elbo)
             listen.row({name: float(value) for name, value in row.items()})
