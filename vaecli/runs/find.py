@@ -67,6 +67,15 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
     return rows_of(text[: text.rfind(b"\n") + 1], file)
 
 
+def standing(results: Mapping[str, float]) -> str:
+    """Where a run with these results stands, in words: ``epoch 3``, or ``epoch 3 and 120 of 600 steps``."""
+    epoch, step = int(results.get("epoch", 0)), int(results.get("step", 0))
+    if not step:
+        return f"epoch {epoch}"
+    steps = f"{step:,} of {int(results.get('steps', 0)):,} steps"
+    return f"epoch {epoch} and {steps}" if epoch else f"{steps} of epoch 1"
+
+
 def checked_name(name: str) -> str:
     """The name if it can be that of a folder beside the runs.
 
@@ -170,7 +179,7 @@ def runs_in(root: Path) -> list[Path]:
 
 
 def has_epochs(folder: Path) -> bool:
-    """Whether a folder holds a run with a finished epoch."""
+    """Whether a folder holds a run with weights: of a finished epoch, or of a step within one after which it was saved."""
     return any((folder / name).exists() for name in (MODEL, TRAINING))
 
 

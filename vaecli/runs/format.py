@@ -69,7 +69,7 @@ class About:
 
     Attributes:
         config: the settings.
-        results: of the last finished epoch.
+        results: of the last finished epoch; of a state within an epoch ``epoch``, ``step`` and ``steps`` alone.
         provenance: the data and the computation; None for a run of a vaecli that did not record them.
         class_names: the names of the images' labels.
         warnings: of a finished run.
@@ -111,14 +111,14 @@ def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[by
 
 
 def unpack(
-    file: Path, wanted: Callable[[VAE], Mapping[str, Tensor]], texts: Callable[[Config], Mapping[str, int]]
+    file: Path, wanted: Callable[[VAE], Mapping[str, Tensor]], texts: Callable[[About], Mapping[str, int]]
 ) -> tuple[dict[str, Tensor], About]:
     """The tensors of a file, and what it says of its run.
 
     Args:
         file: the file's path.
         wanted: tensors like those that the file must hold, from the model that its settings describe.
-        texts: the names of the byte tensors beside them and the most bytes of each, from the settings.
+        texts: the names of the byte tensors beside them and the most bytes of each, from what the file says of its run.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, is not one that vaecli wrote, or has a newer format.
@@ -132,7 +132,7 @@ def unpack(
             about = _about(file, stated)
             model = _model(file, about)
             expected = {name: (tensor.dtype, tensor.shape) for name, tensor in wanted(model).items()}
-            shapes = _matched(file, header, expected, texts(about.config), length)
+            shapes = _matched(file, header, expected, texts(about), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
             if digest != _digest_in(handle, header, shapes, start, stated):

@@ -36,7 +36,8 @@ class Run:
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch``, and bounds in nats per image.
+        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run that was saved within an epoch ``epoch``, the
+            epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
         provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
@@ -232,7 +233,7 @@ def read_run(file: PathLike) -> Run:
     """
     file = Path(file)
     file = file / MODEL if file.is_dir() else file
-    weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
+    weights, about = unpack(file, lambda model: model.state_dict(), lambda about: {})
     model = filled(file, about, weights)
     return Run(
         model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings,
