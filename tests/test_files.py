@@ -11,7 +11,7 @@ import pytest
 
 from vaecli import files
 from vaecli.errors import VaecliError
-from vaecli.files import csv_bytes, write_file
+from vaecli.files import append_to, csv_bytes, write_file
 
 
 @pytest.fixture
@@ -34,6 +34,23 @@ def test_writing_leaves_the_old_file_or_the_new_one(tmp_path):
     with pytest.raises(VaecliError, match="no such file or directory"):
         write_file(tmp_path / "none" / "file", b"x")
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_bytes_are_added_all_or_none(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    append_to(path, b" and new")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(VaecliError, match=r"file: cannot be written \(no space left on device\); what was there is untouched"):
+        append_to(path, b"and more")
+    assert path.read_bytes() == b"old and new"
+    with pytest.raises(VaecliError, match="no such file or directory"):
+        append_to(tmp_path / "none", b"x")
+    assert names(tmp_path) == ["file"]
 
 
 def test_the_permissions_of_a_file_stay_and_a_new_one_has_the_masks(tmp_path):

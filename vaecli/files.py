@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -25,14 +25,18 @@ CACHE = "VAECLI_CACHE"
 """The environment variable that names the folder of pictures that were prepared; with ``none`` they are not kept."""
 
 
-def write_file(path: Path, data: bytes) -> None:
+Parts = Iterable[bytes | memoryview]
+"""The bytes of a file, one part after the other, so that they need not be in memory together."""
+
+
+def write_file(path: Path, data: bytes | Parts) -> None:
     """Writes `data` to `path`, whole or not at all, as `whole_file` does.
 
     Raises:
         VaecliError: it cannot be written; an existing file is unchanged.
     """
     with whole_file(path) as file:
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
 
 
 @contextmanager
@@ -67,6 +71,29 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise VaecliError(f"{path}: cannot be written ({reason(error)}); what was there is untouched") from None
         raise
+
+
+def append_to(path: Path, data: bytes) -> None:
+    """Adds bytes to the end of an existing file, and flushes them to the disk.
+
+    A process that is killed meanwhile may leave some of them.
+
+    Raises:
+        VaecliError: they cannot be written; the file is as long as before.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)), "ab", buffering=0) as file:
+            length = os.fstat(file.fileno()).st_size
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(length)
+                raise
+    except OSError as error:
+        raise VaecliError(f"{path}: cannot be written ({reason(error)}); what was there is untouched") from None
 
 
 def _open_part(path: Path) -> tuple[Path, int]:

@@ -91,6 +91,12 @@ class Processes:
                 dist.all_reduce(tensor, group=_patient[0] if patiently else None)
         return tensor
 
+    def stack(self, tensor: Tensor) -> Tensor:
+        """The tensors of all processes, of one shape, by rank: shape (size, ...)."""
+        stacked = torch.zeros(self.size, *tensor.shape, dtype=tensor.dtype, device=tensor.device)
+        stacked[self.rank] = tensor
+        return self.sum(stacked)  # of 0 from the others
+
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Copies the first process's tensors, of one type and device, into those of the others."""
         if not self.alone:

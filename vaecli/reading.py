@@ -4,12 +4,15 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder",
 }  # fmt: skip
+
+_BLOCK = 1 << 20
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -40,10 +43,12 @@ def bytes_on_disk(file: os.stat_result) -> int:
     return min(file.st_size, 512 * getattr(file, "st_blocks", 0) or file.st_size)
 
 
-def holds(path: Path, data: bytes) -> bool:
-    """Whether a regular file has exactly these bytes."""
+def holds(path: Path, data: Iterable[bytes | memoryview]) -> bool:
+    """Whether a regular file has exactly the bytes of these parts."""
     try:
-        return read_file(path, len(data)) == data
+        with open_file(path) as file:
+            blocks = (part[start : start + _BLOCK] for part in data for start in range(0, len(part), _BLOCK))
+            return all(file.read(len(block)) == block for block in blocks) and not file.read(1)
     except OSError:
         return False
 

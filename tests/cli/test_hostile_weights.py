@@ -31,7 +31,7 @@ COMMANDS = [
 
 def write(folder, weights, config, class_names):
     about = {"config": config.to_json(), "results": {"epoch": 1, "test_elbo": -1.0}, "class_names": list(class_names)}
-    (folder / "model.safetensors").write_bytes(pack(weights, about))
+    (folder / "model.safetensors").write_bytes(b"".join(pack(weights, about)))
 
 
 @pytest.mark.parametrize("factor", [1e8, 1e20, 1e36])
@@ -55,7 +55,7 @@ def test_a_command_says_so_in_one_line(vaecli, run_copy, small_mnist, command):
     log = (run_copy / "loss.csv").read_bytes()
     tensors = {f"weight.{name}": value for name, value in huge.items()} | state.moments
     tensors["log"] = torch.frombuffer(bytearray(log), dtype=torch.uint8)
-    (run_copy / "training.safetensors").write_bytes(pack(tensors, about))
+    (run_copy / "training.safetensors").write_bytes(b"".join(pack(tensors, about)))
     words = shlex.split(command)
     data = [] if "--manifold" in words or ("sample" in words and "--between" not in words) else ["--data-dir", small_mnist]
     line = refused(vaecli(*words, *data))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.helpers import BASELINE, rounding
-from tests.parallel import ends, shared_work, slow
+from tests.parallel import ends, killed, shared_work, slow
 from tests.parallel.torchrun import SMALL, ran, said
 from vaecli.runs.find import CONFIG, FILES, MODEL
 from vaecli.runs.run import read_run
@@ -157,6 +157,22 @@ def test_processes_end_without_an_abort(tmp_path):
     for _ in range(2):
         outcome = ran(tmp_path, "--nproc-per-node", 2, ends.__file__)
         assert outcome.returncode == 0, outcome.stderr
+
+
+def test_killed_within_an_epoch_they_go_on_as_if_they_never_were(tmp_path, small_mnist):
+    """Two kills: by steps, within the first epoch and between the first check of the loss and the second; and by minutes."""
+    for saves in 1, 3, 0:
+        outcome = ran(tmp_path, "--nproc-per-node", 3, killed.__file__, tmp_path / "torn", small_mnist, saves)
+        assert (outcome.returncode == 0) == (saves == 0), outcome.stderr
+        if saves:
+            assert read_run(tmp_path / "torn").results["step"] % 12
+    outcome = ran(tmp_path, "--nproc-per-node", 3, killed.__file__, tmp_path / "whole", small_mnist, 0)
+    assert outcome.returncode == 0, outcome.stderr
+    torn, whole = read_run(tmp_path / "torn"), read_run(tmp_path / "whole")
+    assert torn.sha256 == whole.sha256
+    assert torn.results == whole.results
+    seconds = {"seconds": 0, "images_per_second": 0}
+    assert [row | seconds for row in torn.log] == [row | seconds for row in whole.log]
 
 
 def test_a_process_that_starts_reads_or_writes_slowly_is_waited_for(tmp_path, small_mnist):

@@ -5,12 +5,13 @@ import tracemalloc
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from vaecli.config import Config
 from vaecli.errors import CheckpointError
 from vaecli.files import write_file
 from vaecli.model import build
+from vaecli.reading import holds
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, read_config
 from vaecli.runs.format import pack
 from vaecli.runs.run import read_run
@@ -65,6 +66,40 @@ def test_round_trip_is_exact(tmp_path):
     assert torch.equal(back.model.likelihood(z).mean, model.likelihood(z).mean)
 
 
+def test_the_bytes_are_those_that_safetensors_writes(tmp_path):
+    tensors = {
+        "b": torch.randn(3, 5), "a": torch.randn(()), "counts": torch.arange(4), "on": torch.tensor([True, False, True]),
+        "text": torch.tensor([1, 2, 3], dtype=torch.uint8), "none": torch.zeros(0, 7), "\u00e9": torch.randn(7, 3).T,
+    }  # fmt: skip
+    write_file(tmp_path / MODEL, pack(tensors, {"words": 'a "quoted" \u00e9\n'}))
+    with safe_open(tmp_path / MODEL, "pt") as file:
+        metadata = file.metadata()
+    assert (tmp_path / MODEL).read_bytes() == save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+    for name, tensor in load_file(tmp_path / MODEL).items():
+        assert torch.equal(tensor, tensors[name])
+
+
+def test_writing_and_comparing_copy_no_tensors(tmp_path):
+    tensors = {str(number): torch.randn(1_000_000) for number in range(5)}
+    tracemalloc.start()
+    try:
+        write_file(tmp_path / MODEL, pack(tensors, {}))
+        assert holds(tmp_path / MODEL, pack(tensors, {}))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3e6, "of 20 MB; blocks of 1 MB"
+    tensors["3"][-1] += 1
+    assert not holds(tmp_path / MODEL, pack(tensors, {}))
+
+
+@pytest.mark.parametrize("data", [b"whole", b"wholes", b"whol", b"Whole", b""])
+def test_a_file_holds_parts_or_not(tmp_path, data):
+    (tmp_path / "file").write_bytes(data)
+    assert holds(tmp_path / "file", [b"wh", memoryview(b"ole")]) == (data == b"whole")
+    assert not holds(tmp_path / "none", [data])
+
+
 @pytest.mark.parametrize(
     "names", [None, "abc", [1], ["a" * 256], ["a"] * 10_001, {"a": 1}], ids=["none", "text", "number", "long", "many", "object"]
 )
@@ -78,7 +113,7 @@ def test_names_of_labels_are_checked(tmp_path, names):
 
 def test_a_checkpoint_of_format_1_is_of_a_data_set_with_names_of_its_own(tmp_path):
     config = Config(dataset="folder", image_size=8, hidden=(3,))
-    data = pack(build(config).state_dict(), {"config": config.to_json(), "results": {}, "format": 1})
+    data = b"".join(pack(build(config).state_dict(), {"config": config.to_json(), "results": {}, "format": 1}))
     write_file(tmp_path / MODEL, data)
     with pytest.raises(CheckpointError, match=r"model\.safetensors: its names of labels are not valid"):
         read_run(tmp_path)
@@ -108,18 +143,18 @@ def damage(path, kind):
             weights = load_file(path)
             weights["other"] = weights.pop(first)
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
+            path.write_bytes(b"".join(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")})))
         case "tensor of another shape":
             weights = load_file(path)
             weights[first] = weights[first].flatten()[:-1]
             about = json.loads(header["__metadata__"]["vaecli"])
             weights["padding"] = torch.zeros(10)
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
+            path.write_bytes(b"".join(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")})))
         case "nan weights":
             weights = load_file(path)
             weights[first][0] = torch.nan
             about = json.loads(header["__metadata__"]["vaecli"])
-            path.write_bytes(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")}))
+            path.write_bytes(b"".join(pack(weights, {"config": about["config"], "results": {}, "class_names": list("0123456789")})))
         case "flipped bit":
             path.write_bytes(data[:-1000] + bytes([data[-1000] ^ 1]) + data[-999:])
         case "latent_dim of 10^9":
@@ -152,7 +187,7 @@ DAMAGES = {
     "larger network than the file": "settings need [0-9,]+ bytes",
     "more convolutions than halvings": "settings are not valid: channels=8,8,8,8,8,8,8,8,8: each of these 9 convolutions",
     "another result": "digest",
-    "newer format": "found format 99, expected 1 to 3: upgrade vaecli",
+    "newer format": "found format 99, expected 1 to 4: upgrade vaecli",
     "no vaecli": "none that vaecli wrote",
 }
 

@@ -14,9 +14,9 @@ from vaecli.config import Config
 from vaecli.errors import CheckpointError
 from vaecli.model import build
 from vaecli.provenance import DataRecord, Provenance
+from vaecli.runs import format
 from vaecli.runs.find import MODEL, TRAINING
 from vaecli.runs.folder import RunFolder
-from vaecli.runs.format import pack
 from vaecli.runs.run import read_run
 from vaecli.runs.state import load_training, save_epoch
 from vaecli.training.loop import make_optimizer
@@ -47,6 +47,14 @@ def run(tmp_path_factory):
     rows = [{"epoch": 1, "loss": 2.5, "test_elbo": -2.5, "seconds": 1}]
     save_epoch(RunFolder(folder), model, optimizer, config, rows, {"epoch": 1}, PROVENANCE, ("a", "b"))
     return Files((name, (folder / name).read_bytes()) for name in (MODEL, TRAINING))
+
+
+def packed(tensors, about):
+    """A file of any tensors that safetensors can write, with a digest that fits."""
+    about = {"format": format.FORMAT, **about}
+    digest = format._start_digest(about)
+    format._add(digest, tensors)
+    return save_tensors(tensors, {"vaecli": json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)})
 
 
 READERS = {MODEL: read_run, TRAINING: lambda path: load_training(path.parent)}
@@ -92,7 +100,7 @@ class TestCheckpoints:
         config = Config(hidden=(2,), latent_dim=1).to_json() | {setting: value}
         model = build(Config(hidden=(2,), latent_dim=1))
         try:
-            data = pack(dict(model.state_dict()), {"config": config, "results": {}})
+            data = packed(dict(model.state_dict()), {"config": config, "results": {}})
         except Exception:
             reject()
         attempt(READERS[name], folder / name, data, CheckpointError)
@@ -116,10 +124,10 @@ class TestCheckpoints:
             case _:
                 tensors[data.draw(st.text(max_size=10))] = torch.zeros(1)
         try:
-            packed = pack(tensors, {"config": config.to_json(), "results": {}})
+            data = packed(tensors, {"config": config.to_json(), "results": {}})
         except Exception:
             reject()
-        attempt(READERS[name], folder / name, packed, CheckpointError)
+        attempt(READERS[name], folder / name, data, CheckpointError)
 
     @pytest.mark.parametrize("depth", [100, 100_000, 900_000])
     def test_deep_nesting(self, folder, name, depth):

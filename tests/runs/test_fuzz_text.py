@@ -52,7 +52,7 @@ def test_rows_of_a_log(folder, column, value, second):
     rows = [ROW, ["2", *ROW[1:]]]
     rows[second] = [*rows[second][:column], value, *rows[second][column + 1 :]]
     text = "\n".join(
-        map(",".join, [["epoch", "loss", "elbo", "reconstruction", "kl", "test_elbo", "seconds", "images_per_second"], *rows])
+        map(",".join, [["epoch", "loss", "elbo", "reconstruction", "kl", "test_elbo", "seconds", "images_per_second"], *rows, []])
     )
     attempt(log, folder / LOSS, text.encode("utf-8", "surrogatepass"), CheckpointError)
 

@@ -9,6 +9,9 @@ The last test shows that, on a GPU alone; elsewhere it is skipped and says so. I
 it shows neither equal bits nor what is faster, and of the objectives it trains IWAE alone.
 """
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,6 +20,7 @@ from vaecli.model import build
 from vaecli.training import loop as training
 from vaecli.training.cuda_graph import WARM_UP, RecordedStep
 from vaecli.training.loop import fit, make_optimizer
+from vaecli.training.save_every import SaveEvery
 
 CONFIG = Config(objective="iwae", k=3, hidden=(20,), batch_size=50, epochs=2, labels="full")
 
@@ -84,3 +88,29 @@ def test_a_cuda_graph_trains_as_the_step_does(digits, monkeypatch):
         records = fit(model, make_optimizer(model, CONFIG), digits.to(torch.device("cuda")), CONFIG)
         losses.append([record.loss for record in records])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_gpu_goes_on_within_an_epoch_with_the_same_noise(digits):
+    """To a rounding: a graph is recorded at another step."""
+    losses, saved = [], []
+    images, config = digits.to(torch.device("cuda")), replace(CONFIG, binarize="stochastic")
+    for begin in (None, 7):
+        torch.manual_seed(0)
+        model = build(config).to("cuda")
+        optimizer = make_optimizer(model, config)
+        if begin:
+            position, weights, state = saved[0]
+            model.load_state_dict(weights)
+            for tensor, kept in zip(optimizer.state, state, strict=True):
+                with torch.no_grad():
+                    tensor.copy_(kept)
+
+        def on_save(position, model=model, optimizer=optimizer):
+            saved.append((position, copy.deepcopy(model.state_dict()), [tensor.clone() for tensor in optimizer.state]))
+
+        every = None if begin else SaveEvery.of(7)
+        records = fit(model, optimizer, images, config, begin=position if begin else None, save_every=every, on_save=on_save)
+        losses.append([record.loss for record in records])
+    assert position.steps == 7 and len(position.noise) == len(torch.Generator("cuda").get_state())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaecli.cli import console
-from vaecli.runs.find import RUNS, find_checkpoint
+from vaecli.runs.find import RUNS, find_checkpoint, standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,8 @@ def open_run(run: str | None) -> Run:
     opened = read_run(path)
     if newest:
         console.note(f"Using the newest run, {opened.path}")
+    if "step" in opened.results:
+        console.note(f"{opened.path} has not been trained to its end: its weights are those after {standing(opened.results)}")
     for member in opened.changed_members:
         console.note(f"{opened.path} was trained with another version of the {member.family} {member.name}, of {member.source}")
     return opened

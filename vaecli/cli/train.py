@@ -17,6 +17,7 @@ from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
 from vaecli.runs.find import CONFIG, FILES, PICTURES, RUNS, checked_name, has_epochs, read_config
+from vaecli.training.save_every import SaveEvery
 
 if TYPE_CHECKING:
     from vaecli.data.summary import DataSummary
@@ -53,12 +54,19 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
     resume: Annotated[
         bool,
-        flag_option(
-            "--resume", "Go on with the run of this name after its last finished epoch; start it if there is none.", OUTPUT
-        ),
+        flag_option("--resume", "Go on with the run of this name where it was saved last; start it if there is none.", OUTPUT),
     ] = False,
     overwrite: Annotated[bool, flag_option("--overwrite", "Replace a run of the same name.", OUTPUT)] = False,
     dry_run: Annotated[bool, flag_option("--dry-run", "Train nothing: print encoder and decoder layer by layer.", OUTPUT)] = False,
+    save_every: Annotated[
+        str | None,
+        optional(
+            "Also save the run within its epochs, after every N steps or minutes; --resume goes on from there. It changes no bits, "
+            "and may differ each time; none if not given.",
+            OUTPUT,
+            metavar="N|Nmin",
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,18 +85,20 @@ def train(
         if data_dir is None and chosen.dataset == beginning.config.dataset and not config and "dataset" not in settings:
             data_dir = beginning.data_dir
     if dry_run:
-        ignored = ["device", "threads", "name", "out", "resume", "overwrite"]
+        ignored = ["device", "threads", "name", "out", "resume", "overwrite", "save_every"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
         without_effect(context, "with --dry-run", *ignored, *([] if decides_labels or not chosen.has_shape else ["data_dir"]))
         _print_layers(chosen, data_dir, as_json)
         return
+
+    every = None if save_every is None else SaveEvery.of(save_every)
 
     from vaecli.processes import joined
     from vaecli.runs.run import read_run
     from vaecli.runs.start import Start
 
     same_data = not (data_dir or "dataset" in settings)
-    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader(), beginning=beginning)
+    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader(), beginning=beginning, save_every=every)
     folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")

@@ -13,7 +13,7 @@ from vaecli.cli.runs import resolve_device
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option, torchrun_line
 from vaecli.errors import Interrupted, ProcessError
-from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, read_log
+from vaecli.runs.find import CONFIG, MODEL, RUNS, TRAINING, has_epochs, read_config, standing
 from vaecli.settings import AUTO
 
 if TYPE_CHECKING:
@@ -103,7 +103,11 @@ def _written(folder: Path) -> int | None:
 
 def _standing(folder: Path) -> str:
     """The state of an interrupted run, in words."""
-    return f"{folder} keeps epoch {read_log(folder)[-1]['epoch']:.0f}" if has_epochs(folder) else f"{folder}: no epoch is finished"
+    from vaecli.runs.format import read_about
+
+    if not has_epochs(folder):
+        return f"{folder}: no epoch is finished"
+    return f"{folder} keeps {standing(read_about(folder / (TRAINING if (folder / TRAINING).exists() else MODEL)).results)}"
 
 
 def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
@@ -115,6 +119,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += ["--data-dir", str(start.data_dir)] if start.data_dir else []
     words += [] if device == "auto" else ["--device", device]
     words += [] if start.threads is None else ["--threads", str(start.threads)]
+    words += [] if start.save_every is None else ["--save-every", str(start.save_every)]
     written, _ = read_config(folder / CONFIG)
     words += [] if start.config.epochs in (AUTO, written["epochs"]) else ["--epochs", str(start.config.epochs)]
     return f"; go on with: {_for_as_many_processes(shlex.join(['vaecli', 'train', *words]))}"

@@ -38,8 +38,23 @@ _FIRST = f"make a first one in about ten seconds with: {train_line({'limit': 500
 _MAX_NUMBER = 1e15
 
 
+KEPT_ROWS = 1000
+"""The last rows of the log that the state of training has too."""
+
+
 def read_log(folder: Path) -> list[dict[str, float]]:
     """The rows of a run's ``loss.csv``, by column.
+
+    A last row without its line break is left out: a process that wrote it was killed, or is still writing.
+
+    Raises:
+        CheckpointError: it is missing or not such a file.
+    """
+    return [{name: float(value) for name, value in row.items()} for row in read_rows(folder)]
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's ``loss.csv`` as text, as `read_log` has them.
 
     Raises:
         CheckpointError: it is missing or not such a file.
@@ -49,7 +64,16 @@ def read_log(folder: Path) -> list[dict[str, float]]:
         text = read_file(file, log_bytes(MAX_EPOCHS))
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
-    return [{name: float(value) for name, value in row.items()} for row in rows_of(text, file)]
+    return rows_of(text[: text.rfind(b"\n") + 1], file)
+
+
+def standing(results: Mapping[str, float]) -> str:
+    """Where a run with these results stands, in words: ``epoch 3``, or ``epoch 3 and 120 of 600 steps``."""
+    epoch, step = int(results.get("epoch", 0)), int(results.get("step", 0))
+    if not step:
+        return f"epoch {epoch}"
+    steps = f"{step:,} of {int(results.get('steps', 0)):,} steps"
+    return f"epoch {epoch} and {steps}" if epoch else f"{steps} of epoch 1"
 
 
 def checked_name(name: str) -> str:
@@ -155,7 +179,7 @@ def runs_in(root: Path) -> list[Path]:
 
 
 def has_epochs(folder: Path) -> bool:
-    """Whether a folder holds a run with a finished epoch."""
+    """Whether a folder holds a run with weights: of a finished epoch, or of a step within one after which it was saved."""
     return any((folder / name).exists() for name in (MODEL, TRAINING))
 
 

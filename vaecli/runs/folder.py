@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vaecli.errors import VaecliError, reason
-from vaecli.files import PART, make_folder, write_file
+from vaecli.files import PART, Parts, append_to, make_folder, write_file
 
 _LOCK = ".lock"
 """On Windows, the file in a run's folder that its lock is on."""
@@ -32,8 +32,12 @@ class Folder(Protocol):
         """Whether other processes are kept out; some file systems have no locks."""
         ...
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | Parts) -> None:
         """Puts a file into the folder, whole or not at all."""
+        ...
+
+    def append(self, name: str, data: bytes) -> None:
+        """Adds bytes to the end of a file in the folder."""
         ...
 
 
@@ -49,7 +53,10 @@ class Unwritten:
     path: Path
     locked: bool = True
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | Parts) -> None:
+        """Does nothing."""
+
+    def append(self, name: str, data: bytes) -> None:
         """Does nothing."""
 
 
@@ -82,12 +89,25 @@ class RunFolder:
             self.close()
             raise
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | Parts) -> None:
         """Puts a file into the folder, whole or not at all.
 
         Raises:
             VaecliError: the folder was moved, removed or replaced, or the file cannot be written.
         """
+        self._check_same()
+        write_file(self.path / name, data)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Adds bytes to the end of a file in the folder; a process that is killed meanwhile may leave some of them.
+
+        Raises:
+            VaecliError: as `write`.
+        """
+        self._check_same()
+        append_to(self.path / name, data)
+
+    def _check_same(self) -> None:
         try:
             same = _identity(self.path) == self._identity
         except OSError:
@@ -97,7 +117,6 @@ class RunFolder:
                 f"{self.path}: the folder was moved, removed or replaced while this run trained, expected it to stay; "
                 "nothing more is written; train again under another name: {name=NAME}"
             )
-        write_file(self.path / name, data)
 
     def close(self) -> None:
         """Releases the lock; a second call does nothing."""

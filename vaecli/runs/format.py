@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,11 +17,10 @@ from typing import Any, BinaryIO
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from vaecli import registry
-from vaecli.config import Config
+from vaecli.config import MAX_EPOCHS, Config
 from vaecli.data.tree import MAX_CLASSES, MAX_NAME
 from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
 from vaecli.evaluation.soundness import NAMES, Warnings, known
@@ -30,13 +29,14 @@ from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
 from vaecli.runs.find import MODEL
 
-FORMAT = 3
+FORMAT = 4
 """The version of the format that this file writes, and the newest that it reads.
 
-Version 3 added the settings ``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and
-in ``provenance`` these members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``. Version 2
-added ``class_names``, and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of 28 x 28
-images, which has names of its own.
+Version 4 leaves the earlier rows of a long log to ``loss.csv``, and has states within an epoch. Version 3 added the settings
+``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and in ``provenance`` these
+members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``. Version 2 added ``class_names``,
+and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of 28 x 28 images, which has names
+of its own.
 """
 
 MAX_HEADER = 1 << 20
@@ -46,11 +46,16 @@ Shapes = dict[str, tuple[torch.dtype, torch.Size]]
 WARNINGS = "warnings"
 """The key of a finished run's warnings."""
 
+ROWS = "rows"
+"""The key of the number of rows of a run's log, of which a state has the last."""
+
 MOST_WEIGHT = 65_504
 """No trained weight is larger: those of networks that work are below 100. Half precision, which the explorer's page has, ends."""
 
 _KEY = "vaecli"
-_TYPES = {torch.float32: "F32", torch.uint8: "U8", torch.int64: "I64", torch.bool: "BOOL"}
+_TYPES = {torch.int64: "I64", torch.float32: "F32", torch.uint8: "U8", torch.bool: "BOOL"}
+"""The types of tensors, in the order in which safetensors puts them."""
+
 _BLOCK = 1 << 20
 _LARGE = 64 << 20
 _HOLES = 4
@@ -64,10 +69,11 @@ class About:
 
     Attributes:
         config: the settings.
-        results: of the last finished epoch.
+        results: of the last finished epoch; of a state within an epoch ``epoch``, ``step`` and ``steps`` alone.
         provenance: the data and the computation; None for a run of a vaecli that did not record them.
         class_names: the names of the images' labels.
         warnings: of a finished run.
+        rows: of its log, in a state of training; None in other files and in those of older formats.
     """
 
     config: Config
@@ -75,26 +81,44 @@ class About:
     provenance: Provenance | None
     class_names: tuple[str, ...]
     warnings: Warnings
+    rows: int | None = None
 
 
-def pack(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
-    """The bytes of a file of tensors, with a record about them in its header."""
+def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
+    """The parts of a file of tensors, with a record about them in its header.
+
+    The header, then each tensor, which is not copied. `safetensors` gives the same bytes, but as a copy of all tensors, or in a
+    file that takes the place of the one that is written to.
+
+    Args:
+        tensors: on the CPU, contiguous, of the types that `unpack` reads; they must not change until all parts are taken.
+        about: the record, as JSON values.
+    """
     about = {"format": FORMAT, **about}
     digest = _start_digest(about)
     _add(digest, tensors)
     text = json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)
-    return save_tensors(tensors, metadata={_KEY: text})
+    header: dict[str, Any] = {"__metadata__": {_KEY: text}}
+    order, end = list(_TYPES), 0
+    names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
+    for name in names:
+        start, end = end, end + tensors[name].nbytes
+        header[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+    data = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    data += b" " * (-len(data) % 8)
+    yield struct.pack("<Q", len(data)) + data
+    yield from (_bytes_of(tensors[name]) for name in names)
 
 
 def unpack(
-    file: Path, wanted: Callable[[VAE], Mapping[str, Tensor]], texts: Callable[[Config], Mapping[str, int]]
+    file: Path, wanted: Callable[[VAE], Mapping[str, Tensor]], texts: Callable[[About], Mapping[str, int]]
 ) -> tuple[dict[str, Tensor], About]:
     """The tensors of a file, and what it says of its run.
 
     Args:
         file: the file's path.
         wanted: tensors like those that the file must hold, from the model that its settings describe.
-        texts: the names of the byte tensors beside them and the most bytes of each, from the settings.
+        texts: the names of the byte tensors beside them and the most bytes of each, from what the file says of its run.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, is not one that vaecli wrote, or has a newer format.
@@ -108,7 +132,7 @@ def unpack(
             about = _about(file, stated)
             model = _model(file, about)
             expected = {name: (tensor.dtype, tensor.shape) for name, tensor in wanted(model).items()}
-            shapes = _matched(file, header, expected, texts(about.config), length)
+            shapes = _matched(file, header, expected, texts(about), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
             if digest != _digest_in(handle, header, shapes, start, stated):
@@ -271,7 +295,10 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
         type(value) in (int, float) and abs(value) < _MAX_RESULT for value in results.values()
     ):
         raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
-    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated))
+    rows = stated.get(ROWS)
+    if rows is not None and (type(rows) is not int or not 0 <= rows <= MAX_EPOCHS):
+        raise CheckpointError(f"{file}: its number of rows is not valid: the file is damaged or not made by vaecli")
+    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated), rows)
 
 
 def _warnings(file: Path, stated: dict[str, Any]) -> Warnings:
@@ -347,9 +374,13 @@ def _start_digest(stated: dict[str, Any]) -> "hashlib._Hash":
 
 def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(_heading(name, tensor.dtype, tensor.shape))
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(_heading(name, tensors[name].dtype, tensors[name].shape))
+        digest.update(_bytes_of(tensors[name]))
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor on the CPU; not copied where it is contiguous."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _heading(name: str, dtype: torch.dtype, shape: torch.Size) -> bytes:

@@ -10,7 +10,7 @@ import torch
 
 from vaecli import registry
 from vaecli.arguments import PathLike, checked
-from vaecli.config import MAX_EPOCHS, Config
+from vaecli.config import Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
@@ -23,7 +23,7 @@ from vaecli.model import VAE
 from vaecli.provenance import MemberRecord, Origin, Provenance
 from vaecli.reading import read_file
 from vaecli.registry import SEPARATE
-from vaecli.runs.find import FILES, LOSS, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, log_bytes, read_log, rows_of
+from vaecli.runs.find import FILES, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, read_log, read_rows
 from vaecli.runs.folder import locked_folder
 from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
@@ -40,7 +40,8 @@ class Run:
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch``, and bounds in nats per image.
+        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run that was saved within an epoch ``epoch``, the
+            epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
         provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
@@ -138,8 +139,8 @@ class Run:
     def _log(self) -> bytes | None:
         """The rows of its ``loss.csv`` up to its last epoch: the run in its folder may have gone on since."""
         try:
-            rows = rows_of(read_file(self.path / LOSS, log_bytes(MAX_EPOCHS)), self.path / LOSS)
-        except (OSError, CheckpointError):
+            rows = read_rows(self.path)
+        except CheckpointError:
             return None
         rows = [row for row in rows if float(row["epoch"]) <= self.results.get("epoch", 0)]
         return csv_bytes(rows) if rows else None
@@ -280,7 +281,7 @@ def read_run(file: PathLike) -> Run:
     """
     file = Path(file)
     file = file / MODEL if file.is_dir() else file
-    weights, about = unpack(file, lambda model: model.state_dict(), lambda config: {})
+    weights, about = unpack(file, lambda model: model.state_dict(), lambda about: {})
     model = filled(file, about, weights)
     return Run(
         model.eval(), about.config, about.results, about.provenance, about.class_names, file.parent, about.warnings,

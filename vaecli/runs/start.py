@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+import torch
+
 from vaecli import registry
 from vaecli.config import Config, merge
 from vaecli.data import Read, Source, read_once
@@ -16,12 +18,14 @@ from vaecli.data.summary import DataSummary
 from vaecli.errors import CheckpointError, Diverged, UsageError, format_value
 from vaecli.processes import Processes
 from vaecli.provenance import DataRecord, Origin, Provenance
-from vaecli.runs.find import CONFIG, FILES, PICTURES, TRAINING, has_epochs, read_config
+from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, read_config, standing
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
 from vaecli.runs.origin import Beginning, recalled
 from vaecli.runs.state import Training, load_training, save_again
 from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
+from vaecli.training.position import Position
+from vaecli.training.save_every import SaveEvery
 
 _NAME_BYTES = 60
 """Bytes of a folder's name in a run's."""
@@ -62,7 +66,9 @@ class Start:
         training: the state to continue from; None for a run without a finished epoch, and where another process has it.
         threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
         read: reads the images.
-        finished: epochs done.
+        finished: epochs done and measured.
+        position: where training begins after these, within an epoch; None right after them.
+        save_every: how often to save the run within its epochs.
         beginning: the weights of another run, with which a run without a finished epoch begins; None for its own, and where another
             process has them.
     """
@@ -75,6 +81,8 @@ class Start:
     threads: int | None = None
     read: Read = field(default_factory=read_once, repr=False, compare=False)
     finished: int = 0
+    position: Position | None = None
+    save_every: SaveEvery | None = None
     beginning: Beginning | None = None
 
     @property
@@ -159,10 +167,17 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
         )
     training = load_training(path)
     save_again(folder, training)
+    if training.lost_rows:
+        listen.note(f"{path}: its {LOSS} no longer has the rows before epoch {training.log[0]['epoch']}; the log begins there now")
     run, provenance = training.config, training.provenance
     chosen = _agreed(path, run, provenance, given)
     if _check_origin(path, start.beginning, provenance, finished=True):
         listen.note(f"{path} goes on from its own weights: those that it began with are no longer in the run named")
+    if training.position and training.position.epochs >= chosen.number("epochs"):
+        raise UsageError(
+            f"{{resume=}} with {{epochs}}: {path} has done {standing(training.results)}; expected more epochs than "
+            f"{training.position.epochs}", epochs=chosen.epochs,
+        )  # fmt: skip
     if "diverged_epoch" in training.results:
         epoch = int(training.results["diverged_epoch"])
         raise Diverged(
@@ -175,8 +190,8 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
         )
     training = replace(training, config=chosen)
     return replace(
-        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=int(training.log[-1]["epoch"]),
-        beginning=None,
+        start, config=chosen, provenance=provenance, same_data=True, training=training, finished=training.finished,
+        position=training.position, beginning=None,
     )  # fmt: skip
 
 
@@ -261,7 +276,7 @@ def held_folder(
                 folder = held.enter_context(locked_folder(path, (*FILES, PICTURES)))
                 if given is not None:
                     start = resumed(folder, given, start, listen)
-                if start.origin and not start.finished:
+                if start.origin and not start.training:
                     beginning = start.beginning or recalled(start.origin)
                     beginning.check(start.config)
                     start = replace(start, beginning=beginning)
@@ -271,11 +286,15 @@ def held_folder(
 def _of_first(processes: Processes, start: Start) -> Start:
     """The first process's start; in the others without the state, which they get when training begins."""
     recorded = start.provenance.to_json() if start.provenance else None
-    first = processes.all_gather({"settings": start.config.to_json(), "provenance": recorded, "finished": start.finished})[0]
+    position = start.position and [start.position.to_json(), start.position.rows.tolist()]
+    own = {"settings": start.config.to_json(), "provenance": recorded, "finished": start.finished, "position": position}
+    first = processes.all_gather(own if processes.is_main else None)[0]
     if processes.is_main:
         return start
     provenance = None if first["provenance"] is None else Provenance.from_json(first["provenance"])
-    return replace(start, config=_config(first["settings"], provenance), provenance=provenance, finished=first["finished"])
+    position = first["position"] and Position.from_json(first["position"][0], torch.tensor(first["position"][1]))
+    config, finished = _config(first["settings"], provenance), first["finished"]
+    return replace(start, config=config, provenance=provenance, finished=finished, position=position)
 
 
 def _check_equal(processes: Processes, name: str, config: Config, given: Mapping[str, Any] | None) -> None:

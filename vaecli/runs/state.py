@@ -1,8 +1,9 @@
 """The state that training resumes from, and the files of a run written after an epoch."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,23 @@ import torch
 from torch import Tensor
 
 from vaecli.config import MAX_EPOCHS, Config
-from vaecli.errors import CheckpointError
+from vaecli.errors import CheckpointError, VaecliError
 from vaecli.evaluation.soundness import Warnings
-from vaecli.files import csv_bytes
+from vaecli.files import Parts, csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import PROVENANCE, Provenance
-from vaecli.reading import holds
-from vaecli.runs.find import CONFIG, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
+from vaecli.reading import holds, read_file
+from vaecli.runs.find import CONFIG, KEPT_ROWS, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import WARNINGS, filled, pack, unpack, weights_of
+from vaecli.runs.format import MOST_WEIGHT, ROWS, WARNINGS, About, filled, pack, unpack, weights_of
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
+from vaecli.training.position import Position
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
-_LOG = "log"
+_LOG, _POSITION, _SUMS = "log", "position", "sums"
+_MOST_BYTES = {_POSITION: 1 << 16, _SUMS: 1 << 25}
+"""Of a position's JSON, and of the sums of its steps: 12 bytes a step, of which an epoch has at most 2,000,000."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Training:
     """The state from which a run continues as if it had never stopped.
 
     Attributes:
-        model: with the weights of the last finished epoch, on the CPU.
+        model: with the weights of the last finished epoch, or of a position within the next, on the CPU.
         config: the run's settings.
         moments: Adam's moments, by ``exp_avg.NAME`` and ``exp_avg_sq.NAME``.
-        log: the rows of ``loss.csv``, one for each finished epoch, as text.
-        results: of the last finished epoch.
+        log: the rows of ``loss.csv``, one for each measured epoch, as text.
+        lost_rows: how many rows before these are in no file any more.
+        position: within an epoch, or after one that was not measured; None for a state after a measured epoch.
+        results: of the last finished epoch; of a position only the numbers of its epochs and steps.
         provenance: the run's data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels.
         warnings: of a finished run (`vaecli.evaluation.soundness`).
@@ -49,6 +55,13 @@ class Training:
     provenance: Provenance | None
     class_names: tuple[str, ...]
     warnings: Warnings = field(default_factory=dict)
+    lost_rows: int = 0
+    position: Position | None = None
+
+    @property
+    def finished(self) -> int:
+        """The epochs that are done and measured."""
+        return int(self.log[-1]["epoch"]) if self.log else 0
 
     def restore(self, optimizer: Adam, steps: int) -> None:
         """Sets the moments and the step count of an optimizer of the model's parameters."""
@@ -63,18 +76,51 @@ def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
     provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
 ) -> None:  # fmt: skip
-    """Writes a run's state after an epoch: moments, weights, settings and the loss log, each file whole or not at all.
+    """Writes a run's state after an epoch: moments, weights and settings, each file whole or not at all, and the log's last row.
 
-    The first file written holds the whole state, so a run that is killed between two files continues from the newer state.
+    The first file written holds the whole state and the last rows of the log, so a run that is killed between two files, or within
+    that row, continues from the newer state.
     """
-    weights = weights_of(model)
-    moments = {
+    weights, moments = weights_of(model), _moments_of(model, optimizer)
+    for name, parts in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
+        folder.write(name, parts())
+    if len(rows) > 1 and list(rows[-1]) == list(rows[0]) and (folder.path / LOSS).exists():
+        folder.append(LOSS, csv_bytes(rows[-1:]).partition(b"\n")[2])
+    else:  # also the log of a run that is replaced
+        folder.write(LOSS, csv_bytes(rows))
+
+
+def save_within(
+    folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], position: Position, steps: int,
+    provenance: Provenance, class_names: tuple[str, ...],
+) -> bool:  # fmt: skip
+    """Writes a run's state between two records, as `save_epoch` does; whether it did.
+
+    It does not where a weight or a moment is no finite number or too large to be read again: the next step's loss says so. The
+    results are the epochs and the steps that are done, and the `steps` of an epoch: numbers of other weights are no numbers of
+    these.
+    """
+    weights, moments = weights_of(model), _moments_of(model, optimizer)
+    if not all(tensor.isfinite().all() for tensor in (*weights.values(), *moments.values())) or not _is_trained(model):
+        return False
+    results = position.results(steps)
+    for name, parts in _files(config, weights, moments, rows, results, provenance, class_names, None, position).items():
+        folder.write(name, parts())
+    if not rows:
+        (folder.path / LOSS).unlink(missing_ok=True)  # of a run that is replaced
+    return True
+
+
+def _is_trained(model: VAE) -> bool:
+    return all(bool((weight.detach().abs() <= MOST_WEIGHT).all()) for weight in model.parameters())
+
+
+def _moments_of(model: VAE, optimizer: Adam) -> dict[str, Tensor]:
+    return {
         f"{kind}.{name}": moment.cpu().contiguous()
         for kind in _MOMENTS
         for (name, _), moment in zip(model.named_parameters(), getattr(optimizer, kind), strict=True)
     }
-    for name, data in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
-        folder.write(name, data)
 
 
 def save_again(folder: Folder, training: Training, results: dict[str, float] | None = None) -> None:
@@ -89,11 +135,12 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
     results = training.results if results is None else results
     files = _files(
         training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
-        training.warnings,
+        training.warnings, training.position,
     )  # fmt: skip
-    for name, data in files.items():
-        if not holds(folder.path / name, data):
-            folder.write(name, data)
+    log = {LOSS: lambda: [csv_bytes(training.log)]} if training.log else {}
+    for name, parts in (files | log).items():
+        if not holds(folder.path / name, parts()):
+            folder.write(name, parts())
 
 
 def save_model(
@@ -142,15 +189,19 @@ def _about(
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
     results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
-) -> dict[str, bytes]:  # fmt: skip
-    log = csv_bytes(rows)
+    position: Position | None = None,
+) -> dict[str, Callable[[], Parts]]:  # fmt: skip
+    """What gives the parts of each file."""
+    texts = {_LOG: csv_bytes(rows[-KEPT_ROWS:]) if rows else b""}
+    if position:
+        texts |= {_POSITION: json.dumps(position.to_json()).encode(), _SUMS: position.rows.numpy().tobytes()}
     about = _about(config, results, provenance, class_names, warnings)
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
+    state |= {name: torch.tensor(bytearray(text), dtype=torch.uint8) for name, text in texts.items()}
     return {
-        TRAINING: pack(state | {_LOG: torch.frombuffer(bytearray(log), dtype=torch.uint8)}, about),
-        MODEL: pack(weights, about),
-        CONFIG: _settings(config, provenance),
-        LOSS: log,
+        TRAINING: partial(pack, state, about | {ROWS: len(rows)}),
+        MODEL: partial(pack, weights, about),
+        CONFIG: lambda: [_settings(config, provenance)],
     }
 
 
@@ -164,14 +215,54 @@ def load_training(folder: Path) -> Training:
     tensors, about = unpack(
         file,
         _tensors_of,
-        lambda config: {_LOG: log_bytes(MAX_EPOCHS if config.epochs == AUTO else config.number("epochs"))},
+        lambda about: {
+            _LOG: log_bytes(MAX_EPOCHS if about.config.epochs == AUTO else about.config.number("epochs")),
+            **(_MOST_BYTES if "step" in about.results else {}),
+        },
     )
-    log = rows_of(tensors.pop(_LOG).numpy().tobytes(), file)
-    if int(log[-1]["epoch"]) != (stated := about.results.get("epoch")):
-        raise CheckpointError(f"{file}: its log has {log[-1]['epoch']} epochs and its results {stated}: the file is damaged")
+    texts = {name: tensors.pop(name).numpy().tobytes() for name in (_LOG, *_MOST_BYTES) if name in tensors}
+    position = _position(file, about, texts) if _POSITION in texts else None
+    last = [] if position and not texts[_LOG] else rows_of(texts[_LOG], file)
+    log = _earlier_rows(folder, last, about.rows) + last
+    finished, stated = int(log[-1]["epoch"]) if log else 0, about.results.get("epoch")
+    if stated != finished and not (position and finished <= position.epochs == stated):
+        raise CheckpointError(f"{file}: its log has {finished} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = filled(file, about, weights)
-    return Training(model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings)
+    lost = max(0, (about.rows or 0) - len(log))
+    return Training(
+        model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost, position
+    )
+
+
+def _position(file: Path, about: About, texts: Mapping[str, bytes]) -> Position:
+    """The position in the texts of a state.
+
+    Raises:
+        CheckpointError: it is not one, or not that of the results.
+    """
+    try:
+        sums = torch.frombuffer(bytearray(texts[_SUMS]), dtype=torch.float32) if texts[_SUMS] else torch.zeros(0)
+        position = Position.from_json(json.loads(texts[_POSITION]), sums)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{file}: its position within an epoch cannot be read: the file is damaged") from None
+    except VaecliError as error:
+        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
+    if (position.epochs, position.steps) != (about.results["epoch"], about.results["step"]):
+        raise CheckpointError(f"{file}: its position within an epoch is not that of its results: the file is damaged")
+    return position
+
+
+def _earlier_rows(folder: Path, last: list[dict[str, str]], rows: int | None) -> list[dict[str, str]]:
+    """The rows of a run's ``loss.csv`` before the last ones, of so many in all; none if it does not have exactly these."""
+    if not last or (missing := (rows or 0) - len(last)) <= 0:
+        return []
+    try:
+        text = read_file(folder / LOSS, log_bytes(MAX_EPOCHS))
+        earlier = rows_of(b"\n".join(text.split(b"\n")[: 1 + missing]), folder / LOSS)
+    except (OSError, CheckpointError):
+        return []
+    return earlier if len(earlier) == missing and float(earlier[-1]["epoch"]) < float(last[0]["epoch"]) else []
 
 
 def _tensors_of(model: VAE) -> dict[str, Tensor]:

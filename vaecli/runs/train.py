@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ from vaecli.model import VAE, build, observed_images
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
-from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs
+from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs, standing
 from vaecli.runs.folder import Folder
 from vaecli.runs.objects import with_objects
 from vaecli.runs.origin import begin_with
@@ -37,11 +37,14 @@ from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.progress import shown
 from vaecli.runs.run import Run, load
 from vaecli.runs.start import Listener, Start, common, held_folder
-from vaecli.runs.state import load_training, save_again, save_epoch, save_settings
+from vaecli.runs.state import Training, load_training, save_again, save_epoch, save_settings, save_within
 from vaecli.seeding import generator
 from vaecli.settings import AUTO
 from vaecli.threads import computing_threads, fast_arithmetic
 from vaecli.training.loop import EpochRecord, diverged, fit, is_recoverable, make_optimizer, steps_per_epoch
+from vaecli.training.optimizer import Adam
+from vaecli.training.position import Position
+from vaecli.training.save_every import SaveEvery
 from vaecli.training.settle import settle, spoken
 from vaecli.training.staging import fits
 
@@ -53,7 +56,7 @@ def train(
     objective: Any = None, arch: Any = None, encoder: Any = None, decoder: Any = None,
     images: Any = None, labels: Any = None, test_images: Any = None, test_labels: Any = None,
     init: Run | PathLike | None = None, on_epoch: Callable[[dict[str, float]], object] | None = None,
-    on_batch: Callable[[int, int, float], object] | None = None, progress: bool = False,
+    on_batch: Callable[[int, int, float], object] | None = None, progress: bool = False, save_every: int | str | None = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -87,8 +90,10 @@ def train(
         on_batch: called every 100 steps and after the last of an epoch, with the steps done, the steps of all epochs, and the mean
             loss since the last call, in nats per image.
         progress: show a bar, a line for each epoch and the notes of training: on stderr, or in a notebook.
+        save_every: also save the run after every so many steps, such as 500, or minutes, such as ``"10min"``, within its epochs. It
+            changes no bits, and is not kept.
 
-    An exception that a callback raises, or Ctrl-C, ends training; the run keeps its last epoch, and resumes from there. With
+    An exception that a callback raises, or Ctrl-C, ends training; the run keeps what was saved last, and resumes from there. With
     several processes the first one calls and shows.
 
     A run with an object of a class that is not registered opens in another process when it is given the object again:
@@ -127,7 +132,8 @@ def train(
             listen.note("The decoder given has no last layer with a bias, so it begins with the biases that it has")
         read = read or read_once(replace(reading, note=listen.note))
         place, before = None if data_dir is None else Path(data_dir), _written(folder)
-        start = Start(config, place, threads=threads, read=read, beginning=beginning)
+        every = None if save_every is None else SaveEvery.of(save_every)
+        start = Start(config, place, threads=threads, read=read, beginning=beginning, save_every=every)
         with held_folder(folder, start, config.to_json() if resume else None, processes, listen) as (held, start):
             try:
                 train_in(held, start, device, listen, processes)
@@ -227,18 +233,18 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     split = "test" if chosen.validation is None else "validation"
     model = _model(start, chosen, images, listen).to(placed)
     images, held_out = _placed(images, placed, listen), held_out.to(placed)
-    optimizer = make_optimizer(model, chosen)
-    steps = steps_per_epoch(images, chosen)
-    rows: list[dict[str, Any]] = []
-    results: dict[str, float] = {}
+    optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
+    keeper = _Keeper(folder, source, model, optimizer, chosen, provenance, images.class_names, steps, listen)
+    done = start.position.results(steps) if start.position else {"epoch": finished}
+    if done.get("step", 0) > steps:
+        raise CheckpointError(f"{path / TRAINING}: found {standing(done)}: the file is damaged")
     if training:
-        training.restore(optimizer, finished * steps)
-        rows, results = list(training.log), training.results
+        training.restore(optimizer, int(done["epoch"] * steps + done.get("step", 0)))
+        keeper.take_up(training)
     elif processes.is_main and not has_epochs(path):
         save_settings(folder, chosen, provenance)
         _save_pictures(folder, source)
-    again = f" after epoch {finished}" if finished else ""
-    listen.note(f"Begin training in {chosen.latent_dim}D latent space{again}")
+    listen.note(f"Begin training in {chosen.latent_dim}D latent space{f' after {standing(done)}' if any(done.values()) else ''}")
 
     def on_batch(epoch: int, done: int, loss: float) -> None:
         listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps, loss)
@@ -246,32 +252,107 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     warnings: Warnings = {}
     try:
         resolved = replace(chosen, precision=provenance.precision)
-        for record in fit(model, optimizer, images, resolved, finished, on_batch, processes, listen.note):
+        for record in fit(
+            model,
+            optimizer,
+            images,
+            resolved,
+            finished,
+            on_batch,
+            processes,
+            start.position,
+            start.save_every,
+            keeper.save_within if processes.is_main else lambda position: None,
+            listen.note,
+        ):
             tested = evaluate(model, held_out, processes=processes)
-            row, results_now = _measured(record, tested, split)
+            row, results = _measured(record, tested, split)
             elbo = row[f"{split}_elbo"]
             if not is_recoverable(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             if record.epoch == chosen.epochs:
-                warnings = warnings_of(
-                    facts_of(
-                        chosen, model, images, held_out, [*rows, row], tested.active_units, provenance.started_from is not None
-                    )
-                )
-            with listen.writing():
-                _save_pictures(folder, source, rows)
-                save_epoch(folder, model, optimizer, chosen, [*rows, row], results_now, provenance, images.class_names, warnings)
-                rows.append(row)
-                results = results_now
+                rows = [*keeper.rows, row]
+                trained_before = provenance.started_from is not None
+                warnings = warnings_of(facts_of(chosen, model, images, held_out, rows, tested.active_units, trained_before))
+            keeper.save_epoch(row, results, warnings)
             listen.epoch(record, elbo)
             listen.row({name: float(value) for name, value in row.items()})
     except Diverged as error:
         if not processes.is_main:
             raise
-        raise _marked(error, folder, rows, results, listen) from None
-    listen.note(_done(model, len(held_out), split, results))
+        raise keeper.marked(error) from None
+    listen.note(_done(model, len(held_out), split, keeper.results))
     _warn(warnings, listen)
-    return results
+    return keeper.results
+
+
+@dataclass
+class _Keeper:
+    """What writes a run while it trains.
+
+    Attributes:
+        steps: of an epoch.
+        rows: of its log.
+        results: of the last measured epoch, or those that a run which goes on had.
+        kept: whether the folder has a state of this run.
+    """
+
+    folder: Folder
+    source: Source
+    model: VAE
+    optimizer: Adam
+    config: Config
+    provenance: Provenance
+    class_names: tuple[str, ...]
+    steps: int
+    listen: Listener
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    results: dict[str, float] = field(default_factory=dict)
+    kept: bool = False
+
+    def take_up(self, training: Training) -> None:
+        """Goes on with the log and the results of a run."""
+        self.rows, self.results, self.kept = list(training.log), training.results, True
+
+    def save_epoch(self, row: dict[str, Any], results: dict[str, float], warnings: Warnings) -> None:
+        """Writes the run after a measured epoch."""
+        with self.listen.writing():
+            _save_pictures(self.folder, self.source, self.rows)
+            self.rows.append(row)
+            save_epoch(
+                self.folder,
+                self.model,
+                self.optimizer,
+                self.config,
+                self.rows,
+                results,
+                self.provenance,
+                self.class_names,
+                warnings,
+            )
+            self.results, self.kept = results, True
+
+    def save_within(self, position: Position) -> None:
+        """Writes the run at a position within an epoch."""
+        with self.listen.writing():
+            _save_pictures(self.folder, self.source, self.rows)
+            self.kept |= save_within(
+                self.folder, self.model, self.optimizer, self.config, self.rows, position, self.steps, self.provenance,
+                self.class_names,
+            )  # fmt: skip
+
+    def marked(self, error: Diverged) -> VaecliError:
+        """The error, with what the run in the folder keeps; the run is marked."""
+        path = self.folder.path
+        if not self.kept:
+            if not has_epochs(path):
+                for name in CONFIG, PICTURES:
+                    (path / name).unlink(missing_ok=True)
+            return error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch)
+        state = load_training(path)
+        with self.listen.writing():
+            save_again(self.folder, state, state.results | {"diverged_epoch": error.epoch})
+        return error.reworded(Diverged, after=f"; {path} keeps {standing(state.results)}", epoch=error.epoch)
 
 
 def _placed(images: Images, device: torch.device, listen: Listener) -> Images:
@@ -326,21 +407,6 @@ def _particles(split: str) -> str:
 def _warn(warnings: Warnings, listen: Listener) -> None:
     for name, numbers in warnings.items():
         listen.note(sentence(name, numbers))
-
-
-def _marked(
-    error: Diverged, folder: Folder, rows: list[dict[str, Any]], results: dict[str, float], listen: Listener
-) -> VaecliError:
-    """The error, with what the run in a folder keeps; the run is marked."""
-    path = folder.path
-    if not rows:
-        if not has_epochs(path):
-            for name in CONFIG, PICTURES:
-                (path / name).unlink(missing_ok=True)
-        return error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch)
-    with listen.writing():
-        save_again(folder, load_training(path), results | {"diverged_epoch": error.epoch})
-    return error.reworded(Diverged, after=f"; {path} keeps epoch {rows[-1]['epoch']}", epoch=error.epoch)
 
 
 def _settled(config: Config, images: int, listen: Listener) -> Config:

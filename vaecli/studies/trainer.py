@@ -13,7 +13,7 @@ from vaecli.data.summary import DataSummary
 from vaecli.device import resolve_device
 from vaecli.errors import CheckpointError, TrainingError
 from vaecli.evaluation.importance import importance_bound
-from vaecli.runs.find import CONFIG, FILES, MODEL, has_epochs, measured_split, read_log
+from vaecli.runs.find import CONFIG, FILES, LOSS, MODEL, has_epochs, measured_split, read_log
 from vaecli.runs.folder import BusyError, RunFolder, locked_folder
 from vaecli.runs.reuse import RunIndex, folder_for, is_run_of, same_images
 from vaecli.runs.run import read_run
@@ -165,7 +165,7 @@ class Trainer:
 
     def _report(self, claimed: ClaimedTrial, folder: Path) -> None:
         """Keeps the bounds of the epochs that a run has already."""
-        for row in read_log(folder):
+        for row in read_log(folder) if (folder / LOSS).exists() else []:
             claimed.report(int(row["epoch"]), row[f"{measured_split(row)}_elbo"])
 
     def _value(self, config: Config, folder: Path) -> float:

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from vaecli.config import Config
 from vaecli.data.images import Images
@@ -17,6 +18,8 @@ from vaecli.seeding import seed_of
 from vaecli.training.cuda_graph import RecordedStep
 from vaecli.training.optimizer import Adam
 from vaecli.training.order import epoch_order
+from vaecli.training.position import Position
+from vaecli.training.save_every import SaveEvery
 from vaecli.training.schedules import learning_rate
 from vaecli.training.settle import settle
 from vaecli.training.staging import Staging
@@ -67,12 +70,15 @@ def fit(
     finished: int = 0,
     on_batch: Callable[[int, int, float], None] | None = None,
     processes: Processes = ALONE,
+    begin: Position | None = None,
+    save_every: SaveEvery | None = None,
+    on_save: Callable[[Position], None] = lambda position: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[EpochRecord]:
     """Yields a record after each epoch, or every `measure_every` and the last, in which the model was trained in place.
 
     Order and noise of an epoch come from the seed and the epoch's number alone, so training that continues from saved
-    weights and moments is the same as training that never stopped.
+    weights and moments is the same as training that never stopped. Within an epoch its `Position` is needed too.
 
     Args:
         model: trained on its device.
@@ -80,11 +86,14 @@ def fit(
         images: the training images, bytes, with the labels that training may see, on the model's device or on the CPU, from where
             they are copied in parts (`Staging`); batches are gathered and binarised on the model's device.
         config: the run's settings.
-        finished: epochs already done.
+        finished: epochs already done and recorded.
         on_batch: called every CHECK_EVERY batches and after an epoch's last, with the epoch, the batches done in it, and the mean
             loss of those since the last call, in nats per image.
         processes: the processes that share each batch. Every one has these images, and begins each epoch with the first one's
             weights, moments and buffers, so that processors which round differently stay together.
+        begin: where to begin after the `finished` epochs, with the weights and moments there; right after them if not given.
+        save_every: how often to call `on_save` besides; it changes no bits.
+        on_save: called with the position, in every process.
         note: called with a sentence about how it is done, if it is not as expected.
 
     Raises:
@@ -100,40 +109,101 @@ def fit(
         train = RecordedStep(train, batch_size, note)
     noise = torch.Generator(device)
     steps = steps_per_epoch(images, config)
-    kept = model.state_dict()
-    buffers = [buffer for name, buffer in model.named_buffers() if name in kept]
-
-    def follow_first() -> None:
-        processes.broadcast(optimizer.state)
-        for buffer in buffers:  # of several types
-            processes.broadcast([buffer])
-
+    is_due = _Due(save_every, processes)
     processes.barrier()
-    follow_first()
-    start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
-    for epoch in range(finished + 1, epochs + 1):
+    _follow_first(model, optimizer, processes)
+    since = _Since() if begin is None else _Since(begin.nats, (begin.epochs - finished) * len(images), begin.seconds)
+    for epoch in range(1 + (finished if begin is None else begin.epochs), epochs + 1):
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
         optimizer.lr = learning_rate(config, epoch)
         order = epoch_order(len(images), images.shape.size, str(config.shuffle), noise)
         sums = torch.zeros(steps, 3, device=device)
+        done = begin.restore(sums, noise, processes) if begin and epoch == begin.epochs + 1 else 0
+        measured = epoch % every == 0 or epoch == epochs
         model.train()
-        for step, index in enumerate(staging.batches(order)):
-            sums[step] = train(index, noise)
-            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                first = step // CHECK_EVERY * CHECK_EVERY
-                loss = _checked_loss(processes.sum(sums[first : step + 1]), epoch, first, len(images), model, config)
+        for step, index in enumerate(staging.batches(order[done * batch_size :]), done + 1):
+            sums[step - 1] = train(index, noise)
+            if step % CHECK_EVERY == 0 or step == steps:
+                first = (step - 1) // CHECK_EVERY * CHECK_EVERY
+                loss = _checked_loss(processes.sum(sums[first:step]), epoch, first, len(images), model, config)
                 if on_batch:
-                    on_batch(epoch, step + 1, loss)
-        nats += sums.cpu().double().sum(0)
-        images_met += len(images)
-        if epoch % every and epoch != epochs:
-            continue
-        value, reconstruction, kl = (nats / images_met).tolist()
-        follow_first()
-        seconds = time.perf_counter() - start
-        yield EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, images_met / seconds)
-        processes.barrier()  # the first one may be writing the epoch
-        start, nats, images_met = time.perf_counter(), torch.zeros(3, dtype=torch.float64), 0
+                    on_batch(epoch, step, loss)
+            if is_due((epoch - 1) * steps + step) and not (measured and step == steps):
+                summed = step if step == steps else step // CHECK_EVERY * CHECK_EVERY
+                own = processes.stack(sums[summed:step])
+                if summed < step:
+                    _checked_loss(own.sum(0), epoch, summed, len(images), model, config)
+                position = Position(
+                    epoch - 1, step, noise.get_state(), sums[:summed].cpu(), own.cpu(), tuple(since.nats.tolist()), since.seconds
+                )
+                on_save(position)
+                processes.barrier()  # the first one may be writing
+                since.go_on(position.seconds)
+                is_due.saved()
+        since.add(sums, len(images))
+        if measured:
+            _follow_first(model, optimizer, processes)
+            yield since.record(epoch)
+            processes.barrier()  # the first one may be writing the epoch
+            since = _Since()
+            is_due.saved()
+
+
+def _follow_first(model: VAE, optimizer: Adam, processes: Processes) -> None:
+    """Gives every process the first one's weights, moments and buffers."""
+    processes.broadcast(optimizer.state)
+    kept = model.state_dict()
+    for name, buffer in model.named_buffers():  # of several types
+        if name in kept:
+            processes.broadcast([buffer])
+
+
+class _Due:
+    """Whether to save after so many steps of the run; minutes are those of the first process's clock."""
+
+    def __init__(self, every: SaveEvery | None, processes: Processes) -> None:
+        self._every, self._processes = every, processes
+        self.saved()
+
+    def saved(self) -> None:
+        self._last = time.monotonic() if self._every else 0.0
+
+    def __call__(self, step: int) -> bool:
+        if self._every is None:
+            return False
+        if self._every.minutes is None:
+            return step % (self._every.steps or 1) == 0
+        late = time.monotonic() - self._last > 60 * self._every.minutes
+        if self._processes.alone:
+            return late
+        return bool(self._processes.sum(torch.tensor(float(late and self._processes.is_main))) > 0)
+
+
+class _Since:
+    """What was done since the last record: the sums of the epochs, their images, and the seconds that it took."""
+
+    def __init__(self, nats: Sequence[float] = (0.0, 0.0, 0.0), images: int = 0, seconds: float = 0.0) -> None:
+        self.nats, self._images = torch.tensor(nats, dtype=torch.float64), images
+        self.go_on(seconds)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def go_on(self, seconds: float) -> None:
+        """Counts on from so many seconds."""
+        self._start = time.perf_counter() - seconds
+
+    def add(self, sums: Tensor, images: int) -> None:
+        """Adds the sums of an epoch's steps, shape (steps, 3)."""
+        self.nats += sums.cpu().double().sum(0)
+        self._images += images
+
+    def record(self, epoch: int) -> EpochRecord:
+        """The record up to an epoch."""
+        value, reconstruction, kl = (self.nats / self._images).tolist()
+        seconds = self.seconds
+        return EpochRecord(epoch, -value, reconstruction - kl, reconstruction, kl, seconds, self._images / seconds)
 
 
 def is_recoverable(elbo: float, shape: ImageShape) -> bool:
@@ -145,7 +215,7 @@ def is_recoverable(elbo: float, shape: ImageShape) -> bool:
     return abs(elbo) < 1e6 * max(1.0, shape.size / GREY_28.size)
 
 
-def _checked_loss(sums: torch.Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> float:
+def _checked_loss(sums: Tensor, epoch: int, first: int, images: int, model: VAE, config: Config) -> float:
     """The mean loss of batches, in nats per image, of which the first has `first` before it in its epoch of so many images.
 
     Raises:
