@@ -366,7 +366,11 @@ def observed_images(images: Images, binarize: str) -> Images:
     """The images as a model sees them, in bytes: black or white, or as they are with ``none``. Their digest says which pixels."""
     if binarize == "none":
         return images
-    return replace(images, pixels=_binarized(images.pixels, binarize, None).to(torch.uint8) * 255)
+    pixels = torch.empty_like(images.pixels)
+    size = images.shape.scaled_batch(10_000)
+    for part, seen in zip(images.pixels.split(size), pixels.split(size), strict=True):
+        torch.mul(_binarized(part, binarize, None), 255, out=seen)
+    return replace(images, pixels=pixels)
 
 
 def _binarized(pixels: Tensor, how: str, noise: torch.Generator | Tensor | None) -> Tensor:

@@ -447,7 +447,8 @@ def hide_labels(images: Images, fraction: float, seed: int) -> Images:
 def _held_out(source: Source, config: Config) -> Images:
     """The images that a run is measured on after each epoch, as it sees them: training images held out, or the test images."""
     images = source.images("test") if config.validation is None else source.images("train")[-config.validation :]
-    return observed_images(images, str(config.binarize))
+    # others are seen as they are, or made black and white a batch at a time
+    return observed_images(images, "stochastic") if config.binarize == "stochastic" else images
 
 
 def _save_pictures(folder: Folder, source: Source, rows: Sequence[Any] = ()) -> None:
