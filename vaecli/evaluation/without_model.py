@@ -10,6 +10,9 @@ from vaecli.model import VAE
 SOME = 10_000
 """The most training images whose mean is taken."""
 
+AT_ONCE = 1000
+"""Images of 28 x 28 that are looked at together."""
+
 
 @torch.inference_mode()
 def without_model(model: VAE, images: Images, held_out: Images) -> tuple[float, float]:
@@ -29,13 +32,13 @@ def without_model(model: VAE, images: Images, held_out: Images) -> tuple[float, 
         levels = 256 if model.binarize == "none" else 2
     independent = likelihood(model.output_without_latents(images[:SOME]).unsqueeze(0))
     total = 0.0
-    for pixels in held_out.pixels.split(model.image_shape.scaled_batch(SOME)):
+    for pixels in held_out.pixels.split(model.image_shape.scaled_batch(AT_ONCE)):
         total -= float(independent.log_prob(model.observe(pixels)).double().sum())
     return model.image_shape.size * math.log(levels), total / len(held_out)
 
 
 def grey_share(images: Images) -> float:
     """The share of values that are neither black nor white, an eighth of the range from either end."""
-    parts = images.pixels.split(images.shape.scaled_batch(SOME))
+    parts = images.pixels.split(images.shape.scaled_batch(AT_ONCE))
     grey = sum(int(((part >= 32) & (part < 224)).sum()) for part in parts)
     return grey / images.pixels.numel()

@@ -64,7 +64,7 @@ def read_list(folder: Path, split: str) -> dict[str, tuple[str, str]]:
 
 def digests(images: Images) -> list[str]:
     """The digest of each image, as a list has it."""
-    return [blake2b(row.numpy(), digest_size=8).hexdigest() for row in images.pixels]
+    return [blake2b(row, digest_size=8).hexdigest() for row in images.pixels.numpy()]
 
 
 def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
