@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
 
 def train(folder, out, *words):
     """The output of training on a folder, and the most anonymous memory that it took, in bytes."""
-    line = [sys.executable, "-m", "vaecli", "train", "--dataset", "folder", "--data-dir", str(folder), "--hidden", "8", "--epochs", "1"]
-    line += ["--batch-size", "100", "--lr", "1e-5", "--likelihood", "bernoulli", "--threads", "1", "--out", str(out), *words]
+    settings = "train --dataset folder --hidden 8 --epochs 1 --batch-size 100 --lr 1e-5 --likelihood bernoulli --threads 1"
+    line = [sys.executable, "-m", "vaecli", *settings.split(), "--data-dir", str(folder), "--out", str(out), *words]
     most = 0
     with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
