@@ -91,6 +91,10 @@ class Config:
         None, "Epochs between two measurements, after which the run is saved; auto: about 100 steps.", "Training",
         low=1, high=MAX_EPOCHS, auto=True,
     )  # fmt: skip
+    test_limit: int | None = setting(
+        None, "Measure on a random N of the test or validation images after each epoch; after the last also on all.", "Training",
+        low=1, high=2_000_000,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
