@@ -197,12 +197,16 @@ def _files(
         texts |= {_POSITION: json.dumps(position.to_json()).encode(), _SUMS: position.rows.numpy().tobytes()}
     about = _about(config, results, provenance, class_names, warnings)
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
-    state |= {name: torch.tensor(bytearray(text), dtype=torch.uint8) for name, text in texts.items()}
+    state |= {name: _bytes(text) for name, text in texts.items()}
     return {
         TRAINING: partial(pack, state, about | {ROWS: len(rows)}),
         MODEL: partial(pack, weights, about),
         CONFIG: lambda: [_settings(config, provenance)],
     }
+
+
+def _bytes(text: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.zeros(0, dtype=torch.uint8)
 
 
 def load_training(folder: Path) -> Training:
@@ -229,7 +233,7 @@ def load_training(folder: Path) -> Training:
         raise CheckpointError(f"{file}: its log has {finished} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = filled(file, about, weights)
-    lost = max(0, (about.rows or 0) - len(log))
+    lost = max(0, (about.rows or 0) - len(log)) if log else 0
     return Training(
         model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost, position
     )
