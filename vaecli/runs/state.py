@@ -137,8 +137,11 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
         training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
         training.warnings, training.position,
     )  # fmt: skip
-    log = {LOSS: lambda: [csv_bytes(training.log)]} if training.log else {}
-    for name, parts in (files | log).items():
+    if training.log:
+        files[LOSS] = lambda: [csv_bytes(training.log)]
+    else:
+        (folder.path / LOSS).unlink(missing_ok=True)  # of a run that is replaced
+    for name, parts in files.items():
         if not holds(folder.path / name, parts()):
             folder.write(name, parts())
 
@@ -252,7 +255,7 @@ def _position(file: Path, about: About, texts: Mapping[str, bytes]) -> Position:
         raise CheckpointError(f"{file}: its position within an epoch cannot be read: the file is damaged") from None
     except VaecliError as error:
         raise CheckpointError(f"{file}: {error}: the file is damaged") from None
-    if (position.epochs, position.steps) != (about.results["epoch"], about.results["step"]):
+    if (position.epochs, position.steps) != (about.results.get("epoch"), about.results["step"]):
         raise CheckpointError(f"{file}: its position within an epoch is not that of its results: the file is damaged")
     return position
 
