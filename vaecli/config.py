@@ -95,6 +95,10 @@ class Config:
         None, "Order of the images in an epoch; blocks: those of 64 parts of the file at a time, for more than fit in memory; "
         "auto: by the memory.", "Training", choices=("auto", "all", "blocks"), usual="all",
     )  # fmt: skip
+    test_limit: int | None = setting(
+        None, "Measure on a random N of the test or validation images after each epoch; after the last also on all.", "Training",
+        low=1, high=2_000_000,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",

@@ -7,6 +7,9 @@ from vaecli.errors import UsageError
 COLOURS = {"grey": 1, "rgb": 3}
 """The channels of an image, by the name of its colours."""
 
+FEWEST = 16
+"""Images that are measured at once at the least, however large: matrix products of fewer read all weights for little work."""
+
 
 @dataclass(frozen=True)
 class ImageShape:
@@ -44,6 +47,10 @@ class ImageShape:
     def scaled_batch(self, images: int) -> int:
         """How many images of this shape take the memory of so many of 28 x 28 grey pixels; 1 at the least."""
         return max(1, images * 28 * 28 // self.size)
+
+    def measured_batch(self, images: int) -> int:
+        """As `scaled_batch`, where nothing is kept for a gradient: `FEWEST` at the least, if `images` are not fewer."""
+        return max(min(images, FEWEST), self.scaled_batch(images))
 
     def __str__(self) -> str:
         colour = "" if self.channels == 1 else f" x {self.channels}"

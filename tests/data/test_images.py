@@ -35,4 +35,6 @@ def test_some_images_keep_their_names():
 @pytest.mark.parametrize(("shape", "count"), [(GREY_28, 1000), (ImageShape(1, 56, 56), 250), (ImageShape(3, 256, 256), 3)])
 def test_larger_images_take_as_much_memory_in_smaller_numbers(shape, count):
     assert shape.scaled_batch(1000) == count
-    assert shape.scaled_batch(1) == 1
+    assert shape.scaled_batch(1) == shape.measured_batch(1) == 1
+    assert shape.measured_batch(1000) == max(16, count)
+    assert shape.measured_batch(10) == 10

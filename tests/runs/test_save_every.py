@@ -150,6 +150,7 @@ def test_a_run_that_is_replaced_keeps_nothing(fit, copies, small_mnist):
     fit("saved", replace(SMALL, epochs=3))
     fit("saved", replace(SMALL, seed=1), overwrite=True, save_every=10)
     assert not (copies[0] / LOSS).exists()
+    (copies[0] / LOSS).write_text("of the run that was replaced, by a kill before it went")
     assert fit(copies[0].name, replace(SMALL, seed=1), resume=True).sha256 == fit("other", replace(SMALL, seed=1)).sha256
 
 

@@ -145,6 +145,7 @@ class Curve:
         losses: the training loss up to each.
         measured_losses: -ELBO of the test images, or of the run's validation images, after each.
         split: which of the two: ``test`` or ``validation``.
+        images: how many of them were measured, drawn at random; None for all.
     """
 
     name: str
@@ -152,6 +153,12 @@ class Curve:
     losses: list[float]
     measured_losses: list[float]
     split: str = "test"
+    images: int | None = None
+
+    @property
+    def measured(self) -> str:
+        """The images that were measured, in words: ``test``, or ``1,000 test``."""
+        return self.split if self.images is None else f"{self.images:,} {self.split}"
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a .csv: an epoch, its loss and the -ELBO after it."""
@@ -202,5 +209,6 @@ def loss_curve(run: Run, name: str) -> Curve:
     log = run.log
     split = measured_split(log[0]) or "test"
     return Curve(
-        name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row[f"{split}_elbo"] for row in log], split
-    )
+        name, [int(row["epoch"]) for row in log], [row["loss"] for row in log], [-row[f"{split}_elbo"] for row in log], split,
+        run.config.test_limit,
+    )  # fmt: skip

@@ -45,7 +45,7 @@ def encode(model: VAE, images: Images) -> Encoded:
     """
     model.eval()
     parts = []
-    batch_size = model.image_shape.scaled_batch(BATCH)
+    batch_size = model.image_shape.measured_batch(BATCH)
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         q = model.encode(model.observe(batch.pixels), model.condition(batch.labels))
@@ -63,5 +63,5 @@ def posterior_of_each(model: VAE, x: Tensor, labels: Tensor) -> PosteriorDistrib
 
 def features_of(model: VAE, x: Tensor, y: Tensor | None) -> Tensor:
     """`VAE.features` of any number of images, a batch at a time: shape (N, posterior_of.features)."""
-    size = model.image_shape.scaled_batch(BATCH)
+    size = model.image_shape.measured_batch(BATCH)
     return torch.cat([model.features(part, None if y is None else y[i * size :][:size]) for i, part in enumerate(x.split(size))])

@@ -78,7 +78,7 @@ def log_likelihoods(
         Which images, positions of shape (n,); which latents; those latents, shape (g, latent_dim); and nats, shape (g, n), or
         (parts, g, n) where there are parts.
     """
-    chunk = max(1, min(model.image_shape.scaled_batch(4000), _CELLS // (block or len(x))))
+    chunk = max(1, min(model.image_shape.measured_batch(4000), _CELLS // (block or len(x))))
     given = labels.unique().tolist() if model.conditional else [None]
     for label in given:
         members = torch.arange(len(x), device=x.device) if label is None else (labels == label).nonzero().squeeze(1)

@@ -75,7 +75,7 @@ def evaluate(model: VAE, images: Images, draws: Count = 1, processes: Processes 
     count = len(images)
     value, variance = torch.zeros(2, count, dtype=torch.float64), torch.zeros(3, count, dtype=torch.float64)
     means, exact = torch.zeros(count, model.latent_dim), torch.zeros(1)
-    at_once = model.image_shape.scaled_batch(BATCH)
+    at_once = model.image_shape.measured_batch(BATCH)
     for start, mine in zip(range(0, count, at_once), processes.round_robin(), strict=False):
         part = slice(start, start + at_once)
         batch = images[part]
@@ -180,7 +180,7 @@ def importance_bound(
     noise = generator(images.pixels.device, "importance", k, repeat)
     groups = min(k, GROUPS)
     # whole rounds over the groups, so that particle i is of group i modulo groups in every chunk
-    most = model.image_shape.scaled_batch(ROWS)
+    most = model.image_shape.measured_batch(ROWS)
     particles, wide = min(k, max(1, most // 10 // groups) * groups), accumulator(images.pixels.device)
     sizes = torch.tensor([len(range(group, k, groups)) for group in range(groups)], dtype=torch.float64)
     tabled, mine_in_turn = worthwhile(model, len(images), k), processes.round_robin()

@@ -60,7 +60,7 @@ class LikelihoodTable:
             self._values[members, where] = log_likelihood.T
         self.good = torch.ones(len(x), dtype=torch.bool, device=x.device)
         rows = torch.arange(len(x), device=x.device)
-        for part in rows.split(model.image_shape.scaled_batch(500)):
+        for part in rows.split(model.image_shape.measured_batch(500)):
             y = None if self._y is None else self._y[part]
             eps = torch.randn(TRIALS, len(part), size, generator=generator(x.device, "table"), device=x.device)
             z = model.posterior_of(h[part], y).transform(eps)

@@ -179,10 +179,10 @@ def save_curves(path: Path, runs: Annotated[Sequence[Curve], Filled]) -> None:
         figsize=(2 * _SIDE, max(0.75 * _SIDE, 0.25 * len(runs))), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     )
     left, right = figure.subplots(1, 2)
-    splits = sorted({curve.split for curve in runs})
+    splits = sorted({curve.measured for curve in runs})
     many = max(len(curve.epochs) for curve in runs) > MANY_EPOCHS
     for index, curve in enumerate(runs):
-        label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.split})"
+        label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.measured})"
         style: dict[str, Any] = {"marker": "" if many else "o", "markersize": 3, "color": TEN[index % 10], "label": label}
         left.plot(curve.epochs, curve.losses, **style)
         right.plot(curve.epochs, curve.measured_losses, **style)

@@ -137,8 +137,11 @@ def save_again(folder: Folder, training: Training, results: dict[str, float] | N
         training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
         training.warnings, training.position,
     )  # fmt: skip
-    log = {LOSS: lambda: [csv_bytes(training.log)]} if training.log else {}
-    for name, parts in (files | log).items():
+    if training.log:
+        files[LOSS] = lambda: [csv_bytes(training.log)]
+    else:
+        (folder.path / LOSS).unlink(missing_ok=True)  # of a run that is replaced
+    for name, parts in files.items():
         if not holds(folder.path / name, parts()):
             folder.write(name, parts())
 
@@ -197,12 +200,16 @@ def _files(
         texts |= {_POSITION: json.dumps(position.to_json()).encode(), _SUMS: position.rows.numpy().tobytes()}
     about = _about(config, results, provenance, class_names, warnings)
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
-    state |= {name: torch.tensor(bytearray(text), dtype=torch.uint8) for name, text in texts.items()}
+    state |= {name: _bytes(text) for name, text in texts.items()}
     return {
         TRAINING: partial(pack, state, about | {ROWS: len(rows)}),
         MODEL: partial(pack, weights, about),
         CONFIG: lambda: [_settings(config, provenance)],
     }
+
+
+def _bytes(text: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.zeros(0, dtype=torch.uint8)
 
 
 def load_training(folder: Path) -> Training:
@@ -229,7 +236,7 @@ def load_training(folder: Path) -> Training:
         raise CheckpointError(f"{file}: its log has {finished} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = filled(file, about, weights)
-    lost = max(0, (about.rows or 0) - len(log))
+    lost = max(0, (about.rows or 0) - len(log)) if log else 0
     return Training(
         model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost, position
     )
@@ -248,7 +255,7 @@ def _position(file: Path, about: About, texts: Mapping[str, bytes]) -> Position:
         raise CheckpointError(f"{file}: its position within an epoch cannot be read: the file is damaged") from None
     except VaecliError as error:
         raise CheckpointError(f"{file}: {error}: the file is damaged") from None
-    if (position.epochs, position.steps) != (about.results["epoch"], about.results["step"]):
+    if (position.epochs, position.steps) != (about.results.get("epoch"), about.results["step"]):
         raise CheckpointError(f"{file}: its position within an epoch is not that of its results: the file is damaged")
     return position
 

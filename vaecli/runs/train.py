@@ -16,7 +16,7 @@ from vaecli.data.array import Arrays
 from vaecli.data.array_files import NoFileError
 from vaecli.data.array_items import given_arrays
 from vaecli.data.idx import SPLITS
-from vaecli.data.images import UNKNOWN
+from vaecli.data.images import UNKNOWN, sampled
 from vaecli.data.load import check_digest
 from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device, resolve_precision
@@ -126,7 +126,7 @@ def train(
     beginning = None if init is None else begin_with(init, processes)
     if beginning:
         beginning.check(config)
-    with shown("test" if config.validation is None else "validation", progress and processes.is_main) as (show, reading):
+    with shown(_split(config), progress and processes.is_main) as (show, reading):
         listen = _kept(show, notes, on_epoch, on_batch) if processes.is_main else show
         if config.init_bias != init_bias:
             listen.note("The decoder given has no last layer with a bias, so it begins with the biases that it has")
@@ -226,13 +226,14 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             start = _settled_by_data(start, folder.path)
         source = _source(start, folder.path)
         images, held_out = _training_images(source, start.config), _held_out(source, start.config)
+        sample = _sample(held_out, start.config)
         provenance = _provenance(start, source.record, held_out, placed, processes)
     provenance = common(processes, provenance)
-    _tell(listen, start, len(images), path, provenance, summarise(source.images("train"), source.images("test"), start.config))
+    summary = summarise(source.images("train"), source.images("test"), start.config)
+    _tell(listen, start, len(images), len(held_out), path, provenance, summary)
     chosen = _settled(start.config, len(images), listen)
-    split = "test" if chosen.validation is None else "validation"
-    model = _model(start, chosen, images, listen).to(placed)
-    images, held_out = _placed(images, placed, listen), held_out.to(placed)
+    split, model = _split(chosen), _model(start, chosen, images, listen).to(placed)
+    images, held_out, sample = _placed(images, placed, listen), held_out.to(placed), sample.to(placed)
     optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
     keeper = _Keeper(folder, source, model, optimizer, chosen, provenance, images.class_names, steps, listen)
     done = start.position.results(steps) if start.position else {"epoch": finished}
@@ -249,9 +250,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     def on_batch(epoch: int, done: int, loss: float) -> None:
         listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps, loss)
 
-    warnings: Warnings = {}
+    resolved, warnings = replace(chosen, precision=provenance.precision), Warnings()
+    on_save = keeper.save_within if processes.is_main else lambda position: None
     try:
-        resolved = replace(chosen, precision=provenance.precision)
         for record in fit(
             model,
             optimizer,
@@ -262,19 +263,20 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             processes,
             start.position,
             start.save_every,
-            keeper.save_within if processes.is_main else lambda position: None,
+            on_save,
             listen.note,
         ):
-            tested = evaluate(model, held_out, processes=processes)
-            row, results = _measured(record, tested, split)
-            elbo = row[f"{split}_elbo"]
+            tested = evaluate(model, sample, processes=processes)
+            row, elbo = _row(record, tested, split), float(tested.elbo.mean())
             if not is_recoverable(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
             if record.epoch == chosen.epochs:
+                if chosen.test_limit is not None:
+                    tested = evaluate(model, held_out, processes=processes)
                 rows = [*keeper.rows, row]
                 trained_before = provenance.started_from is not None
-                warnings = warnings_of(facts_of(chosen, model, images, held_out, rows, tested.active_units, trained_before))
-            keeper.save_epoch(row, results, warnings)
+                warnings = warnings_of(facts_of(chosen, model, images, sample, rows, tested.active_units, trained_before))
+            keeper.save_epoch(row, _results(record, tested, split, len(held_out)), warnings)
             listen.epoch(record, elbo)
             listen.row({name: float(value) for name, value in row.items()})
     except Diverged as error:
@@ -376,7 +378,9 @@ def _model(start: Start, config: Config, images: Images, listen: Listener) -> VA
     return build(config, images)
 
 
-def _tell(listen: Listener, start: Start, images: int, path: Path, provenance: Provenance, summary: DataSummary | None) -> None:
+def _tell(
+    listen: Listener, start: Start, images: int, held_out: int, path: Path, provenance: Provenance, summary: DataSummary | None
+) -> None:
     """Says what differs from the run that goes on, and what was understood of a person's own pictures."""
     if start.provenance and (different := start.provenance.differences(provenance)):
         listen.note(
@@ -388,6 +392,9 @@ def _tell(listen: Listener, start: Start, images: int, path: Path, provenance: P
         listen.note(f"Only {images:,} images to train on: fewer than the limit, {start.config.limit:,}")
     if summary:
         listen.data(summary)
+    if start.config.test_limit is not None:
+        some = f"{start.config.test_limit:,} of {held_out:,} {_split(start.config)} images"
+        listen.note(f"Measured on {some}, drawn by a fixed seed; at the end on all")
 
 
 def _done(model: VAE, images: int, split: str, results: dict[str, float]) -> str:
@@ -465,27 +472,53 @@ def _save_pictures(folder: Folder, source: Source, rows: Sequence[Any] = ()) -> 
         (folder.path / PICTURES).unlink(missing_ok=True)
 
 
-def _measured(record: EpochRecord, tested: Evaluation, split: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """An epoch's row of the loss log, and the results that a checkpoint keeps; `split` says what was measured."""
-    elbo = float(tested.elbo.mean())
-    row = {
+def _sample(held_out: Images, config: Config) -> Images:
+    """The images to measure on after each epoch: a random `test_limit` of those held out, the same each time; all without it.
+
+    Raises:
+        UsageError: there are not more than these.
+    """
+    if config.test_limit is None:
+        return held_out
+    if config.test_limit >= len(held_out):
+        raise UsageError(
+            f"{{test_limit}}: found {len(held_out):,} {_split(config)} images, expected fewer to draw from them; leave "
+            "{test_limit=} out to measure on all", test_limit=config.test_limit,
+        )  # fmt: skip
+    return held_out[sampled(len(held_out), config.test_limit)]
+
+
+def _split(config: Config) -> str:
+    """The name of the images that a run is measured on."""
+    return "test" if config.validation is None else "validation"
+
+
+def _row(record: EpochRecord, tested: Evaluation, split: str) -> dict[str, Any]:
+    """An epoch's row of the loss log; `split` says what was measured."""
+    return {
         "epoch": record.epoch,
         "loss": record.loss,
         "elbo": record.elbo,
         "reconstruction": record.reconstruction,
         "kl": record.kl,
-        f"{split}_elbo": elbo,
+        f"{split}_elbo": float(tested.elbo.mean()),
         "seconds": round(record.seconds, 3),
         "images_per_second": round(record.images_per_second),
     }
+
+
+def _results(record: EpochRecord, tested: Evaluation, split: str, images: int) -> dict[str, float]:
+    """What a checkpoint keeps of an epoch; of a measurement on fewer than so many images their number too."""
     results = {
         "epoch": record.epoch,
         "elbo": record.elbo,
-        f"{split}_elbo": elbo,
+        f"{split}_elbo": float(tested.elbo.mean()),
         f"{split}_reconstruction": float(tested.reconstruction.mean()),
         f"{split}_kl": float(tested.kl.mean()),
     }
-    return row, results if tested.kl_is_exact else results | {_particles(split): 1}
+    if len(tested.elbo) < images:
+        results[f"{split}_images"] = len(tested.elbo)
+    return results if tested.kl_is_exact else results | {_particles(split): 1}
 
 
 def _settled_by_data(start: Start, folder: Path) -> Start:

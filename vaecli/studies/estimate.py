@@ -25,7 +25,20 @@ STEPS = 8
 MOST = 30
 """Settings that are timed; the others are taken to last as long as these on average."""
 
-_FREE = ("seed", "lr", "adam_eps", "lr_schedule", "kl_weight", "alpha", "epochs", "measure_every", "shuffle", "init", "init_bias")
+_FREE = (
+    "seed",
+    "lr",
+    "adam_eps",
+    "lr_schedule",
+    "kl_weight",
+    "alpha",
+    "epochs",
+    "measure_every",
+    "shuffle",
+    "test_limit",
+    "init",
+    "init_bias",
+)
 """Settings that change how long a step takes little or not at all."""
 
 
@@ -54,6 +67,8 @@ def estimate(plan: Plan, workers: int = 1, on_part: Callable[[float], None] = la
         epochs = config.number("epochs")
         measured = -(-epochs // config.number("measure_every"))
         trained = costs.get(_cost_key(config), average) * trained_on(config, len(images)) * epochs
+        if config.test_limit is not None:
+            measured = 1 + measured * config.test_limit / plan.space.fixed["validation"]
         made.append(trained + scores[0] * measured + scores[1])
     return made
 
