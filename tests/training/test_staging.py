@@ -52,6 +52,11 @@ def test_a_batch_has_the_images_of_its_numbers(digits, monkeypatch):
         assert staged.images[index].labels.equal(digits[batch].labels)
 
 
+def test_no_images_are_no_batch(digits):
+    for staged in (Staging(digits, torch.device("cpu"), 50), Elsewhere(digits, torch.device("cpu"), 50)):
+        assert list(staged.batches(torch.arange(0))) == []
+
+
 @pytest.mark.parametrize(("free", "whole"), [(2, True), (1.99, False)])
 def test_images_stay_where_they_are_if_they_take_more_than_half_of_a_gpu(free, whole, digits, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * digits.pixels.nbytes, 0))

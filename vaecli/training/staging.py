@@ -48,7 +48,9 @@ class Staging:
             self.images = replace(images[: batches * batch_size], names=()).to(device)
 
     def batches(self, order: Tensor) -> Iterator[Tensor]:
-        """The batches of an epoch's order, the last maybe smaller: numbers of `images` that hold until the next is asked for."""
+        """The batches of an order, the last maybe smaller: numbers of `images` that hold until the next is asked for."""
+        if not len(order):  # of which split would make an empty batch
+            return
         if self._whole:
             yield from order.split(self._batch_size)
             return
