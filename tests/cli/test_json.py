@@ -110,6 +110,7 @@ COMMANDS = {
         ["compare", "small", "--limit", "9", "--table-only", "--ais", "--ais-temperatures", "3", "--bdmc", "--bdmc-images", "2",
          "--per-image"],
         ["compare", "small", "labels", "small1", "labels1", "--limit", "9", "--table-only", "--by", "elbo"],
+        ["compare", "stopped", "--limit", "9", "--table-only"],
     ],
     "vaecli prepare": [["prepare", "--data-dir", PICTURES]],
     "vaecli cache": [["cache"]],
@@ -120,6 +121,20 @@ NEVER_HERE = {"table[].diverged_epoch", "table[].kl_is_exact", "test_kl_particle
 
 def test_every_command_has_its_section():
     assert set(SECTIONS) == {SHARED, *COMMANDS}
+
+
+def stop_within_an_epoch(vaecli, monkeypatch, *words):
+    from vaecli.runs import train
+
+    save = train.save_within
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_within", save_and_stop)
+        assert vaecli("train", "--save-every", "1", *words, "-q").code == 130
 
 
 @pytest.mark.parametrize("title", COMMANDS)
@@ -134,6 +149,7 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
         assert vaecli("train", *more[:-1], "labels1", "--seed", "1", "--data-dir", small_mnist, "-q").code == 0
         assert vaecli("train", "--epochs", "2", "--seed", "1", "--name", "small1", "--data-dir", small_mnist, "-q").code == 0
+        stop_within_an_epoch(vaecli, monkeypatch, "--name", "stopped", "--data-dir", small_mnist)
     if title == "vaecli inpaint":
         more = ["--latent-dim", "3", "--epochs", "1", "--limit", "200", "--name", "three"]
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
