@@ -124,6 +124,14 @@ def test_in_a_folder_that_changed_the_pictures_that_did_not_are_not_opened_again
     assert opened == []
 
 
+def test_a_few_pictures_are_not_kept_as_the_whole_split(vaecli, pictures, opened, tmp_path, monkeypatch):
+    run = load(vaecli(*TRAIN, "--data-dir", pictures, "--name", "run").path)
+    monkeypatch.setenv(CACHE, str(tmp_path / "kept"))
+    opened.clear()
+    assert len(run.images("test", take=first(3))) == len(opened) == 3
+    assert len(run.images("test")) == 12
+
+
 @pytest.mark.parametrize("change", ["pixels", "label", "gone", "unreadable", "new label"])
 def test_pictures_that_are_not_the_runs_are_refused_as_where_all_are_read(vaecli, run, pictures, change):
     shown = run.images("test", take=first(3))
