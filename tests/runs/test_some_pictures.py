@@ -114,14 +114,27 @@ def test_where_all_are_prepared_none_is_opened(vaecli, pictures, opened, tmp_pat
     assert opened == []
 
 
-def test_in_a_folder_that_changed_the_pictures_that_did_not_are_not_opened_again(vaecli, pictures, opened, tmp_path, monkeypatch):
+def test_in_a_folder_that_changed_a_little_all_pictures_are_compared(vaecli, pictures, opened, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE, str(tmp_path / "kept"))
     vaecli(*TRAIN, "--data-dir", pictures, "--name", "run")
     shutil.copy(next((pictures / "train").rglob("*.png")), pictures / "train" / "flags" / "new.png")
     opened.clear()
     outcome = vaecli("reconstruct", "run", "--n", "3")
-    assert outcome.code == 0 and ONLY in outcome.err
+    assert outcome.code == 0 and ONLY not in outcome.err
     assert opened == []
+    *_, last = sorted((pictures / "test").rglob("*.png"), key=lambda file: path_hash(file.relative_to(pictures).as_posix()))
+    Image.new("RGB", (9, 9)).save(last)
+    line = one_line(vaecli("reconstruct", "run", "--n", "3", "-q"), 1)
+    assert "of its 12 test pictures, 1 with other pixels" in line
+    assert opened == [last.name]
+
+
+def test_a_few_pictures_are_not_kept_as_the_whole_split(vaecli, pictures, opened, tmp_path, monkeypatch):
+    run = load(vaecli(*TRAIN, "--data-dir", pictures, "--name", "run").path)
+    monkeypatch.setenv(CACHE, str(tmp_path / "kept"))
+    opened.clear()
+    assert len(run.images("test", take=first(3))) == len(opened) == 3
+    assert len(run.images("test")) == 12
 
 
 @pytest.mark.parametrize("change", ["pixels", "label", "gone", "unreadable", "new label"])

@@ -208,7 +208,9 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
     if found := store.find(key(request.pixel_range)):
         return found, None
     if request.only is not None:
-        return _read(splits, request, listen, store)[0], None
+        if not _is_almost_kept(store, splits, request):
+            return _read(splits, request, listen, store)[0], None
+        request = replace(request, only=None)
     try:
         with store.alone():
             if found := store.find(key(request.pixel_range)):  # which another process prepared meanwhile
@@ -260,6 +262,13 @@ def _read(
     pixels, counts = rows.finish() if rows else taken.pixels, Counts.of(taken.kept, taken.cropped)
     untrained = [] if request.split == TRAIN or request.only is not None else _untrained(splits, taken.kept)
     return Pictures(pixels, taken.kept, counts, taken.failures, untrained, pixel_range), taken.cropped
+
+
+def _is_almost_kept(store: Store, splits: _Splits, request: Request) -> bool:
+    """Whether all pictures of a split cost no more to prepare than those that a request needs, since others have not changed."""
+    assert request.only is not None and request.pixel_range is not None
+    known = store.unchanged(request.pixel_range)
+    return bool(known) and sum(name not in known for name in splits.wanted(replace(request, only=None))) <= len(request.only)
 
 
 def _untrained(splits: _Splits, kept: Sequence[str]) -> list[str]:
