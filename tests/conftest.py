@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
@@ -164,3 +165,22 @@ def ordinary(forked, trained, tmp_path_factory):
     outcome = forked(tmp_path_factory.mktemp("ordinary"), "sample", trained, "--out", "x.png", "-q")
     assert outcome.code == 0
     return outcome.peak
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """The names of the pictures that were opened by Pillow since it was cleared, each as often as it was."""
+    from vaecli.data import crop, picture
+    from vaecli.data import folder as room
+
+    names = []
+
+    @contextmanager
+    def counted(path, *more):
+        names.append(path.name)
+        with picture.checked_picture(path, *more) as opened:
+            yield opened
+
+    for module in (room, crop):
+        monkeypatch.setattr(module, "checked_picture", counted)
+    return names

@@ -1,6 +1,7 @@
 """What tests share: places, small data, and how they look at what a command did."""
 
 import contextlib
+import csv
 import math
 import os
 import shlex
@@ -58,6 +59,31 @@ def one_line(outcome, code):
     lines = outcome.err.splitlines()
     assert len(lines) == 1, outcome.err
     return lines[0]
+
+
+def log_rows(folder):
+    """The rows of a run's loss log, without its times."""
+    with (folder / "loss.csv").open() as file:
+        return [
+            {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
+            for row in csv.DictReader(file)
+        ]
+
+
+@contextlib.contextmanager
+def stopped_when_saved_within_an_epoch(monkeypatch):
+    """A context in which training is interrupted right after it is saved within an epoch."""
+    from vaecli.runs import train
+
+    save = train.save_within
+
+    def stop(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_within", stop)
+        yield
 
 
 def refused(outcome, code=1):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import DATA, ROOT
+from tests.helpers import DATA, ROOT, stopped_when_saved_within_an_epoch
 from vaecli import __version__
 from vaecli.cli import console
 
@@ -124,16 +124,7 @@ def test_every_command_has_its_section():
 
 
 def stop_within_an_epoch(vaecli, monkeypatch, *words):
-    from vaecli.runs import train
-
-    save = train.save_within
-
-    def save_and_stop(*arguments):
-        save(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "save_within", save_and_stop)
+    with stopped_when_saved_within_an_epoch(monkeypatch):
         assert vaecli("train", "--save-every", "1", *words, "-q").code == 130
 
 

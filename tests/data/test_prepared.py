@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import torch
 from PIL import Image
 
 from tests.helpers import DATA
-from vaecli.data import crop, load_images, picture, prepared
 from vaecli.data import folder as room
+from vaecli.data import load_images, prepared
 from vaecli.data.crop import read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.folder import FOLDER
@@ -40,22 +39,6 @@ def opened(monkeypatch):
     """The names of the files that were unpacked since it was cleared."""
     names = []
     monkeypatch.setattr(room, "read_cropped", lambda path, *more: names.append(path.name) or read_cropped(path, *more))
-    return names
-
-
-@pytest.fixture
-def unpacked(monkeypatch):
-    """The names of the pictures that were opened by Pillow since it was cleared, each as often as it was."""
-    names = []
-
-    @contextmanager
-    def counted(path, *more):
-        names.append(path.name)
-        with picture.checked_picture(path, *more) as opened:
-            yield opened
-
-    for module in (room, crop):
-        monkeypatch.setattr(module, "checked_picture", counted)
     return names
 
 

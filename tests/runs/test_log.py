@@ -1,11 +1,11 @@
 """The loss log: a row is added after each epoch, whatever moment a kill comes at."""
 
-import csv
 import shutil
 from dataclasses import replace
 
 import pytest
 
+from tests.helpers import log_rows
 from vaecli.config import Config
 from vaecli.errors import CheckpointError
 from vaecli.runs import state
@@ -23,14 +23,6 @@ def fit(tmp_path, small_mnist):
         return train(config, tmp_path / name, data_dir=small_mnist, threads=1, **more)
 
     return run
-
-
-def rows(folder):
-    with (folder / LOSS).open() as file:
-        return [
-            {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
-            for row in csv.DictReader(file)
-        ]
 
 
 def test_a_row_is_added_to_the_file(fit, monkeypatch):
@@ -76,7 +68,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_it_never_was(fit, tmp_path, monke
             assert len(read_log(killed)) <= 4, "a torn row is no row"
         again = fit(killed.name, resume=True)
         assert again.sha256 == whole.sha256
-        assert rows(again.path) == rows(whole.path)
+        assert log_rows(again.path) == log_rows(whole.path)
         assert (again.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes()
 
 
@@ -123,7 +115,7 @@ class TestLongLogs:
         end = data[:-1].rindex(b"\n") + 1 if cut is None else len(data) - cut
         (run.path / LOSS).write_bytes(data[:end])
         again = fit(resume=True)
-        assert rows(again.path) == rows(fit("whole").path)
+        assert log_rows(again.path) == log_rows(fit("whole").path)
         assert not any(LOSS in note for note in again.notes)
 
     @pytest.mark.parametrize("how", ["gone", "another", "damaged"])

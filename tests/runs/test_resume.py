@@ -1,6 +1,5 @@
 """Training that was stopped, in whatever way, and goes on."""
 
-import csv
 import json
 import os
 import random
@@ -13,7 +12,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from tests.helpers import one_line
+from tests.helpers import log_rows, one_line
 from vaecli.errors import VaecliError
 from vaecli.runs import folder as files
 from vaecli.runs.find import FILES, LOSS, MODEL, TRAINING
@@ -29,21 +28,13 @@ def train(vaecli, small_mnist):
     return run
 
 
-def rows(folder):
-    with (folder / LOSS).open() as file:
-        return [
-            {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
-            for row in csv.DictReader(file)
-        ]
-
-
 def test_more_epochs_later_are_the_same_as_at_once(train):
     whole = train("--name", "whole", "--epochs", EPOCHS).path
     part = train("--name", "part", "--epochs", 2).path
     outcome = train("--name", "part", "--epochs", EPOCHS, "--resume")
     assert "after epoch 2" in outcome.err
     assert (part / MODEL).read_bytes() == (whole / MODEL).read_bytes()
-    assert rows(part) == rows(whole)
+    assert log_rows(part) == log_rows(whole)
     ours, theirs = load_file(part / TRAINING), load_file(whole / TRAINING)
     assert all((ours[name] == theirs[name]).all() for name in ours if name != "log")
 
@@ -168,7 +159,7 @@ def test_a_signal_ends_with_where_the_run_stands(tmp_path, small_mnist, number, 
     last = err.splitlines()[-1]
     kept = int(re.search(r"keeps epoch (\d+); go on with: vaecli train --name run --resume --out", last)[1])
     assert last.endswith(f"--out {tmp_path} --data-dir {small_mnist}")
-    assert kept == len(rows(tmp_path / "run")) >= 2
+    assert kept == len(log_rows(tmp_path / "run")) >= 2
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted(FILES)
 
 
@@ -190,5 +181,5 @@ def test_killed_at_random_moments_it_ends_as_if_it_never_was(tmp_path, small_mni
     last.communicate(timeout=120)
     assert last.returncode == 0
     assert (tmp_path / "torn/run" / MODEL).read_bytes() == (tmp_path / "whole/run" / MODEL).read_bytes()
-    assert rows(tmp_path / "torn/run") == rows(tmp_path / "whole/run")
+    assert log_rows(tmp_path / "torn/run") == log_rows(tmp_path / "whole/run")
     assert sorted(file.name for file in (tmp_path / "torn/run").iterdir()) == sorted(FILES)

@@ -1,7 +1,6 @@
 """Runs that are saved within their epochs, and go on from there with the same bits."""
 
 import base64
-import csv
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.helpers import one_line
+from tests.helpers import log_rows, one_line, stopped_when_saved_within_an_epoch
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, Diverged, UsageError
 from vaecli.runs import state
@@ -54,14 +53,6 @@ def copies(monkeypatch):
     return found
 
 
-def rows(folder):
-    with (folder / LOSS).open() as file:
-        return [
-            {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
-            for row in csv.DictReader(file)
-        ]
-
-
 @pytest.mark.parametrize(
     ("more", "places"),
     [
@@ -82,7 +73,7 @@ def test_going_on_within_an_epoch_is_the_same_to_the_byte(fit, copies, monkeypat
         again = fit(copy.name, config, resume=True, save_every=None if len(copy.name) % 2 else "0.0001min")
         assert (again.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes(), copy
         assert (again.path / CONFIG).read_bytes() == (whole.path / CONFIG).read_bytes(), copy
-        assert rows(again.path) == rows(whole.path), copy
+        assert log_rows(again.path) == log_rows(whole.path), copy
 
 
 def test_the_end_of_an_epoch_that_is_not_measured_can_be_saved(fit, copies):
@@ -93,7 +84,7 @@ def test_the_end_of_an_epoch_that_is_not_measured_can_be_saved(fit, copies):
     assert load_training(copies[0]).position.epochs == 0
     again = fit(copies[0].name, config, resume=True)
     assert (again.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes()
-    assert rows(again.path) == rows(whole.path)
+    assert log_rows(again.path) == log_rows(whole.path)
     fewer = fit("fewer", config, save_every=12)
     assert fewer.sha256 == whole.sha256
     shutil.copytree(copies[1], fewer.path, dirs_exist_ok=True)
@@ -185,14 +176,7 @@ def test_the_command_line(vaecli, small_mnist, monkeypatch):
     line = ["train", "--data-dir", small_mnist, "--hidden", "5", "--batch-size", "50", "--epochs", "2", "--name", "r"]
     assert "--save-every 5x: expected a number of steps" in one_line(vaecli(*line, "--save-every", "5x"), 2)
     assert "--save-every" in one_line(vaecli("train", "--dry-run", "--save-every", "5"), 2)
-    save = training.save_within
-
-    def stop(*arguments):
-        save(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "save_within", stop)
+    with stopped_when_saved_within_an_epoch(monkeypatch):
         outcome = vaecli(*line, "--save-every", "17", "-q")
     assert outcome.code == 130
     expected = "checkpoints/r keeps epoch 1 and 5 of 12 steps; go on with: vaecli train --name r --resume"
@@ -217,14 +201,7 @@ def test_a_search_goes_on_with_it(vaecli, small_mnist, monkeypatch):
         "--latent-dim",
         "3",
     ]
-    save = training.save_within
-
-    def stop(*arguments):
-        save(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "save_within", stop)
+    with stopped_when_saved_within_an_epoch(monkeypatch):
         assert vaecli("train", *line, "--save-every", "3", "-q").code == 130
     outcome = vaecli("search", *line[:-1], "2,3", "--json", "-q")
     assert outcome.code == 0, outcome.err
@@ -336,4 +313,4 @@ def test_killed_within_an_epoch_it_ends_as_if_it_never_was(tmp_path, small_mnist
     assert subprocess.run(line, check=False).returncode == 0
     whole = fit("whole", replace(SMALL, batch_size=1, epochs=3))
     assert (tmp_path / "torn" / MODEL).read_bytes() == (whole.path / MODEL).read_bytes()
-    assert rows(tmp_path / "torn") == rows(whole.path)
+    assert log_rows(tmp_path / "torn") == log_rows(whole.path)
