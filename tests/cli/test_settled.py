@@ -9,8 +9,10 @@ from PIL import Image
 
 from tests.helpers import one_line
 from vaecli.config import Config
+from vaecli.processes import Processes
 from vaecli.runs import train as training
 from vaecli.runs.find import read_log
+from vaecli.runs.start import Listener
 from vaecli.runs.train import train as train_run
 from vaecli.training import settle
 
@@ -166,6 +168,15 @@ def test_images_that_take_most_of_the_memory_are_shuffled_in_blocks(train, monke
     again = train("--name", "blocks", "--resume", "--epochs", "18")
     assert again.code == 0 and "shuffled" not in again.err
     assert json.loads((outcome.path / "config.json").read_text())["shuffle"] == "blocks"
+
+
+def test_the_first_process_settles_the_order_for_all():
+    class Second(Processes):
+        def all_gather(self, value):
+            return ["blocks", value]
+
+    settled = training._settled(Config(dataset="folder"), 30, Listener(), Second(1, 2))
+    assert settled.shuffle == "blocks"
 
 
 def test_images_that_do_not_fit_on_the_device_stay_where_they_are(train, monkeypatch):

@@ -231,7 +231,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     provenance = common(processes, provenance)
     summary = summarise(source.images("train"), source.images("test"), start.config)
     _tell(listen, start, len(images), len(held_out), path, provenance, summary)
-    chosen = _settled(start.config, len(images), listen)
+    chosen = _settled(start.config, len(images), listen, processes)
     split, model = _split(chosen), _model(start, chosen, images, listen).to(placed)
     images, held_out, sample = _placed(images, placed, listen), held_out.to(placed), sample.to(placed)
     optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
@@ -416,9 +416,10 @@ def _warn(warnings: Warnings, listen: Listener) -> None:
         listen.note(sentence(name, numbers))
 
 
-def _settled(config: Config, images: int, listen: Listener) -> Config:
-    """The settings for so many training images; says what was settled."""
+def _settled(config: Config, images: int, listen: Listener, processes: Processes) -> Config:
+    """The settings for so many training images, the same in every process; says what was settled."""
     settled = settle(config, images)
+    settled = replace(settled, shuffle=processes.all_gather(settled.shuffle)[0])  # others may have another memory
     if AUTO in (config.epochs, config.batch_size):
         listen.note(spoken(settled, images))
     if config.shuffle == AUTO and settled.shuffle == "blocks":
