@@ -112,3 +112,9 @@ def test_a_data_set_has_its_own_likelihood_size_and_colour():
     assert Config(dataset="folder", arch="conv").run_name == "folder-z2-elbo-conv"
     assert Config(dataset="folder", image_size=32, colour="grey", likelihood="beta").run_name == "folder-z2-elbo-size32-grey-beta"
     assert Config(arch="conv", image_size=32).run_name == "mnist-z2-elbo-size32-conv"
+
+
+def test_a_run_that_is_older_than_a_setting_was_trained_without_it():
+    written = Config(dataset="folder", shuffle="all").to_json()
+    assert written.pop("shuffle") == "all"
+    assert Config.from_json(written) == Config(dataset="folder", shuffle="all") != Config(dataset="folder")

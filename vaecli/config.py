@@ -287,7 +287,8 @@ class Config:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        return Config(**values, absent=tuple(absent))
+        before: dict[str, Any] = {"shuffle": "all"}  # of a run that is older than the setting
+        return Config(**before | values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:
         """The value of a setting that may be ``auto``, in settings for which it is settled (`vaecli.training.settle`).
