@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+SHARE = 0.5
+"""The most of `machine_memory` that images should take; training and other programs need some too."""
+
 USUAL = 8 << 30
 """Bytes that a machine is taken to have if it does not say."""
 

@@ -17,10 +17,10 @@ from tests.fuzz import attempt, cases
 from tests.helpers import put
 from vaecli.config import Config
 from vaecli.data import Source
-from vaecli.data.array_files import MEMORY_SHARE, read_arrays
+from vaecli.data.array_files import read_arrays
 from vaecli.data.summary import summarise
 from vaecli.errors import DataError
-from vaecli.memory import machine_memory
+from vaecli.memory import SHARE, machine_memory
 
 LABELS = np.arange(40) % 3
 TEST, TEST_LABELS = GREY[:9] // 2, LABELS[:9]
@@ -163,7 +163,7 @@ def test_arrays_that_memory_does_not_hold_are_refused(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", GREY)
     np.savez_compressed(tmp_path / "a.npz", x_train=GREY, x_test=GREY)
     hdf5(tmp_path / "a.h5", images=GREY)
-    fits = int(GREY.nbytes * 2 / MEMORY_SHARE)
+    fits = int(GREY.nbytes * 2 / SHARE)
     monkeypatch.setattr("vaecli.data.array_files.machine_memory", lambda: fits)
     read_arrays(tmp_path / "a.npy"), read_arrays(tmp_path / "a.h5")
     with pytest.raises(DataError, match="half of this machine's"):

@@ -12,17 +12,8 @@ from vaecli.runs import state
 from vaecli.runs.find import LOSS, MODEL, TRAINING, read_log
 from vaecli.runs.folder import RunFolder
 from vaecli.runs.state import load_training
-from vaecli.runs.train import train
 
 SMALL = Config(hidden=(5,), batch_size=200, epochs=4, precision="fp32")
-
-
-@pytest.fixture
-def fit(tmp_path, small_mnist):
-    def run(name="run", config=SMALL, **more):
-        return train(config, tmp_path / name, data_dir=small_mnist, threads=1, **more)
-
-    return run
 
 
 def test_a_row_is_added_to_the_file(fit, monkeypatch):

@@ -23,20 +23,11 @@ from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, standing
 from vaecli.runs.format import pack, read_about, unpack
 from vaecli.runs.run import load
 from vaecli.runs.state import load_training
-from vaecli.runs.train import train
 from vaecli.training import loop
 from vaecli.training.save_every import SaveEvery
 
 SMALL = Config(hidden=(5,), batch_size=50, epochs=2, precision="fp32")
 """Of 600 images: 12 steps an epoch."""
-
-
-@pytest.fixture
-def fit(tmp_path, small_mnist):
-    def run(name="run", config=SMALL, **more):
-        return train(config, tmp_path / name, data_dir=small_mnist, threads=1, **more)
-
-    return run
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from tests.helpers import DATA, one_line
-from vaecli.data import load_images
+from vaecli.data import load_images, read_once
 from vaecli.data.images import first, sampled
+from vaecli.data.prepared import Store
 from vaecli.data.tree import path_hash
 from vaecli.files import CACHE
 from vaecli.runs.find import PICTURES
@@ -108,6 +109,17 @@ def test_in_a_folder_that_changed_a_little_all_pictures_are_compared(vaecli, pic
     line = one_line(vaecli("reconstruct", "run", "--n", "3", "-q"), 1)
     assert "of its 12 test pictures, 1 with other pixels" in line
     assert unpacked == [last.name]
+
+
+def test_a_prepared_split_is_looked_up_once(vaecli, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE, str(tmp_path / "kept"))
+    run = load(vaecli(*TRAIN, "--data-dir", pictures, "--name", "run").path)
+    keys, find = [], Store.find
+    monkeypatch.setattr(Store, "find", lambda store, key: keys.append(key) or find(store, key))
+    read = read_once()
+    assert len(run.images("test", read=read, take=first(3))) == 3
+    assert len(run.images("test", read=read)) == 12
+    assert len(keys) == 1
 
 
 def test_a_few_pictures_are_not_kept_as_the_whole_split(vaecli, pictures, unpacked, tmp_path, monkeypatch):

@@ -15,17 +15,8 @@ from vaecli.evaluation.importance import evaluate
 from vaecli.runs import train as training
 from vaecli.runs.find import MODEL
 from vaecli.runs.run import load
-from vaecli.runs.train import train
 
 SMALL = Config(hidden=(5,), epochs=3, measure_every=2, test_limit=30, precision="fp32")
-
-
-@pytest.fixture
-def fit(tmp_path, small_mnist):
-    def run(name="run", config=SMALL, **more):
-        return train(config, tmp_path / name, data_dir=small_mnist, threads=1, **more)
-
-    return run
 
 
 @pytest.mark.parametrize("validation", [None, 100])

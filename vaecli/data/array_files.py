@@ -25,14 +25,11 @@ from vaecli.data.picture import Prepared, checked_bytes, without_warnings
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, find_pictures
 from vaecli.errors import DataError, VaecliError, reason
 from vaecli.image_shape import ImageShape
-from vaecli.memory import machine_memory
+from vaecli.memory import SHARE, machine_memory
 from vaecli.reading import bytes_on_disk, is_folder, open_file
 
 KINDS = ".npy, .npz or HDF5 file, or a folder of Hugging Face's datasets"
 SAVE = "np.savez('FILE.npz', images=..., labels=...)"
-
-MEMORY_SHARE = 0.5
-"""The most that arrays may take of the machine's memory; training and other programs need some too."""
 
 _HOLES = 4
 """How many times longer than its bytes on the disk a file may be; some disks compress."""
@@ -237,7 +234,7 @@ def _with_tests(path: Path, train: Part, test: Part | None, validation: Part | N
 def _check_size(path: Path, stored: Iterable[_Stored]) -> None:
     """Refuses arrays that this machine's memory does not hold, as they are and as bytes."""
     need = sum(one.size + math.prod(one.shape) for one in stored)
-    if need > (most := int(MEMORY_SHARE * machine_memory())):
+    if need > (most := int(SHARE * machine_memory())):
         raise DataError(
             f"{path}: its arrays take {need / 1e9:,.1f} GB of memory, expected at most {most / 1e9:,.1f}, half of this machine's; "
             "save fewer images, or as uint8"

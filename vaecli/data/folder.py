@@ -21,14 +21,11 @@ from vaecli.data.tree import TEST, TRAIN, VALIDATION, Parts, Tree, escape_contro
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
-from vaecli.memory import machine_memory
+from vaecli.memory import SHARE, machine_memory
 from vaecli.threads import processors
 
 MOST_NOTES = 10
 """How many pictures that cannot be read have a note of their own."""
-
-MEMORY_SHARE = 0.5
-"""The most that the pictures may take of the machine's memory; training and other programs need some too."""
 
 _WORKERS = 8
 """The most pictures that are unpacked at a time."""
@@ -386,7 +383,7 @@ def _attempts(names: Sequence[str], work: Callable[[str], _T]) -> Iterator[tuple
 
 def _check_memory(folder: Path, count: int, shape: ImageShape) -> None:
     """Refuses more pictures than this machine's memory holds, before any is read."""
-    most = int(MEMORY_SHARE * machine_memory())
+    most = int(SHARE * machine_memory())
     if count * shape.size > most:
         side = shape.height
         while side > 8 and count * shape.channels * side**2 > most:

@@ -88,7 +88,9 @@ def read_once(listen: ReadListener | None = None, arrays: Arrays | None = None) 
         if request not in kept:
             images = images_of(arrays, request) if arrays else read_split(request, listen)
             kept[request] = images
-            if images.reading:  # the same with what was settled
+            if request.only is not None and len(images) > len(request.only):  # the whole split was prepared
+                kept[replace(request, only=None)] = images
+            if images.reading and request.only is None:  # the same with what was settled
                 kept[request.settled(images.shape, images.reading.pixel_range)] = images
         return kept[request]
 

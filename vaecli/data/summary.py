@@ -1,9 +1,8 @@
 """What a run understood of a person's own images: their splits, labels and values, and what was left out. Said before training."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +203,9 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
     first, second = train.reading, test.reading
     if first is None or second is None:
         return None
-    held_out = train[max(0, len(train) - (config.validation or 0)) :]
-    known = _named_by_digest(train[: len(train) - len(held_out)])
+    named = list(zip(train.digests, train.names, strict=True))
+    last = max(0, len(train) - (config.validation or 0))
+    known, held_out = dict(named[:last]), dict(named[last:])
     return DataSummary(
         str(first.folder),
         {"train": _places(first), "test": _places(second)},
@@ -214,8 +214,8 @@ def summarise(train: Images, test: Images, config: Config) -> DataSummary | None
         config.validation or 0,
         first.unused,
         first.pixel_range,
-        _equal(test, _named_by_digest(held_out) | known),
-        _equal(held_out, known),
+        _equal(zip(test.digests, test.names, strict=True), held_out | known),
+        _equal(named[last:], known),
         dict(second.untrained),
         max(int(train.pixels.max()), int(test.pixels.max())),
         config.labels != "none",
@@ -241,15 +241,6 @@ def _places(reading: Reading) -> str:
     return " and ".join(reading.folders if reading.array else (f"{folder}/" for folder in reading.folders))
 
 
-def _named_by_digest(images: Images) -> dict[bytes, str]:
-    return dict(zip(_digests(images), images.names, strict=True))
-
-
-def _equal(images: Images, known: Mapping[bytes, str]) -> tuple[tuple[str, str], ...]:
-    """Pairs of the names of a known image and of one of these that is equal."""
-    return tuple((known[digest], name) for digest, name in zip(_digests(images), images.names, strict=True) if digest in known)
-
-
-def _digests(images: Images) -> Iterator[bytes]:
-    """A digest of each image's pixels."""
-    return (blake2b(row, digest_size=16).digest() for row in images.pixels.numpy())
+def _equal(images: Iterable[tuple[str, str]], known: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of the names of a known image and of an equal one of these, of which each has its digest and its name."""
+    return tuple((known[digest], name) for digest, name in images if digest in known)

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Mapping
-from hashlib import blake2b
 from pathlib import Path
 
 from vaecli.data.images import Images
@@ -62,11 +61,6 @@ def read_list(folder: Path, split: str) -> dict[str, tuple[str, str]]:
         return {}
 
 
-def digests(images: Images) -> list[str]:
-    """The digest of each image, as a list has it."""
-    return [blake2b(row, digest_size=8).hexdigest() for row in images.pixels.numpy()]
-
-
 def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
     """The label and the digest of each image of a split, by its file's name, as a list has them."""
     rows = csv.DictReader(io.StringIO(data.decode(errors="strict"), newline=""))
@@ -76,4 +70,4 @@ def _listed(data: bytes, split: str) -> dict[str, tuple[str, str]]:
 def _described(images: Images) -> dict[str, tuple[str, str]]:
     """The label and the digest of each image, by its file's name."""
     labels = [images.class_names[number] if number >= 0 else "" for number in images.labels.tolist()]
-    return {name: (label, digest) for name, label, digest in zip(images.names, labels, digests(images), strict=True)}
+    return {name: (label, digest) for name, label, digest in zip(images.names, labels, images.digests, strict=True)}

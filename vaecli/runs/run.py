@@ -27,7 +27,7 @@ from vaecli.runs.find import FILES, MODEL, PICTURES, RUNS, find_checkpoint, has_
 from vaecli.runs.folder import locked_folder
 from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
-from vaecli.runs.pictures import MAX_BYTES, difference, digests, read_list
+from vaecli.runs.pictures import MAX_BYTES, difference, read_list
 from vaecli.runs.state import save_model
 
 
@@ -210,7 +210,7 @@ class Run:
             return None
         known = (labels != UNKNOWN) | (not self.model.conditional)  # a model does not see labels that no training picture has
         same = images.names == wanted and torch.equal(images.labels[known], labels[known])
-        return replace(images, labels=labels) if same and digests(images) == [before[name][1] for name in wanted] else None
+        return replace(images, labels=labels) if same and images.digests == [before[name][1] for name in wanted] else None
 
     def _request(self, split: str, data_dir: Path | None) -> Request:
         recorded = self.provenance.data.folder if self.provenance else None

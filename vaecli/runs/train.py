@@ -254,18 +254,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     on_save = keeper.save_within if processes.is_main else lambda position: None
     try:
         for record in fit(
-            model,
-            optimizer,
-            images,
-            resolved,
-            finished,
-            on_batch,
-            processes,
-            start.position,
-            start.save_every,
-            on_save,
+            model, optimizer, images, resolved, finished, on_batch, processes, start.position, start.save_every, on_save,
             listen.note,
-        ):
+        ):  # fmt: skip
             tested = evaluate(model, sample, processes=processes)
             row, elbo = _row(record, tested, split), float(tested.elbo.mean())
             if not is_recoverable(elbo, model.image_shape):
@@ -322,16 +313,9 @@ class _Keeper:
             _save_pictures(self.folder, self.source, self.rows)
             self.rows.append(row)
             save_epoch(
-                self.folder,
-                self.model,
-                self.optimizer,
-                self.config,
-                self.rows,
-                results,
-                self.provenance,
-                self.class_names,
+                self.folder, self.model, self.optimizer, self.config, self.rows, results, self.provenance, self.class_names,
                 warnings,
-            )
+            )  # fmt: skip
             self.results, self.kept = results, True
 
     def save_within(self, position: Position) -> None:

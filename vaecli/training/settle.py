@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from vaecli.config import Config
-from vaecli.memory import machine_memory
+from vaecli.memory import SHARE, machine_memory
 from vaecli.settings import AUTO
 
 STEPS = 3000
@@ -19,10 +19,6 @@ MEASURED_STEPS = 100
 
 MEASUREMENTS = 30
 """Measurements of a run that `MEASURED_STEPS` leaves at least, if it has as many epochs."""
-
-
-MEMORY_SHARE = 0.5
-"""The most of this process's memory that training images may take and still be shuffled all together where ``shuffle`` is auto."""
 
 
 def trained_on(config: Config, images: int) -> int:
@@ -54,7 +50,7 @@ def settle(config: Config, images: int) -> Config:
     shuffle = config.shuffle
     if shuffle == AUTO:
         taken = images * config.image_shape.size if config.has_shape else 0
-        shuffle = "all" if taken <= MEMORY_SHARE * machine_memory() else "blocks"
+        shuffle = "all" if taken <= SHARE * machine_memory() else "blocks"
     return replace(config, batch_size=batch, epochs=epochs, measure_every=every, shuffle=shuffle)
 
 
