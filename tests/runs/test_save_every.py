@@ -159,8 +159,9 @@ def test_how_often(text):
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "10m", "min", "", "0min", "nanmin", "\u0661", True, 1.5, None, "9" * 10])
 def test_other_words_are_refused(text):
-    with pytest.raises(UsageError, match="expected a number of steps, such as 500, or of minutes, such as 10min"):
+    with pytest.raises(UsageError, match="expected a number of steps, such as 500, or of minutes, such as 10min") as caught:
         SaveEvery.of(text)
+    assert "found a" not in str(caught.value), "a number typed on the command line is a str"
 
 
 def test_the_command_line(vaecli, small_mnist, monkeypatch):

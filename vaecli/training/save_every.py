@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from vaecli.arguments import wrong
+from vaecli.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class SaveEvery:
         found = re.fullmatch(r"([0-9]{1,9})|([0-9]{1,9}(?:\.[0-9]{1,9})?) ?min", str(value), re.ASCII)
         every = found and (SaveEvery(int(found[1])) if found[1] else SaveEvery(minutes=float(found[2])))
         if not every or not (every.steps or every.minutes) or isinstance(value, bool):
-            raise wrong("save_every", value, "expected a number of steps, such as 500, or of minutes, such as 10min")
+            raise UsageError(
+                "{save_every}: expected a number of steps, such as 500, or of minutes, such as 10min", save_every=value
+            )
         return every
 
     def __str__(self) -> str:
