@@ -418,7 +418,8 @@ def _remarks(tree: Tree) -> Iterator[str]:
     if tree.layout is not None and (outside := len(tree.pictures) - len(inside)):
         yield f"pictures outside {_listed(tree.layout.splits)}, left out: {outside:,}"
     if tree.class_names and (unlabelled := sum(tree.class_name(picture) is None for picture in inside)):
-        yield f"pictures beside the sub-folders, which are the labels, and so without one: {unlabelled:,}"
+        beside = "" if tree.given else " beside the sub-folders, which are the labels, and so"
+        yield f"pictures{beside} without {'a label' if tree.given else 'one'}: {unlabelled:,}"
     if tree.layout is None and (suspects := tree.named_like_splits()):
         yield (
             f"{_listed(suspects)} count{'s' * (len(suspects) == 1)} as labels or parts of them, not as splits: expected a folder "

@@ -12,9 +12,10 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
 from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
 
@@ -29,11 +30,11 @@ VERSION = 1
 """Of what is listed of a shard: with another one all are listed again."""
 
 _WORKERS = 8
-_MOST_HEADER = 1 << 20
+_MOST_HEADER = 1 << 18
 """Bytes of a member's headers; tarfile reads as many as they say."""
 
 _MOST_LABEL = 1 << 16
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_MOST_BRACES = 100
 _RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(-?\d{1,18}))?")
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 _TAR = re.compile(r".*\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz|tzst)", re.IGNORECASE)
@@ -52,8 +53,12 @@ def expand(path: Path) -> list[Path]:
         PosixPath('shards/127.tar')
     """
     text = str(path)
-    if _exists(path) or not (_is_braced(text) or has_magic(text)):
-        return [path] if _TAR.fullmatch(path.name) and _exists(path) else []
+    if _exists(path):
+        return [path] if _TAR.fullmatch(path.name) else []
+    if (braces := text.count("{")) > _MOST_BRACES:
+        raise DataError(f"{path}: found {braces:,} braces, expected at most {_MOST_BRACES}")
+    if next(_words(text)) == text and not has_magic(text):
+        return []
     found = dict[str, None]()
     for word in _words(text):
         named = sorted(glob(word), key=order) if has_magic(word) else [word]  # noqa: PTH207 - the pattern may be absolute
@@ -73,31 +78,44 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _is_braced(text: str) -> bool:
-    return any(_alternatives(match[1]) is not None for match in _BRACES.finditer(text))
-
-
 def _words(text: str) -> Iterator[str]:
     """The words that a text with braces stands for, one after the other."""
-    for match in _BRACES.finditer(text):
-        if (alternatives := _alternatives(match[1])) is not None:
-            for word in alternatives:
-                for rest in _words(text[match.end() :]):
-                    yield f"{text[: match.start()]}{word}{rest}"
+    start = text.find("{")
+    while start >= 0:
+        if found := _alternatives(text, start):
+            parts, end = found
+            for part in parts:
+                for word in _words(part):
+                    for rest in _words(text[end:]):
+                        yield f"{text[:start]}{word}{rest}"
             return
+        start = text.find("{", start + 1)
     yield text
 
 
-def _alternatives(inside: str) -> Iterable[str] | None:
-    """What braces stand for: ``000..127``, ``0..10..2`` or ``train,val``; None for another text."""
-    if not (match := _RANGE.fullmatch(inside)):
-        return inside.split(",") if "," in inside else None
-    first, last = int(match[1]), int(match[2])
-    step = abs(int(match[3] or 1)) or 1
-    padded = any(text.lstrip("-").startswith("0") and len(text.lstrip("-")) > 1 for text in match.groups()[:2])
-    width = max(map(len, match.groups()[:2])) if padded else 0
-    numbers = range(first, last + 1, step) if first <= last else range(first, last - 1, -step)
-    return (f"{number:0{width}}" for number in numbers)
+def _alternatives(text: str, start: int) -> tuple[Iterable[str], int] | None:
+    """What braces that open at `start` stand for, and where they end: ``{000..127}``, ``{0..10..2}``, ``{train,val}``.
+
+    None for another text in braces, or braces that are not closed.
+    """
+    depth, cuts = 0, [start]
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if not depth or (depth == 1 and text[place] == ","):
+            cuts.append(place)
+        if not depth:
+            if match := _RANGE.fullmatch(text[start + 1 : place]):
+                return _numbers(match), place + 1
+            return ([text[cut + 1 : end] for cut, end in pairwise(cuts)], place + 1) if len(cuts) > 2 else None
+    return None
+
+
+def _numbers(match: re.Match[str]) -> Iterator[str]:
+    ends = match[1], match[2]
+    first, last, step = int(match[1]), int(match[2]), abs(int(match[3] or 1)) or 1
+    padded = any(re.match("-?0[0-9]", end) for end in ends)
+    width = max(map(len, ends)) if padded else 0
+    return (f"{number:0{width}}" for number in (range(first, last + 1, step) if first <= last else range(first, last - 1, -step)))
 
 
 def tars_below(folder: Path) -> list[Path]:
@@ -223,7 +241,7 @@ def _keep(place: Path, shards: dict[str, _Shard]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    values = {"version": VERSION, "shards": {name: asdict(shard) for name, shard in shards.items()}}
+    values = {"version": VERSION, "shards": {name: vars(shard) for name, shard in shards.items()}}
     try:
         write_file(place / f"shards{INDEX}", json.dumps(values).encode())
     except VaecliError as error:
@@ -301,7 +319,9 @@ def _shard_of(file: _Headers) -> _Shard:
             pictures = samples.setdefault(key, {})
             shard.left_out["files of which another one of the same name stands further on"] += name in pictures
             pictures[name] = start, size
-        elif (kind := kind.lower()) in ("cls", "json") and size <= _MOST_LABEL and (label := _label(kind, _bytes(file, start, size))):
+        elif (
+            (kind := kind.lower()) in ("cls", "json") and size <= _MOST_LABEL and (label := _label(kind, _bytes(file, start, size)))
+        ):
             labels[key] = labels.get(key, label) if kind == "json" else label
         else:
             shard.others[ending] += 1
