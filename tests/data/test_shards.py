@@ -220,7 +220,7 @@ def damaged(data, kind):
         case "huge":
             return data[:end] + header(size=1 << 40) + data[end:]
         case "negative":
-            return data[:end] + header(size=-2048) + data[end:]
+            return data[:end] + header(size=-1536) + data[end:]
         case "long header":
             return data[:end] + header(type=tarfile.XHDTYPE, size=1 << 31) + bytes(4 << 20)
         case "nested headers":
