@@ -202,7 +202,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",
-            "a person's own pictures, below --data-dir",
+            "a person's own pictures, below --data-dir or in tar shards",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
             settings=OWN,

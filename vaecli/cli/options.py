@@ -47,8 +47,8 @@ Device = Annotated[
 DataDir = Annotated[
     Path | None,
     optional(
-        "Folder of your own pictures, for --dataset folder; file of arrays, for --dataset array; else folder of the data set's "
-        "files, to read instead of its own place.",
+        "Folder of your own pictures, or tar shards of them ('{000..127}.tar'), for --dataset folder; file of arrays, for "
+        "--dataset array; else folder of the data set's files, to read instead of its own place.",
         DATA,
     ),
 ]
