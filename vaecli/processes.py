@@ -97,6 +97,11 @@ class Processes:
         stacked[self.rank] = tensor
         return self.sum(stacked)  # of 0 from the others
 
+    def gather(self, own: Tensor, count: int) -> Tensor:
+        """The rows of all processes, shape (count, ...), of which each has its `shard`; with their gradient, which they add up."""
+        gathered: Tensor = own if self.alone else _Gathered.apply(own, count, self)
+        return gathered
+
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Copies the first process's tensors, of one type and device, into those of the others."""
         if not self.alone:
@@ -163,6 +168,21 @@ class Processes:
             if not self.alone:
                 _leave(None if isinstance(error, ProcessError) else error, self.rank)
             raise
+
+
+class _Gathered(torch.autograd.Function):
+    """`Processes.gather`."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, count: int, processes: Processes) -> Tensor:
+        ctx.processes, ctx.shard = processes, processes.shard(count)
+        rows = own.new_zeros(count, *own.shape[1:])
+        rows[ctx.shard] = own
+        return processes.sum(rows)  # of 0 from the others
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.processes.sum(gradient.clone())[ctx.shard], None, None
 
 
 ALONE = Processes()
