@@ -98,7 +98,12 @@ class Processes:
         return self.sum(stacked)  # of 0 from the others
 
     def gather(self, own: Tensor, count: int) -> Tensor:
-        """The rows of all processes, shape (count, ...), of which each has its `shard`; with their gradient, which they add up."""
+        """The rows of all processes, shape (count, ...), with their gradient, which the processes add up.
+
+        Args:
+            own: this process's `shard` of them; rows after these are left out.
+            count: of all.
+        """
         gathered: Tensor = own if self.alone else _Gathered.apply(own, count, self)
         return gathered
 
@@ -175,14 +180,16 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, count: int, processes: Processes) -> Tensor:
-        ctx.processes, ctx.shard = processes, processes.shard(count)
+        shard = processes.shard(count)
+        ctx.processes, ctx.shard, ctx.length = processes, shard, len(own)
         rows = own.new_zeros(count, *own.shape[1:])
-        rows[ctx.shard] = own
+        rows[shard] = own[: shard.stop - shard.start]
         return processes.sum(rows)  # of 0 from the others
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.processes.sum(gradient.clone())[ctx.shard], None, None
+        own = ctx.processes.sum(gradient.clone())[ctx.shard]
+        return torch.cat((own, own.new_zeros(ctx.length - len(own), *own.shape[1:]))), None, None
 
 
 ALONE = Processes()

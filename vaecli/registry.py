@@ -261,8 +261,8 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "stl": Member("vaecli.objectives.stl:STL", "the same without the score term in its gradient", ELBO_LIKE),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
         "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
-        "miwae": Member("vaecli.objectives.miwae:MIWAE", "mean of several importance-weighted bounds", {K: 5, GROUPS: 5}),
-        "piwae": Member("vaecli.objectives.piwae:PIWAE", "iwae for the decoder, miwae for the encoder", {K: 5, GROUPS: 5}),
+        "miwae": Member("vaecli.objectives.miwae:MIWAE", "mean of several importance-weighted bounds", {K: 5, GROUPS: 2}),
+        "piwae": Member("vaecli.objectives.piwae:PIWAE", "iwae for the decoder, miwae for the encoder", {K: 5, GROUPS: 2}),
         "ciwae": Member("vaecli.objectives.ciwae:CIWAE", "between elbo and iwae", {K: 5, ELBO_WEIGHT: 0.5}),
         "renyi": Member("vaecli.objectives.renyi:Renyi", "variational Renyi bound", {K: 5, ORDER: 0.5}),
         "beta-tc": Member(

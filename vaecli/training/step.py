@@ -30,7 +30,8 @@ def make_step(
     A batch with more than ROWS particles goes through the model a few images at a time. Every objective is a sum
     over images, so that the gradient is the same. Each of several processes draws the noise of the whole batch, and computes with
     its slice of the images and of the noise; their gradients are added up, so that all of them take the step of one. Where the
-    objective couples images, a batch goes through the model at once, and a process that has none of its images takes part too.
+    objective couples images, a batch goes through the model at once, and a process without an image takes part with one that does
+    not count.
 
     Args:
         model: trained.
@@ -51,6 +52,9 @@ def make_step(
 
     def step(index: Tensor, noise: torch.Generator) -> Tensor:
         size, own = len(index), processes.shard(len(index))
+        counted = own.stop - own.start
+        if coupled and not counted:
+            own = slice(own.start, own.start + 1)
         index = index[own]
         white_above = levels((size, model.image_shape.size), noise)[own] if model.binarize == "stochastic" else noise
         x = model.observe(images.pixels.index_select(0, index), white_above)
@@ -63,13 +67,13 @@ def make_step(
             eps = torch.randn(objective.draws, stop - start, model.latent_dim, generator=noise, device=device)
             # this process has the images from `first` to `last`, maybe none; in its own batch they are `part`
             first, last = (min(max(start, end), stop) for end in (own.start, own.stop))
-            if first == last and not coupled:
+            if first == last:
                 continue
             part = slice(first - own.start, last - own.start)
             with model.networks_in_bf16(half):
                 bound = bound_of(model, x[part], None if y is None else y[part], eps[:, first - start : last - start], *batch)
-            (-bound.value.sum() / size).backward()
-            sums += torch.stack(bound[:3]).detach().sum(1)
+            (-bound.value[:counted].sum() / size).backward()
+            sums += torch.stack(bound[:3]).detach()[:, :counted].sum(1)
         if not processes.alone:
             sum_gradients(optimizer.parameters, processes)
         optimizer.step()
