@@ -21,8 +21,8 @@ class BetaTC:
     ELBO, with KL in closed form where it has one, less (tc_weight - 1) * TC.
 
     TC is estimated by minibatch-weighted sampling: q(z) is taken to be 1 / (N M) sum_j q(z|x_j) over the M images of
-    the batch, N images being trained on, and each q(z_d) likewise. N shifts the value by a constant, (tc_weight - 1) *
-    (latent_dim - 1) * log N, and no gradient. The estimate takes M^2 * latent_dim numbers a particle.
+    the batch, N images being trained on, and each q(z_d) likewise. N lowers the value by the constant kl_weight *
+    (tc_weight - 1) * (latent_dim - 1) * log N, and changes no gradient. The estimate takes M^2 * latent_dim numbers a particle.
 
     Attributes:
         k: particles.
