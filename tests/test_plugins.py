@@ -187,13 +187,14 @@ def test_an_objective_of_ones_own_may_couple_images_and_raise_its_weight_of_kl(d
 
         def __call__(self, model, x, y, eps, batch):
             w = model.log_weights(x, y, eps)
-            seen.append((batch.images, len(batch.gather(w.z[0])), float(self.kl_weight)))
+            rows = batch.gather(w.z[0])
+            seen.append((batch.images, len(rows), rows.requires_grad, float(self.kl_weight)))
             return Bound.of(w.reconstruction - self.kl_weight * w.kl, w)
 
     config = Config(objective="spread", epochs=2, batch_size=300)
     model = build(config)
     assert len(list(fit(model, make_optimizer(model, config), digits, config))) == 2
-    assert seen == [(600, 300, weight) for weight in (0, 0.5, 1, 1.5)]
+    assert seen == [(600, 300, True, weight) for weight in (0, 0.5, 1, 1.5)]
 
 
 WRONG = """
