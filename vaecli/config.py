@@ -78,6 +78,13 @@ class Config:
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = owned(registry.K, "Objective")
     kl_weight: float | None = owned(registry.KL_WEIGHT, "Objective")
+    kl_warmup: float | None = owned(registry.KL_WARMUP, "Objective")
+    free_bits: float | None = owned(registry.FREE_BITS, "Objective")
+    groups: int | None = owned(registry.GROUPS, "Objective")
+    elbo_weight: float | None = owned(registry.ELBO_WEIGHT, "Objective")
+    order: float | None = owned(registry.ORDER, "Objective")
+    tc_weight: float | None = owned(registry.TC_WEIGHT, "Objective")
+    mmd_weight: float | None = owned(registry.MMD_WEIGHT, "Objective")
     alpha: float | None = owned(registry.ALPHA, "Objective")
     epochs: int | Literal["auto"] | None = setting(
         None, "Passes over the training images; auto: about 3,000 steps, 5 epochs at least.", "Training", low=1, high=MAX_EPOCHS,
@@ -140,6 +147,7 @@ class Config:
         options = tuple((name, getattr(self, name)) for name in values if getattr(self, name) is not None)
         object.__setattr__(self, "plugin_options", options)
         self._check_needs()
+        self._check_kl()
         self._fill_binarize()
         self._fill_label_fraction()
         if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
@@ -187,6 +195,15 @@ class Config:
                     "objective, such as {objective=elbo}", objective=self.objective, **{family: chosen},
                 )  # fmt: skip
 
+    def _check_kl(self) -> None:
+        for name, idle in (("kl_warmup", 0), ("free_bits", 0), ("tc_weight", 1)):
+            value = getattr(self, name)
+            if self.kl_weight == 0 and value not in (None, idle):
+                raise UsageError(
+                    f"{{{name}}} with {{kl_weight}}: it has no effect, expected a weight of KL above 0 or {{{name}={idle}}}",
+                    kl_weight="0", **{name: f"{value:g}"},
+                )  # fmt: skip
+
     def _fill_binarize(self) -> None:
         allowed = self._member("likelihood").binarize if self.has("likelihood") else (self.binarize or "threshold",)
         if self.binarize is None:
@@ -220,13 +237,13 @@ class Config:
         self.check_loaded(family)
         return {name: getattr(self, name) for name in self._member(family).defaults}
 
-    def made(self, family: str, *first: Any) -> Any:
-        """The chosen member of a family, made with `first` and its options.
+    def made(self, family: str, *first: Any, **instead: Any) -> Any:
+        """The chosen member of a family, made with `first` and its options, or other values `instead` of them.
 
         Raises:
             UsageError: it cannot be made with these, or is of a plugin that is not loaded.
         """
-        options, target = self.options(family), registry.load(family, getattr(self, family))  # type: ignore[call-overload]
+        options, target = self.options(family) | instead, registry.load(family, getattr(self, family))  # type: ignore[call-overload]
         try:
             inspect.signature(target).bind(*first, **options)
         except TypeError as error:

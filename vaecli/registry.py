@@ -141,6 +141,13 @@ PIXEL_RANGE = Option(
 )
 K = Option("k", "Particles (latent samples) per image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
+KL_WARMUP = Option("kl_warmup", "Epochs in which the weight of the KL divergence rises from 0 to its full size.", 0, 100_000)
+FREE_BITS = Option("free_bits", "Nats of KL per latent that cost nothing, of the mean over a batch.", 0, 1e6)
+GROUPS = Option("groups", "Groups of K particles.", 1, 10_000)
+ELBO_WEIGHT = Option("elbo_weight", "Weight of the ELBO; the rest is the importance-weighted bound's.", 0, 1)
+ORDER = Option("order", "Order of the Renyi divergence (alpha): 1 is the ELBO, 0 the importance-weighted bound.", -100, 100)
+TC_WEIGHT = Option("tc_weight", "Weight of the total correlation (beta); 1 is the ELBO.", 0, 1e6)
+MMD_WEIGHT = Option("mmd_weight", "Weight of the squared maximum mean discrepancy.", 0, 1e9)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
@@ -153,6 +160,9 @@ def _channels(size: int) -> tuple[int, ...]:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
 
+
+ELBO_LIKE: dict[Option, Any] = {K: 1, KL_WEIGHT: 1.0, KL_WARMUP: 0.0, FREE_BITS: 0.0}
+"""The options of an objective that subtracts the KL divergence from the reconstruction."""
 
 DIAGONAL = "diagonal Gaussian"
 """The capability of a prior or posterior that gives a `vaecli.distributions.normal.DiagonalNormal`, a posterior one whose loc and
@@ -247,9 +257,26 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
     },
     "objective": {
-        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),
+        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", ELBO_LIKE),
+        "stl": Member("vaecli.objectives.stl:STL", "the same without the score term in its gradient", ELBO_LIKE),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
         "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
+        "miwae": Member("vaecli.objectives.miwae:MIWAE", "mean of several importance-weighted bounds", {K: 5, GROUPS: 2}),
+        "piwae": Member("vaecli.objectives.piwae:PIWAE", "iwae for the decoder, miwae for the encoder", {K: 5, GROUPS: 2}),
+        "ciwae": Member("vaecli.objectives.ciwae:CIWAE", "between elbo and iwae", {K: 5, ELBO_WEIGHT: 0.5}),
+        "renyi": Member("vaecli.objectives.renyi:Renyi", "variational Renyi bound", {K: 5, ORDER: 0.5}),
+        "beta-tc": Member(
+            "vaecli.objectives.beta_tc:BetaTC",
+            "elbo with more weight on the total correlation",
+            {**ELBO_LIKE, TC_WEIGHT: 4.0},
+            needs={"posterior": DIAGONAL},
+        ),
+        "info": Member(
+            "vaecli.objectives.info:Info",
+            "elbo with the discrepancy of all codes from the prior",
+            {**ELBO_LIKE, MMD_WEIGHT: 100.0},
+            needs={"prior": REPARAMETERISED},
+        ),
         "jsd": Member(
             "vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}, needs={"prior": REPARAMETERISED}
         ),
