@@ -169,9 +169,9 @@ SEPARATE = "separate"
 
 OWN = {
     "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
-    "lr_schedule": "cosine",
+    "lr_schedule": "cosine", "lr_warmup": 20,
 }  # fmt: skip
-"""The defaults of a person's own images: steps decide, and training begins at their mean."""
+"""The defaults of a person's own images: steps decide, and training begins at their mean, with small steps."""
 
 BY_ARRAY: dict[Option, Any] = {
     IMAGE_SIZE: ByData("the array's"),

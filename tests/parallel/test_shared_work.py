@@ -39,6 +39,7 @@ def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
     found = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(size)]
     assert all(other == found[0] for other in found)
     gradient, expected = (torch.tensor(these["gradient"], dtype=torch.float64) for these in (found[0], alone))
+    assert float(expected.norm()) == pytest.approx(shared_work.SETTINGS["clip_norm"], rel=1e-3), "of 16 before it was clipped"
     assert float((gradient - expected).norm() / expected.norm()) < rounding("iwae", -alone["results"]["test_elbo"])
     for name in ("test_elbo", "elbo", "test_kl"):
         assert found[0]["results"][name] == pytest.approx(alone["results"][name], abs=0.05)

@@ -22,3 +22,12 @@ def learning_rate(config: Config, epoch: int) -> float:
             return config.lr * 10 ** (-stage / (_STAGES - 1))
         case _:
             return config.lr
+
+
+def warm_up(config: Config, step: int) -> float:
+    """The share of the learning rate at a step of the run, from 1: it rises linearly to 1 over the first `lr_warmup` steps.
+
+    Adam's first steps move every weight by about the learning rate, however small its gradient, and so an output of thousands of
+    inputs by thousands of learning rates (Ma & Yarats 2021, arXiv:1910.04209).
+    """
+    return min(1.0, step / (config.lr_warmup or 1))

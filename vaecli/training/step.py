@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaecli.config import Config
 from vaecli.data.images import Images
@@ -26,7 +26,8 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
 
     A batch with more than ROWS particles goes through the model a few images at a time. Every objective is a sum
     over images, so that the gradient is the same. Each of several processes draws the noise of the whole batch, and computes with
-    its slice of the images and of the noise; their gradients are added up, so that all of them take the step of one.
+    its slice of the images and of the noise; their gradients are added up, so that all of them take the step of one. With
+    `clip_norm` the sum is scaled down to that norm where its own is larger (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063).
     """
     objective = make_objective(config)
     device = images.pixels.device
@@ -55,6 +56,8 @@ def make_step(model: VAE, optimizer: Adam, images: Images, config: Config, proce
             sums += torch.stack(bound[:3]).detach().sum(1)
         if not processes.alone:
             sum_gradients(optimizer.parameters, processes)
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(optimizer.parameters, config.clip_norm)
         optimizer.step()
         return sums
 
