@@ -64,6 +64,7 @@ class Config:
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
+    blocks: int | None = owned(registry.BLOCKS, "Model")
     prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
     posterior: str = setting("diagonal", "Distribution of the latents given an image.", "Model", family="posterior")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")

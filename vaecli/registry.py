@@ -146,12 +146,23 @@ HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the deco
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
 
 
+BLOCKS = Option("blocks", "Residual blocks after each convolution that halves the image, and before each that doubles it.", 1, 64)
+
+
 def _channels(size: int) -> tuple[int, ...]:
     """The channels of convolutions that halve a side down to 8 pixels or to an odd number: 32, 64, 128 and then 256."""
     halvings = 1
     while size >> halvings > 8 and size % (2 << halvings) == 0:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
+
+
+def _residual_channels(size: int) -> tuple[int, ...]:
+    """The channels of convolutions that halve any side down to 8 pixels or fewer: 16, 32, 64 and then 128."""
+    halvings = 1
+    while -(-size >> halvings) > 8:
+        halvings += 1
+    return tuple(min(128, 16 << stage) for stage in range(halvings))
 
 
 DIAGONAL = "diagonal Gaussian"
@@ -178,6 +189,8 @@ BY_ARRAY: dict[Option, Any] = {
     COLOUR: ByData("the array's"),
     PIXEL_RANGE: ByData("auto, by the values of all images"),
 }
+
+RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
 
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
@@ -221,6 +234,11 @@ REGISTRY: dict[str, dict[str, Member]] = {
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
+        "resnet": Member(
+            "vaecli.networks.resnet:ResNet",
+            "residual blocks with group norms, of any image size",
+            {CHANNELS: RESIDUAL_CHANNELS_BY_SIZE, HIDDEN: (256,), BLOCKS: 1},
+        ),
     },
     "prior": {
         "normal": Member(

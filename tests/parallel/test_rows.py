@@ -34,7 +34,8 @@ class Fake(Processes):
 
 
 MEMBERS = [(objective, "bernoulli", "mlp") for objective in registry.names("objective")]
-MEMBERS += [("elbo", likelihood, "mlp") for likelihood in registry.names("likelihood")] + [("iwae", "bernoulli", "conv")]
+MEMBERS += [("elbo", likelihood, "mlp") for likelihood in registry.names("likelihood")]
+MEMBERS += [("iwae", "bernoulli", "conv"), ("elbo", "bernoulli", "resnet")]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -44,7 +45,7 @@ def test_the_gradients_of_all_processes_add_up_to_that_of_one(
     objective, likelihood, arch, images, rows, size, precision, digits, monkeypatch
 ):
     """Whether a batch goes through the model at once or a few images at a time, and if some processes have no image."""
-    shape = {"channels": (4, 4), "hidden": (20,)} if arch == "conv" else {"hidden": (20,)}
+    shape = {"hidden": (20,)} | ({} if arch == "mlp" else {"channels": (4, 4)})
     binarize = {"binarize": "stochastic"} if likelihood == "bernoulli" else {}
     config = Config(objective=objective, likelihood=likelihood, arch=arch, k=7, precision=precision, **shape, **binarize)
     monkeypatch.setattr(step, "ROWS", rows)

@@ -80,10 +80,10 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(fit, after_each):
     whole = fit("whole")
     before = None
     for copy in after_each:
-        torn = shutil.copytree(copy, copy.with_name(f"{copy.name}-torn"))
+        killed, torn = (shutil.copytree(copy, copy.with_name(f"{copy.name}-{how}")) for how in ("killed", "torn"))
         for name in (MODEL, CONFIG, LOSS):
             shutil.copy(before / name, torn / name) if before else (torn / name).unlink()
-        for folder in (copy, torn):
+        for folder in (killed, torn):
             again = fit(folder.name, resume=True)
             assert log_rows(again.path) == log_rows(whole.path)
             assert (again.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes(), folder
@@ -95,13 +95,13 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(fit, after_each):
 
 def test_a_larger_patience_goes_on_as_if_it_had_been_so(fit):
     stopped = fit("run")
-    bytes_before = {name: (stopped.path / name).read_bytes() for name in FILES}
+    epochs, bytes_before = len(stopped.log), {name: (stopped.path / name).read_bytes() for name in FILES}
     again = fit("run", replace(SMALL, epochs=14), resume=True)
     assert {name: (again.path / name).read_bytes() for name in FILES} == bytes_before, "more epochs do not end its patience later"
     assert "is finished" in again.notes[0] and "Stopped after" in again.notes[1]
     longer = replace(SMALL, patience=5)
     more = fit("run", longer, resume=True)
-    assert len(more.log) > len(stopped.log)
+    assert len(more.log) > epochs
     assert (more.path / MODEL).read_bytes() == (fit("at once", longer).path / MODEL).read_bytes()
     with pytest.raises(UsageError, match="has 5; leave patience out to go on"):
         fit("run", replace(SMALL, patience=4), resume=True)
@@ -160,4 +160,4 @@ def test_the_command_line_and_a_search(vaecli, small_mnist):
     outcome = vaecli("train", *line, "--validation", "100", "--latent-dim", "2", "--resume", "--json", "-q")
     assert outcome.code == 0, outcome.err
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert json.loads(outcome.out)["last_epoch"] == json.loads(outcome.out)["epoch"] + 2
+    assert json.loads(outcome.out)["last_epoch"] > json.loads(outcome.out)["epoch"]
