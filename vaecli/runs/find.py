@@ -102,7 +102,7 @@ def is_over(rows: Sequence[Mapping[str, object]], config: Config) -> bool:
 
 def is_stopped(rows: Sequence[Mapping[str, object]], config: Config) -> bool:
     """Whether the last `patience` measurements of a log are no better than one before them; of equal ones the first is the best."""
-    bounds = [float(str(row["validation_elbo"])) for row in rows] if config.patience else []
+    bounds = [float(str(row["validation_elbo"])) for row in rows if "validation_elbo" in row] if config.patience else []
     return len(bounds) - 1 - bounds.index(max(bounds)) >= (config.patience or 0) if bounds else False
 
 
