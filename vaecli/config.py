@@ -64,6 +64,7 @@ class Config:
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
+    blocks: int | None = owned(registry.BLOCKS, "Model")
     prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
     posterior: str = setting("diagonal", "Distribution of the latents given an image.", "Model", family="posterior")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
@@ -106,10 +107,21 @@ class Config:
         None, "Measure on a random N of the test or validation images after each epoch; after the last also on all.", "Training",
         low=1, high=2_000_000,
     )  # fmt: skip
+    patience: int | None = setting(
+        None, "Stop after N measurements without a better bound of the --validation images; the best epoch's weights are kept.",
+        "Training", low=1, high=MAX_EPOCHS,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
         choices=("constant", "cosine", "burda"), usual="constant",
+    )  # fmt: skip
+    lr_warmup: int | None = setting(
+        None, "Steps at the start over which the learning rate rises from 0.", "Training", low=0, high=1_000_000_000, usual=0,
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, "The largest norm of a step's gradient, in nats per image; a larger one is scaled down to it.", "Training",
+        low=1e-6, high=1e12,
     )  # fmt: skip
     adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     precision: str = setting(
@@ -150,6 +162,11 @@ class Config:
         self._check_kl()
         self._fill_binarize()
         self._fill_label_fraction()
+        if self.patience is not None and self.validation is None:
+            raise UsageError(
+                "{patience}: the best epoch is chosen by images held out of training; expected {validation=N} too, such as "
+                "{validation=1000}", patience=self.patience,
+            )  # fmt: skip
         if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
             raise UsageError(
                 "{pixel_range}: expected the value of black and a greater one of white, such as {pixel_range=0,4095}",
@@ -304,7 +321,7 @@ class Config:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        before: dict[str, Any] = {"shuffle": "all"}  # of a run that is older than the setting
+        before: dict[str, Any] = {"shuffle": "all", "lr_warmup": 0}  # of a run that is older than the settings
         return Config(**before | values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:

@@ -153,12 +153,23 @@ HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the deco
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
 
 
+BLOCKS = Option("blocks", "Residual blocks after each convolution that halves the image, and before each that doubles it.", 1, 64)
+
+
 def _channels(size: int) -> tuple[int, ...]:
     """The channels of convolutions that halve a side down to 8 pixels or to an odd number: 32, 64, 128 and then 256."""
     halvings = 1
     while size >> halvings > 8 and size % (2 << halvings) == 0:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
+
+
+def _residual_channels(size: int) -> tuple[int, ...]:
+    """The channels of convolutions that halve any side down to 8 pixels or fewer: 16, 32, 64 and then 128."""
+    halvings = 1
+    while -(-size >> halvings) > 8:
+        halvings += 1
+    return tuple(min(128, 16 << stage) for stage in range(halvings))
 
 
 ELBO_LIKE: dict[Option, Any] = {K: 1, KL_WEIGHT: 1.0, KL_WARMUP: 0.0, FREE_BITS: 0.0}
@@ -179,15 +190,17 @@ SEPARATE = "separate"
 
 OWN = {
     "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
-    "lr_schedule": "cosine",
+    "lr_schedule": "cosine", "lr_warmup": 20,
 }  # fmt: skip
-"""The defaults of a person's own images: steps decide, and training begins at their mean."""
+"""The defaults of a person's own images: steps decide, and training begins at their mean, with small steps."""
 
 BY_ARRAY: dict[Option, Any] = {
     IMAGE_SIZE: ByData("the array's"),
     COLOUR: ByData("the array's"),
     PIXEL_RANGE: ByData("auto, by the values of all images"),
 }
+
+RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
 
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
@@ -231,6 +244,11 @@ REGISTRY: dict[str, dict[str, Member]] = {
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
+        "resnet": Member(
+            "vaecli.networks.resnet:ResNet",
+            "residual blocks with group norms, of any image size",
+            {CHANNELS: RESIDUAL_CHANNELS_BY_SIZE, HIDDEN: (256,), BLOCKS: 1},
+        ),
     },
     "prior": {
         "normal": Member(

@@ -45,9 +45,9 @@ def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likeliho
     needs = registry.find("objective", objective).needs
     if not all(needs[family] in registry.find(family, parts[family]).capabilities for family in needs):
         pytest.skip("Config refuses it")
-    small = {"channels": (4, 8), "hidden": (32,)} if arch == "conv" else {"hidden": (32,)}
+    small = {"hidden": (32,)} | ({} if arch == "mlp" else {"channels": (4, 8)})
     config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels, **parts,
-                    epochs=2, batch_size=10, lr=3e-3, **small)  # fmt: skip
+                    epochs=2, batch_size=10, lr=3e-3, lr_warmup=2, **small)  # fmt: skip
     images = few[dataset]
     if not config.has_shape:
         config = replace(config, image_size=images.shape.height, colour="grey")

@@ -40,8 +40,9 @@ class Run:
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run that was saved within an epoch ``epoch``, the
-            epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
+        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run with ``patience`` they are of the best epoch,
+            whose weights the model has, and ``last_epoch`` is the last, if it is another. Of a run that was saved within an epoch
+            ``epoch``, the epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
         provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
@@ -142,7 +143,8 @@ class Run:
             rows = read_rows(self.path)
         except CheckpointError:
             return None
-        rows = [row for row in rows if float(row["epoch"]) <= self.results.get("epoch", 0)]
+        last = self.results.get("last_epoch", self.results.get("epoch", 0))
+        rows = [row for row in rows if float(row["epoch"]) <= last]
         return csv_bytes(rows) if rows else None
 
     def _pictures(self) -> bytes | None:
