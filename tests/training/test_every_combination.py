@@ -42,8 +42,8 @@ def in_the_shape_of(dataset, digits):
 )
 def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likelihood, objective, labels, prior, posterior):
     parts, (name, binarize) = dict(zip(PARTS, (prior, posterior), strict=True)), likelihood
-    needs = registry.find("objective", objective).needs
-    if not all(needs[family] in registry.find(family, parts[family]).capabilities for family in needs):
+    needs = [*registry.find("objective", objective).needs.items(), *registry.find("prior", prior).needs.items()]
+    if not all(needed in registry.find(family, parts[family]).capabilities for family, needed in needs):
         pytest.skip("Config refuses it")
     small = {"channels": (4, 8), "hidden": (32,)} if arch == "conv" else {"hidden": (32,)}
     config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels, **parts,
