@@ -1,6 +1,7 @@
 """Priors and posteriors with each other: everything is done with them, or refused in one line."""
 
 import json
+import math
 from functools import partial
 
 import pytest
@@ -18,8 +19,9 @@ from vaecli.distributions.mixture import DiagonalMixture
 from vaecli.errors import UsageError
 from vaecli.evaluation import quadrature
 from vaecli.evaluation.ais import bracketed
+from vaecli.evaluation.grid import Grid
 from vaecli.evaluation.importance import evaluate
-from vaecli.evaluation.quadrature import exact_log_prob_of_parts
+from vaecli.evaluation.quadrature import exact_log_prob, exact_log_prob_of_parts
 from vaecli.explorer.payload import HELD, contours, payload
 from vaecli.model import build
 from vaecli.objectives.base import make_objective
@@ -89,6 +91,18 @@ def test_the_bounds_are_below_log_p_which_is_exact(trained, prior, posterior):
     assert many.mean < measured.exact.mean + 4 * many.monte_carlo_error + 0.01
     assert many.mean > measured.exact.mean - 0.5
     assert measured.elbo.mean < measured.exact.mean + 3 * measured.elbo.monte_carlo_error
+
+
+@pytest.mark.parametrize("name", ["flow", "two-layer"])
+@torch.inference_mode()
+def test_quadrature_over_the_latents_is_that_over_the_noise_of_the_prior(trained, name):
+    model, images = trained(name, name).model, vaecli.load_images("mnist", "test", limit=5)
+    exact = exact_log_prob(model, images)
+    grid, x, p = Grid(2, 300, 6.0), model.observe(images.pixels), model.prior()
+    eps = grid.points(torch.device("cpu"))
+    log_p = torch.cat([model.likelihood(p.transform(part)).pairwise_log_prob(x) for part in eps.split(5000)])
+    log_p += torch.distributions.Normal(0.0, 1.0).log_prob(eps).sum(1, keepdim=True)
+    torch.testing.assert_close(log_p.double().logsumexp(0) + 2 * math.log(grid.cell), exact.log_prob, rtol=0, atol=0.02)
 
 
 @torch.inference_mode()
