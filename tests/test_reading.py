@@ -1,6 +1,7 @@
 """Only regular files are read, and no more of them than is expected."""
 
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,13 @@ def test_only_regular_files_of_the_size_expected_are_read(tmp_path, kind):
 def test_a_file_of_the_system_without_length_is_read_as_empty():
     """Some of these make their readers wait."""
     assert read_file(Path("/proc/version"), 100) == b""
+
+
+def test_a_small_file_takes_little_memory_whatever_it_may_have(tmp_path):
+    (tmp_path / "file").write_bytes(b"a" * 100)
+    tracemalloc.start()
+    try:
+        assert read_file(tmp_path / "file", 1 << 28) == b"a" * 100
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()

@@ -26,16 +26,15 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """All bytes of a regular file.
+    """All bytes that a regular file has when it is opened.
 
     Raises:
         OSError: as `open_file`, or it has more than `most` bytes.
     """
     with open_file(path) as file:
-        data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
-    if data is None or len(data) > most:
-        raise OSError(errno.EFBIG, f"found more than the {most:,} bytes that it may have", str(path))
-    return data
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise OSError(errno.EFBIG, f"found more than the {most:,} bytes that it may have", str(path))
+        return file.read(size)  # as much memory is taken as is asked for
 
 
 def bytes_on_disk(file: os.stat_result) -> int:

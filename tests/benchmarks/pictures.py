@@ -164,37 +164,43 @@ def command(words: list[str], tree: Path, kept: str, until: str) -> tuple[float,
     return max(it[0] for it in seen), max(it[1] for it in seen), max(it[2] for it in seen)
 
 
-def commands(folder: Path, trees: dict[str, Path], rounds: int) -> None:
+COLD, WARM, RANKS, SEARCH, SECOND_WARM, SECOND_COLD = WHAT = (
+    "cold", "warm", "two ranks, cold", "search of four workers", "reconstruct --n 8, warm", "reconstruct --n 8, cold",
+)  # fmt: skip
+
+
+def commands(folder: Path, trees: dict[str, Path], rounds: int, what: list[str]) -> None:
     begin = "Begin training"
     run = ["vaecli", "train", "--data-dir", str(folder), *WORDS]
+    ranks = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *run]
     search = ["vaecli", "search", "--data-dir", str(folder), *WORDS, "--lr", "1e-4,2e-4,5e-4,1e-3", "--workers", "4"]
     best = dict[tuple[str, str], tuple[float, ...]]()
     for _ in range(rounds):
         for name, tree in trees.items():
             with tempfile.TemporaryDirectory() as place:
                 one, two, four = (f"{place}/{it}" for it in ("one", "two", "four"))
-                out = ["--out", f"{place}/runs"]
-                found = {
-                    "cold": command([*run, *out, "--name", "a"], tree, one, begin),
-                    "warm": command([*run, *out, "--name", "b"], tree, one, begin),
-                    "two ranks, cold": command(
-                        ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *run, *out, "--name", "c"],
-                        tree,
-                        two,
-                        begin,
-                    ),
-                    "search, cold, to its end": command([*search, *out], tree, four, ""),
-                }
-                command([*run, *out, "--name", "d"], tree, one, "")
-                second = ["vaecli", "reconstruct", f"{place}/runs/d", "--n", "8"]
-                found["reconstruct --n 8, warm"] = command(second, tree, one, "")
-                shutil.rmtree(one)
-                found["reconstruct --n 8, cold"] = command(second, tree, one, "")
-                for what, values in found.items():
-                    best[name, what] = min(best.get((name, what), values), values)
+                out, known = ["--out", f"{place}/runs"], [f"{place}/runs/d", "--n", "8"]
+
+                def note(label: str, words: list[str], kept: str, until: str = "", name: str = name, tree: Path = tree) -> None:
+                    values = command(words, tree, kept, until)
+                    best[name, label] = min(best.get((name, label), values), values)
+
+                if COLD in what:
+                    note(COLD, [*run, *out, "--name", "a"], one, begin)
+                if WARM in what:
+                    note(WARM, [*run, *out, "--name", "b"], one, begin)
+                if RANKS in what:
+                    note(RANKS, [*ranks, *out, "--name", "c"], two, begin)
+                if SEARCH in what:
+                    note(SEARCH, [*search, *out], four)
+                if {SECOND_WARM, SECOND_COLD} & {*what}:
+                    command([*run, *out, "--name", "d"], tree, one, "")
+                    note(SECOND_WARM, ["vaecli", "reconstruct", *known], tree=tree, kept=one)
+                    shutil.rmtree(one, ignore_errors=True)
+                    note(SECOND_COLD, ["vaecli", "reconstruct", *known], tree=tree, kept=one)
     print(f"{'':40}{'seconds':>10}{'RssAnon MB':>12}{'RssFile MB':>12}")
-    for (name, what), (seconds, anonymous, mapped) in best.items():
-        print(f"{name + ', ' + what:40}{seconds:10.1f}{anonymous:12,.0f}{mapped:12,.0f}")
+    for (name, label), (seconds, anonymous, mapped) in best.items():
+        print(f"{name + ', ' + label:40}{seconds:10.1f}{anonymous:12,.0f}{mapped:12,.0f}")
 
 
 if __name__ == "__main__":
@@ -202,6 +208,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rates", action="store_true")
     parser.add_argument("--commands", action="store_true")
+    parser.add_argument("--what", choices=WHAT, nargs="+", default=WHAT, help="of --commands; all if not given")
     parser.add_argument("--before", type=Path, help="another checkout")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
@@ -215,4 +222,4 @@ if __name__ == "__main__":
         if given.rates:
             rates(given.folder, trees, given.rounds)
         if given.commands:
-            commands(given.folder, trees, given.rounds)
+            commands(given.folder, trees, given.rounds, given.what)
