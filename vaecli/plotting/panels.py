@@ -141,7 +141,7 @@ def save_extremes(path: Path, sets: Annotated[Sequence[tuple[str, Images, Scores
     rows = []
     for title, images, scores in sets:
         for which, places in zip(("least", "most"), scores.extremes(LIKELY_PICTURED), strict=True):
-            panels = []
+            panels: list[Panel] = []
             for place in places:
                 lines = [f"rank {scores.rank[place]:,}", f"{-scores.log_p[place]:.1f}", short(Path(scores.names[place]).name, 12)]
                 if not panels:
