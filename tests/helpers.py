@@ -163,7 +163,7 @@ def put(path, kind):
 
 
 EPS = 2.0**-23
-MEANS = ("elbo", "jsd", "gjs")
+MEANS = ("elbo", "stl", "jsd", "gjs", "beta-tc", "info")
 """Objectives that are means over particles; others weight them by the exponential of a sum over pixels."""
 
 

@@ -18,7 +18,9 @@ from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.errors import UsageError
 from vaecli.explorer.payload import payload
 from vaecli.model import build
+from vaecli.objectives.base import Bound
 from vaecli.provenance import MemberRecord, Provenance
+from vaecli.training.loop import fit, make_optimizer
 
 pytestmark = pytest.mark.usefixtures("own_members")
 
@@ -171,6 +173,28 @@ def test_a_run_without_its_objective_samples_and_says_what_is_missing_when_it_is
     config = library.load("mine").config
     assert (config.objective, config.warm) == ("warm", 0.5)
     assert config.to_json()["warm"] == 0.5
+
+
+def test_an_objective_of_ones_own_may_couple_images_and_raise_its_weight_of_kl(digits):
+    seen = []
+
+    @library.register("objective", "spread", "codes apart", options={registry.KL_WEIGHT: 2.0, registry.KL_WARMUP: 2.0})
+    class Spread:
+        draws, couples = 1, True
+
+        def __init__(self, kl_weight, kl_warmup):
+            self.kl_weight = kl_weight
+
+        def __call__(self, model, x, y, eps, batch):
+            w = model.log_weights(x, y, eps)
+            rows = batch.gather(w.z[0])
+            seen.append((batch.images, len(rows), rows.requires_grad, float(self.kl_weight)))
+            return Bound.of(w.reconstruction - self.kl_weight * w.kl, w)
+
+    config = Config(objective="spread", epochs=2, batch_size=300)
+    model = build(config)
+    assert len(list(fit(model, make_optimizer(model, config), digits, config))) == 2
+    assert seen == [(600, 300, True, weight) for weight in (0, 0.5, 1, 1.5)]
 
 
 WRONG = """

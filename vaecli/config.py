@@ -64,6 +64,7 @@ class Config:
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
+    blocks: int | None = owned(registry.BLOCKS, "Model")
     prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
     components: int | None = owned(registry.COMPONENTS, "Model")
     flow: str | None = owned(registry.FLOW, "Model")
@@ -85,6 +86,13 @@ class Config:
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = owned(registry.K, "Objective")
     kl_weight: float | None = owned(registry.KL_WEIGHT, "Objective")
+    kl_warmup: float | None = owned(registry.KL_WARMUP, "Objective")
+    free_bits: float | None = owned(registry.FREE_BITS, "Objective")
+    groups: int | None = owned(registry.GROUPS, "Objective")
+    elbo_weight: float | None = owned(registry.ELBO_WEIGHT, "Objective")
+    order: float | None = owned(registry.ORDER, "Objective")
+    tc_weight: float | None = owned(registry.TC_WEIGHT, "Objective")
+    mmd_weight: float | None = owned(registry.MMD_WEIGHT, "Objective")
     alpha: float | None = owned(registry.ALPHA, "Objective")
     epochs: int | Literal["auto"] | None = setting(
         None, "Passes over the training images; auto: about 3,000 steps, 5 epochs at least.", "Training", low=1, high=MAX_EPOCHS,
@@ -106,10 +114,21 @@ class Config:
         None, "Measure on a random N of the test or validation images after each epoch; after the last also on all.", "Training",
         low=1, high=2_000_000,
     )  # fmt: skip
+    patience: int | None = setting(
+        None, "Stop after N measurements without a better bound of the --validation images; the best epoch's weights are kept.",
+        "Training", low=1, high=MAX_EPOCHS,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
         choices=("constant", "cosine", "burda"), usual="constant",
+    )  # fmt: skip
+    lr_warmup: int | None = setting(
+        None, "Steps at the start over which the learning rate rises from 0.", "Training", low=0, high=1_000_000_000, usual=0,
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, "The largest norm of a step's gradient, in nats per image; a larger one is scaled down to it.", "Training",
+        low=1e-6, high=1e12,
     )  # fmt: skip
     adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     precision: str = setting(
@@ -147,8 +166,14 @@ class Config:
         options = tuple((name, getattr(self, name)) for name in values if getattr(self, name) is not None)
         object.__setattr__(self, "plugin_options", options)
         self._check_needs()
+        self._check_kl()
         self._fill_binarize()
         self._fill_label_fraction()
+        if self.patience is not None and self.validation is None:
+            raise UsageError(
+                "{patience}: the best epoch is chosen by images held out of training; expected {validation=N} too, such as "
+                "{validation=1000}", patience=self.patience,
+            )  # fmt: skip
         if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
             raise UsageError(
                 "{pixel_range}: expected the value of black and a greater one of white, such as {pixel_range=0,4095}",
@@ -197,6 +222,15 @@ class Config:
                         f"another {asking}, such as {{{asking}={usual}}}", **{asking: getattr(self, asking), family: chosen},
                     )  # fmt: skip
 
+    def _check_kl(self) -> None:
+        for name, idle in (("kl_warmup", 0), ("free_bits", 0), ("tc_weight", 1)):
+            value = getattr(self, name)
+            if self.kl_weight == 0 and value not in (None, idle):
+                raise UsageError(
+                    f"{{{name}}} with {{kl_weight}}: it has no effect, expected a weight of KL above 0 or {{{name}={idle}}}",
+                    kl_weight="0", **{name: f"{value:g}"},
+                )  # fmt: skip
+
     def _fill_binarize(self) -> None:
         allowed = self._member("likelihood").binarize if self.has("likelihood") else (self.binarize or "threshold",)
         if self.binarize is None:
@@ -230,13 +264,13 @@ class Config:
         self.check_loaded(family)
         return {name: getattr(self, name) for name in self._member(family).defaults}
 
-    def made(self, family: str, *first: Any) -> Any:
-        """The chosen member of a family, made with `first` and its options.
+    def made(self, family: str, *first: Any, **instead: Any) -> Any:
+        """The chosen member of a family, made with `first` and its options, or other values `instead` of them.
 
         Raises:
             UsageError: it cannot be made with these, or is of a plugin that is not loaded.
         """
-        options, target = self.options(family), registry.load(family, getattr(self, family))  # type: ignore[call-overload]
+        options, target = self.options(family) | instead, registry.load(family, getattr(self, family))  # type: ignore[call-overload]
         try:
             inspect.signature(target).bind(*first, **options)
         except TypeError as error:
@@ -297,7 +331,7 @@ class Config:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        before: dict[str, Any] = {"shuffle": "all"}  # of a run that is older than the setting
+        before: dict[str, Any] = {"shuffle": "all", "lr_warmup": 0}  # of a run that is older than the settings
         return Config(**before | values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:

@@ -18,6 +18,7 @@ from vaecli.checks import check_parts
 from vaecli.config import BINARIZE, Config
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError, VaecliError
 from vaecli.image_shape import GREY_28, ImageShape
@@ -100,6 +101,13 @@ class LogWeights:
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), shape (B,): in closed form where there is one, else the mean of log q - log p over the particles."""
         return self.posterior.sub(self.prior).mean(0) if self._closed_form is None else self._closed_form
+
+    @property
+    def kl_by_latent(self) -> Tensor | None:
+        """KL of each latent, shape (B, latent_dim), of which `kl` is the sum; None where it has no closed form latent by latent."""
+        if isinstance(self.q, DiagonalNormal) and isinstance(self.p, DiagonalNormal):
+            return kl_divergence(self.q.marginals, self.p.marginals)
+        return None
 
     @property
     def kl_is_exact(self) -> bool:

@@ -157,6 +157,13 @@ PIXEL_RANGE = Option(
 )
 K = Option("k", "Particles (latent samples) per image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
+KL_WARMUP = Option("kl_warmup", "Epochs in which the weight of the KL divergence rises from 0 to its full size.", 0, 100_000)
+FREE_BITS = Option("free_bits", "Nats of KL per latent that cost nothing, of the mean over a batch.", 0, 1e6)
+GROUPS = Option("groups", "Groups of K particles.", 1, 10_000)
+ELBO_WEIGHT = Option("elbo_weight", "Weight of the ELBO; the rest is the importance-weighted bound's.", 0, 1)
+ORDER = Option("order", "Order of the Renyi divergence (alpha): 1 is the ELBO, 0 the importance-weighted bound.", -100, 100)
+TC_WEIGHT = Option("tc_weight", "Weight of the total correlation (beta); 1 is the ELBO.", 0, 1e6)
+MMD_WEIGHT = Option("mmd_weight", "Weight of the squared maximum mean discrepancy.", 0, 1e9)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
 COMPONENTS = Option("components", "Components of the prior.", 1, 10_000)
@@ -167,6 +174,7 @@ SECOND_LATENTS = Option("second_latents", "Latents of the second layer, out of a
 POSTERIOR_TRANSFORMS = Option("posterior_transforms", "Maps of the posterior, one after the other.", 1, 32)
 POSTERIOR_HIDDEN = Option("posterior_hidden", "Units of the hidden layers of the posterior's own networks.", 1, 4096)
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
+BLOCKS = Option("blocks", "Residual blocks after each convolution that halves the image, and before each that doubles it.", 1, 64)
 
 
 def _channels(size: int) -> tuple[int, ...]:
@@ -176,6 +184,17 @@ def _channels(size: int) -> tuple[int, ...]:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
 
+
+def _residual_channels(size: int) -> tuple[int, ...]:
+    """The channels of convolutions that halve any side down to 8 pixels or fewer: 16, 32, 64 and then 128."""
+    halvings = 1
+    while -(-size >> halvings) > 8:
+        halvings += 1
+    return tuple(min(128, 16 << stage) for stage in range(halvings))
+
+
+ELBO_LIKE: dict[Option, Any] = {K: 1, KL_WEIGHT: 1.0, KL_WARMUP: 0.0, FREE_BITS: 0.0}
+"""The options of an objective that subtracts the KL divergence from the reconstruction."""
 
 DIAGONAL = "diagonal Gaussian"
 """The capability of a prior or posterior that gives a `vaecli.distributions.normal.DiagonalNormal`, a posterior one whose loc and
@@ -192,15 +211,17 @@ SEPARATE = "separate"
 
 OWN = {
     "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
-    "lr_schedule": "cosine",
+    "lr_schedule": "cosine", "lr_warmup": 20,
 }  # fmt: skip
-"""The defaults of a person's own images: steps decide, and training begins at their mean."""
+"""The defaults of a person's own images: steps decide, and training begins at their mean, with small steps."""
 
 BY_ARRAY: dict[Option, Any] = {
     IMAGE_SIZE: ByData("the array's"),
     COLOUR: ByData("the array's"),
     PIXEL_RANGE: ByData("auto, by the values of all images"),
 }
+
+RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
 
 A_THIRD = ByLatents(lambda latents: max(1, latents // 3), "a third of the latents")
 
@@ -227,7 +248,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",
-            "a person's own pictures, below --data-dir",
+            "a person's own pictures, below --data-dir or in tar shards",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
             settings=OWN,
@@ -246,6 +267,11 @@ REGISTRY: dict[str, dict[str, Member]] = {
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
+        "resnet": Member(
+            "vaecli.networks.resnet:ResNet",
+            "residual blocks with group norms, of any image size",
+            {CHANNELS: RESIDUAL_CHANNELS_BY_SIZE, HIDDEN: (256,), BLOCKS: 1},
+        ),
     },
     "prior": {
         "normal": Member(
@@ -302,9 +328,26 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
     },
     "objective": {
-        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),
+        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", ELBO_LIKE),
+        "stl": Member("vaecli.objectives.stl:STL", "the same without the score term in its gradient", ELBO_LIKE),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
         "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
+        "miwae": Member("vaecli.objectives.miwae:MIWAE", "mean of several importance-weighted bounds", {K: 5, GROUPS: 2}),
+        "piwae": Member("vaecli.objectives.piwae:PIWAE", "iwae for the decoder, miwae for the encoder", {K: 5, GROUPS: 2}),
+        "ciwae": Member("vaecli.objectives.ciwae:CIWAE", "between elbo and iwae", {K: 5, ELBO_WEIGHT: 0.5}),
+        "renyi": Member("vaecli.objectives.renyi:Renyi", "variational Renyi bound", {K: 5, ORDER: 0.5}),
+        "beta-tc": Member(
+            "vaecli.objectives.beta_tc:BetaTC",
+            "elbo with more weight on the total correlation",
+            {**ELBO_LIKE, TC_WEIGHT: 4.0},
+            needs={"posterior": DIAGONAL},
+        ),
+        "info": Member(
+            "vaecli.objectives.info:Info",
+            "elbo with the discrepancy of all codes from the prior",
+            {**ELBO_LIKE, MMD_WEIGHT: 100.0},
+            needs={"prior": REPARAMETERISED},
+        ),
         "jsd": Member(
             "vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}, needs={"prior": REPARAMETERISED}
         ),

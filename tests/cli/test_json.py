@@ -94,6 +94,9 @@ COMMANDS = {
     "vaecli sample": [["sample", "small"], ["sample", "small", "--between", "0", "1"]],
     "vaecli reconstruct": [["reconstruct", "small"]],
     "vaecli encode": [["encode", "small"]],
+    "vaecli score": [
+        ["score", "small", "--limit", "3"], ["score", "small", "--limit", "2", "--by", "L_2", "--against", "fashion-mnist"],
+    ],
     "vaecli explore": [["explore", "small"]],
     "vaecli latent-plot": [
         ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],

@@ -57,8 +57,8 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
     values = words.get(name) or list(rule["choices"] or numbers)
     other = {
         "channels": {"arch": "conv"},
+        "blocks": {"arch": "resnet"},
         "label_fraction": {"labels": "partial"},
-        "alpha": {"objective": "gjs"},
         "colour": {"dataset": "folder"},
         "components": {"prior": "mixture"},
         "flow": {"prior": "flow"},
@@ -68,6 +68,8 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
         "posterior_hidden": {"posterior": "flow"},
         "second_latents": {"prior": "two-layer"},
     }.get(name, {})
+    owners = [owner for owner, member in registry.REGISTRY["objective"].items() if name in member.defaults]
+    other = {"objective": owners[0]} if owners else other
     if name in WITHOUT_LISTS:
         with pytest.raises(UsageError, match=r"cannot be compared|expected a (whole )?number"):
             Space.of({"latent_dim": [2, 3]} | other | {name: values})

@@ -59,8 +59,10 @@ def test_every_prior_and_posterior_trains_with_every_other_member(few, prior, po
 
 def falls(images, *, arch, likelihood, **settings):
     name, binarize = likelihood
-    small = {"channels": (4, 8), "hidden": (32,)} if arch == "conv" else {"hidden": (32,)}
-    config = Config(arch=arch, likelihood=name, binarize=binarize, epochs=2, batch_size=10, lr=3e-3, **small, **settings)
+    small = {"hidden": (32,)} | ({} if arch == "mlp" else {"channels": (4, 8)})
+    config = Config(
+        arch=arch, likelihood=name, binarize=binarize, epochs=2, batch_size=10, lr=3e-3, lr_warmup=0, **small, **settings
+    )
     if not config.has_shape:
         config = replace(config, image_size=images.shape.height, colour="grey")
     if config.label_fraction is not None:
