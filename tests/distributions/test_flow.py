@@ -105,16 +105,18 @@ def test_two_layers_are_the_sum_of_two_gaussians():
     assert prior.decoded == 3
 
 
-def densities():
-    yield from ((kind, moved(Flow(2, kind, 3, (16,)))()) for kind in KINDS[:2])
-    network = moved(Dense(1, 0, (16, 2)))
+def density(name):
+    torch.manual_seed(0)
+    if name != "two layers":
+        return moved(Flow(2, name, 3, (16,)))()
     zeros = torch.zeros(1)
-    yield "two layers", TwoLayers(DiagonalNormal(zeros, zeros), network, given_is_left=False)
+    return TwoLayers(DiagonalNormal(zeros, zeros), moved(Dense(1, 0, (16, 2))), given_is_left=False)
 
 
-@pytest.mark.parametrize(("name", "p"), [*densities()], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("name", [*KINDS[:2], "two layers"])
 @torch.no_grad()
-def test_the_bounds_of_a_plane_hold_what_many_draws_and_their_jacobians_say(name, p):
+def test_the_bounds_of_a_plane_hold_what_many_draws_and_their_jacobians_say(name):
+    p = density(name)
     eps = torch.randn(200_000, 2, generator=generator("cpu", "draws"))
     farthest = float(p.transform(eps).abs().max())
     assert farthest <= float(p.extent) < 3 * farthest
@@ -122,8 +124,8 @@ def test_the_bounds_of_a_plane_hold_what_many_draws_and_their_jacobians_say(name
     step = 1e-3
     columns = [(p.transform(near + step * axis) - p.transform(near - step * axis)) / (2 * step) for axis in torch.eye(2)]
     least = float(torch.linalg.svdvals(torch.stack(columns, -1)).min())
-    # the finer grid of a quadrature has two points or more within it
-    assert 0.5 * least < float(p.narrowest) < 2 * least
+    # 0.96 to 1.12 times as much with twelve other seeds
+    assert 0.8 * least < float(p.narrowest) < 1.25 * least
 
 
 def test_one_latent_is_no_flow_and_leaves_none_for_a_second_layer():
