@@ -16,7 +16,7 @@ from vaecli.training.loop import fit, make_optimizer
 @pytest.mark.parametrize("labels", [0, 3])
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_images_of_any_size(shape, labels, blocks):
-    """Each network sees all of an image, and tells one from the others: no layer norms a single value to 0."""
+    """Each network sees all of an image, each image alone, and its label."""
     shape = ImageShape(*shape)
     arch = ResNet((8, 6, 5)[: 1 + (shape.height > 4)], (7,), blocks)
     encoder, decoder = arch.encoder(shape, labels, 4), arch.decoder(shape, 2, labels, 2)
