@@ -54,6 +54,7 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
     values = words.get(name) or list(rule["choices"] or numbers)
     other = {
         "channels": {"arch": "conv"},
+        "blocks": {"arch": "resnet"},
         "label_fraction": {"labels": "partial"},
         "alpha": {"objective": "gjs"},
         "colour": {"dataset": "folder"},
