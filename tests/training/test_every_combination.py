@@ -47,7 +47,7 @@ def test_what_is_allowed_trains_with_a_falling_loss(few, dataset, arch, likeliho
         pytest.skip("Config refuses it")
     small = {"channels": (4, 8), "hidden": (32,)} if arch == "conv" else {"hidden": (32,)}
     config = Config(dataset=dataset, arch=arch, likelihood=name, binarize=binarize, objective=objective, labels=labels, **parts,
-                    epochs=2, batch_size=10, lr=3e-3, **small)  # fmt: skip
+                    epochs=2, batch_size=10, lr=3e-3, init_bias="random", k=2, **small)  # fmt: skip
     images = few[dataset]
     if not config.has_shape:
         config = replace(config, image_size=images.shape.height, colour="grey")
