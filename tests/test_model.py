@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from vaecli import registry
 from vaecli.config import Config
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.bernoulli import Bernoulli
@@ -78,7 +79,7 @@ def test_binarisation():
     assert not torch.equal(drawn, model.observe(pixels, generator("cpu", 2)))
 
 
-@pytest.mark.parametrize("arch", ["mlp", "conv"])
+@pytest.mark.parametrize("arch", registry.names("arch"))
 @pytest.mark.parametrize("level", [6, 128, 250])
 def test_images_of_any_brightness_can_start_near_what_they_are(arch, level):
     """The start at mid-grey costs 6.4 nats per value on dark pictures with bright spots, and 67 some steps later."""

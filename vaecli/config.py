@@ -64,8 +64,16 @@ class Config:
     arch: str = setting("mlp", "Architecture of encoder and decoder.", "Model", family="arch")
     hidden: tuple[int, ...] | None = owned(registry.HIDDEN, "Model")
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
+    blocks: int | None = owned(registry.BLOCKS, "Model")
     prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
+    components: int | None = owned(registry.COMPONENTS, "Model")
+    flow: str | None = owned(registry.FLOW, "Model")
+    prior_transforms: int | None = owned(registry.PRIOR_TRANSFORMS, "Model")
+    prior_hidden: tuple[int, ...] | None = owned(registry.PRIOR_HIDDEN, "Model")
     posterior: str = setting("diagonal", "Distribution of the latents given an image.", "Model", family="posterior")
+    posterior_transforms: int | None = owned(registry.POSTERIOR_TRANSFORMS, "Model")
+    posterior_hidden: tuple[int, ...] | None = owned(registry.POSTERIOR_HIDDEN, "Model")
+    second_latents: int | None = owned(registry.SECOND_LATENTS, "Model")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
@@ -106,10 +114,21 @@ class Config:
         None, "Measure on a random N of the test or validation images after each epoch; after the last also on all.", "Training",
         low=1, high=2_000_000,
     )  # fmt: skip
+    patience: int | None = setting(
+        None, "Stop after N measurements without a better bound of the --validation images; the best epoch's weights are kept.",
+        "Training", low=1, high=MAX_EPOCHS,
+    )  # fmt: skip
     lr: float = setting(1e-3, "Adam's learning rate.", "Training", low=1e-12, high=1e6)
     lr_schedule: str | None = setting(
         None, "How the learning rate falls; burda: the eight stages of 3280 epochs of the IWAE paper.", "Training",
         choices=("constant", "cosine", "burda"), usual="constant",
+    )  # fmt: skip
+    lr_warmup: int | None = setting(
+        None, "Steps at the start over which the learning rate rises from 0.", "Training", low=0, high=1_000_000_000, usual=0,
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, "The largest norm of a step's gradient, in nats per image; a larger one is scaled down to it.", "Training",
+        low=1e-6, high=1e12,
     )  # fmt: skip
     adam_eps: float = setting(1e-8, "Adam's epsilon; the IWAE paper has 1e-4.", "Training", low=1e-12, high=1)
     precision: str = setting(
@@ -150,6 +169,11 @@ class Config:
         self._check_kl()
         self._fill_binarize()
         self._fill_label_fraction()
+        if self.patience is not None and self.validation is None:
+            raise UsageError(
+                "{patience}: the best epoch is chosen by images held out of training; expected {validation=N} too, such as "
+                "{validation=1000}", patience=self.patience,
+            )  # fmt: skip
         if self.pixel_range and not self.pixel_range[0] < self.pixel_range[1]:
             raise UsageError(
                 "{pixel_range}: expected the value of black and a greater one of white, such as {pixel_range=0,4095}",
@@ -173,10 +197,12 @@ class Config:
                 default = member.defaults.get(option.name)
                 if isinstance(default, registry.BySize):
                     default = None if self.image_size is None else default.of(self.image_size)
+                elif isinstance(default, registry.ByLatents):
+                    default = default.of(self.latent_dim)
                 elif isinstance(default, registry.ByData):
                     default = None
                 object.__setattr__(self, option.name, default)
-            elif option.name not in member.defaults:
+            elif not any(option.name in self._member(other).defaults for other in registry.REGISTRY):
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
                 chosen = getattr(self, family)
                 raise UsageError(
@@ -186,14 +212,15 @@ class Config:
                 )
 
     def _check_needs(self) -> None:
-        for family, capability in self._member("objective").needs.items():
-            chosen, members = getattr(self, family), registry.REGISTRY[family].items()
-            if self.has(family) and capability not in self._member(family).capabilities:
-                able = " or ".join(name for name, member in members if capability in member.capabilities)
-                raise UsageError(
-                    f"{{objective}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or another "
-                    "objective, such as {objective=elbo}", objective=self.objective, **{family: chosen},
-                )  # fmt: skip
+        for asking, usual in ("objective", "elbo"), ("prior", "normal"):
+            for family, capability in self._member(asking).needs.items():
+                chosen, members = getattr(self, family), registry.REGISTRY[family].items()
+                if self.has(family) and capability not in self._member(family).capabilities:
+                    able = " or ".join(name for name, member in members if capability in member.capabilities)
+                    raise UsageError(
+                        f"{{{asking}}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or "
+                        f"another {asking}, such as {{{asking}={usual}}}", **{asking: getattr(self, asking), family: chosen},
+                    )  # fmt: skip
 
     def _check_kl(self) -> None:
         for name, idle in (("kl_warmup", 0), ("free_bits", 0), ("tc_weight", 1)):
@@ -304,7 +331,7 @@ class Config:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        before: dict[str, Any] = {"shuffle": "all"}  # of a run that is older than the setting
+        before: dict[str, Any] = {"shuffle": "all", "lr_warmup": 0}  # of a run that is older than the settings
         return Config(**before | values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:
@@ -349,12 +376,13 @@ class Config:
         """A folder name from the settings: `data`, latent size, objective, then every setting that is not the default."""
         parts = [data, f"z{self.latent_dim}", self.objective]
         parts += [f"k{self.k}"] if self.k not in (None, 1) else []
-        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
-                       arch=self.arch, likelihood=self.likelihood, image_size=self.image_size, absent=self.absent)  # fmt: skip
+        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k, arch=self.arch,
+                       prior=self.prior, posterior=self.posterior, likelihood=self.likelihood, image_size=self.image_size,
+                       absent=self.absent)  # fmt: skip
         usual = Config(dataset=self.dataset, absent=self.absent)
         for field in settings():
             value = getattr(self, field.name)
-            if field.name in ("arch", "likelihood", "image_size"):
+            if field.name in ("arch", "prior", "posterior", "likelihood", "image_size"):
                 parts += [short_name(field.name, value)] if value != getattr(usual, field.name) else []
             elif value != getattr(plain, field.name):
                 parts.append(short_name(field.name, value))
@@ -439,9 +467,11 @@ def default_of(name: str, dataset: str) -> Any:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings changed by others; if they choose another member of a family, the old member's options are dropped."""
     kept = dict(base)
-    for family in registry.REGISTRY:
-        if changes.get(family, base.get(family)) != base.get(family):
-            dropped = {option.name for option in registry.options_of(family)}
-            dropped |= {"binarize"} if family == "likelihood" else set()
-            kept = {name: value for name, value in kept.items() if name not in dropped}
+    changed = [family for family in registry.REGISTRY if changes.get(family, base.get(family)) != base.get(family)]
+    others = {family: registry.REGISTRY[family].get(base.get(family, "")) for family in registry.REGISTRY if family not in changed}
+    shared = {name for member in others.values() if member for name in member.defaults}
+    for family in changed:
+        dropped = {option.name for option in registry.options_of(family)} - shared
+        dropped |= {"binarize"} if family == "likelihood" else set()
+        kept = {name: value for name, value in kept.items() if name not in dropped}
     return kept | dict(changes)

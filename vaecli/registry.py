@@ -66,6 +66,22 @@ class BySize:
 
 
 @dataclass(frozen=True)
+class ByLatents:
+    """A default that depends on the number of latents.
+
+    Attributes:
+        of: from the number of latents to the value.
+        help: the values, for ``--help``.
+    """
+
+    of: Callable[[int], Any]
+    help: str
+
+    def __str__(self) -> str:
+        return self.help
+
+
+@dataclass(frozen=True)
 class ByData:
     """A default that depends on the images, and is settled when training begins; None until then.
 
@@ -101,7 +117,7 @@ class Member:
         summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
         capabilities: what it can do that others cannot, among those that another member may need; its family says which there are.
-        needs: for an objective, by ``prior`` and ``posterior``, the capability that it needs of them.
+        needs: for an objective or a prior, by ``prior`` and ``posterior``, the capability that it needs of them.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
@@ -150,7 +166,15 @@ TC_WEIGHT = Option("tc_weight", "Weight of the total correlation (beta); 1 is th
 MMD_WEIGHT = Option("mmd_weight", "Weight of the squared maximum mean discrepancy.", 0, 1e9)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
+COMPONENTS = Option("components", "Components of the prior.", 1, 10_000)
+FLOW = Option("flow", "The maps of the flow prior.", choices=("coupling", "autoregressive", "spline"))
+PRIOR_TRANSFORMS = Option("prior_transforms", "Maps of the prior, one after the other.", 1, 32)
+PRIOR_HIDDEN = Option("prior_hidden", "Units of the hidden layers of the prior's networks.", 1, 4096)
+SECOND_LATENTS = Option("second_latents", "Latents of the second layer, out of all; the decoder sees the others.", 1, 4095)
+POSTERIOR_TRANSFORMS = Option("posterior_transforms", "Maps of the posterior, one after the other.", 1, 32)
+POSTERIOR_HIDDEN = Option("posterior_hidden", "Units of the hidden layers of the posterior's own networks.", 1, 4096)
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
+BLOCKS = Option("blocks", "Residual blocks after each convolution that halves the image, and before each that doubles it.", 1, 64)
 
 
 def _channels(size: int) -> tuple[int, ...]:
@@ -159,6 +183,14 @@ def _channels(size: int) -> tuple[int, ...]:
     while size >> halvings > 8 and size % (2 << halvings) == 0:
         halvings += 1
     return tuple(min(256, 32 << stage) for stage in range(halvings))
+
+
+def _residual_channels(size: int) -> tuple[int, ...]:
+    """The channels of convolutions that halve any side down to 8 pixels or fewer: 16, 32, 64 and then 128."""
+    halvings = 1
+    while -(-size >> halvings) > 8:
+        halvings += 1
+    return tuple(min(128, 16 << stage) for stage in range(halvings))
 
 
 ELBO_LIKE: dict[Option, Any] = {K: 1, KL_WEIGHT: 1.0, KL_WARMUP: 0.0, FREE_BITS: 0.0}
@@ -179,15 +211,19 @@ SEPARATE = "separate"
 
 OWN = {
     "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
-    "lr_schedule": "cosine",
+    "lr_schedule": "cosine", "lr_warmup": 20,
 }  # fmt: skip
-"""The defaults of a person's own images: steps decide, and training begins at their mean."""
+"""The defaults of a person's own images: steps decide, and training begins at their mean, with small steps."""
 
 BY_ARRAY: dict[Option, Any] = {
     IMAGE_SIZE: ByData("the array's"),
     COLOUR: ByData("the array's"),
     PIXEL_RANGE: ByData("auto, by the values of all images"),
 }
+
+RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
+
+A_THIRD = ByLatents(lambda latents: max(1, latents // 3), "a third of the latents")
 
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
@@ -212,7 +248,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",
-            "a person's own pictures, below --data-dir",
+            "a person's own pictures, below --data-dir or in tar shards",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
             settings=OWN,
@@ -231,14 +267,49 @@ REGISTRY: dict[str, dict[str, Member]] = {
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
+        "resnet": Member(
+            "vaecli.networks.resnet:ResNet",
+            "residual blocks with group norms, of any image size",
+            {CHANNELS: RESIDUAL_CHANNELS_BY_SIZE, HIDDEN: (256,), BLOCKS: 1},
+        ),
     },
     "prior": {
         "normal": Member(
             "vaecli.priors.normal:StandardNormal", "N(0, I)", capabilities=frozenset({DIAGONAL, REPARAMETERISED, STANDARD})
         ),
+        "mixture": Member("vaecli.priors.mixture:Mixture", "Gaussians, all learned", {COMPONENTS: 500}),
+        "flow": Member(
+            "vaecli.priors.flow:Flow",
+            "N(0, I) through invertible maps, by zuko",
+            {FLOW: "coupling", PRIOR_TRANSFORMS: 4, PRIOR_HIDDEN: (100, 100)},
+            capabilities=frozenset({REPARAMETERISED}),
+        ),
+        "two-layer": Member(
+            "vaecli.priors.two_layer:TwoLayer",
+            "latents of a first layer given those of a second",
+            {SECOND_LATENTS: A_THIRD, PRIOR_HIDDEN: (100, 100)},
+            capabilities=frozenset({REPARAMETERISED}),
+        ),
+        "vamp": Member(
+            "vaecli.priors.vamp:Vamp",
+            "the posteriors of learned images, mixed",
+            {COMPONENTS: 500},
+            needs={"posterior": DIAGONAL},
+        ),
     },
     "posterior": {
         "diagonal": Member("vaecli.posteriors.diagonal:Diagonal", "independent Gaussians", capabilities=frozenset({DIAGONAL})),
+        "full": Member("vaecli.posteriors.full:Full", "Gaussians with a full covariance"),
+        "flow": Member(
+            "vaecli.posteriors.flow:Flow",
+            "Gaussians through inverse autoregressive maps, by zuko",
+            {POSTERIOR_TRANSFORMS: 2, POSTERIOR_HIDDEN: (100, 100)},
+        ),
+        "two-layer": Member(
+            "vaecli.posteriors.two_layer:TwoLayer",
+            "latents of a second layer given those of a first",
+            {SECOND_LATENTS: A_THIRD, POSTERIOR_HIDDEN: (100, 100)},
+        ),
     },
     "likelihood": {
         "bernoulli": Member(
@@ -342,8 +413,13 @@ def load(family: str, name: str) -> object:
     )
 
 
+MOST_LISTED = 20
+"""Names that a message lists, where it suggests one of them."""
+
+
 def unknown(subject: str, name: str, choices: Iterable[str]) -> str:
     """The message for a name that is not among the choices, with the nearest one as a suggestion."""
     choices = list(choices)
     near = get_close_matches(name, choices, n=1)
-    return f"{subject}: expected one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else "")
+    known = f"{len(choices)} names" if near and len(choices) > MOST_LISTED else ", ".join(choices)
+    return f"{subject}: expected one of {known}" + (f"; did you mean {near[0]}?" if near else "")

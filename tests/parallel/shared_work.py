@@ -18,7 +18,8 @@ from vaecli.training.loop import make_optimizer
 from vaecli.training.step import make_step
 
 SETTINGS = {"latent_dim": 2, "hidden": (20,), "objective": "iwae", "k": 5, "binarize": "stochastic", "batch_size": 64,
-            "labels": "partial", "label_fraction": 0.5, "precision": "fp32", "epochs": 1, "limit": 590}  # fmt: skip
+            "labels": "partial", "label_fraction": 0.5, "precision": "fp32", "epochs": 1, "limit": 590, "clip_norm": 5.0,
+            "lr_warmup": 3}  # fmt: skip
 
 
 COUPLED = vaecli.Config(objective="beta-tc", free_bits=0.02, hidden=(20,), precision="fp32")

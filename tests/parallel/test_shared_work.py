@@ -8,6 +8,8 @@ import torch
 from tests.helpers import BASELINE, rounding
 from tests.parallel import ends, killed, shared_work, slow
 from tests.parallel.torchrun import SMALL, ran, said
+from vaecli.data import load_images
+from vaecli.evaluation.importance import evaluate
 from vaecli.runs.find import CONFIG, FILES, MODEL
 from vaecli.runs.run import read_run
 from vaecli.threads import computing_threads
@@ -41,6 +43,8 @@ def test_a_script_finds_the_same(tmp_path, small_mnist, alone, size):
     for pair in zip(found[0]["gradients"], alone["gradients"], strict=True):
         gradient, expected = (torch.tensor(these, dtype=torch.float64) for these in pair)
         assert float((gradient - expected).norm() / expected.norm()) < rounding("iwae", -alone["results"]["test_elbo"])
+    clipped = float(torch.tensor(alone["gradients"][0], dtype=torch.float64).norm())
+    assert clipped == pytest.approx(shared_work.SETTINGS["clip_norm"], rel=1e-3), "of 16 before it was clipped"
     for name in ("test_elbo", "elbo", "test_kl"):
         assert found[0]["results"][name] == pytest.approx(alone["results"][name], abs=0.05)
     # the runs differ by the order of float sums; of one model all numbers are equal, which the next test has
@@ -77,6 +81,23 @@ def test_train_writes_one_run_and_says_how_many_processes(tmp_path, small_mnist)
     assert refused.returncode == 1
     (message,) = said(refused.stderr)
     assert "checkpoints/r: found a run there" in message
+
+
+def test_the_first_process_decides_when_to_stop_and_has_the_best_epoch(tmp_path, small_mnist):
+    """Also where it alone has the best epoch's weights, since the others have not seen that epoch."""
+    words = ["--hidden", "30", "--batch-size", "5", "--epochs", "12", "--limit", "60", "--lr", "0.05", "--validation", "100"]
+    line = ["-m", "vaecli", "train", "--data-dir", small_mnist, *words, "--precision", "fp32", "--name", "r"]
+    held_out = load_images("mnist", "train", small_mnist)[-100:]
+    epochs = 0
+    for patience, more in ((2, []), (4, ["--resume"])):
+        outcome = ran(tmp_path, "--nproc-per-node", 2, *line, "--patience", patience, *more)
+        assert outcome.returncode == 0, outcome.stderr
+        run = read_run(tmp_path / "checkpoints" / "r")
+        bounds = [row["validation_elbo"] for row in run.log]
+        assert len(bounds) > epochs and run.results["epoch"] == 1 + bounds.index(max(bounds)) < len(bounds)
+        assert float(evaluate(run.model, held_out).elbo.mean()) == pytest.approx(max(bounds), abs=1e-2)
+        assert outcome.stderr.count("is kept") == 1
+        epochs = len(bounds)
 
 
 def test_another_number_of_processes_goes_on_with_a_note(tmp_path, small_mnist, vaecli):

@@ -52,15 +52,17 @@ def copies(monkeypatch):
         ({"objective": "iwae", "k": 3, "binarize": "stochastic", "labels": "partial", "lr_schedule": "cosine", "epochs": 1,
           "batch_size": 70}, [(0, 5)]),
         ({"objective": "info", "kl_warmup": 1.5, "free_bits": 0.01}, [(0, 5), (0, 10), (1, 3), (1, 8)]),
+        ({"lr_warmup": 17, "clip_norm": 50.0, "validation": 100, "epochs": 3, "patience": 1, "lr": 0.1},
+          [(0, 5), (1, 5), (2, 5)]),
     ],
-    ids=["each epoch", "every second", "noise of several kinds", "a weight that rises"],
+    ids=["each epoch", "every second", "noise of several kinds", "a weight that rises", "warming up, with the best epoch kept"],
 )  # fmt: skip
 def test_going_on_within_an_epoch_is_the_same_to_the_byte(fit, copies, monkeypatch, more, places):
     monkeypatch.setattr(loop, "CHECK_EVERY", 4)
     config = Config(**merge(SMALL.to_json(), more))
     whole = fit("whole", config)
     saved = fit("saved", config, save_every=5)
-    assert [(run.results["epoch"], run.results["step"]) for run in map(load, copies)] == places
+    assert [(state.position.epochs, state.position.steps) for state in map(load_training, copies)] == places
     for copy in [saved.path, *list(copies)]:
         again = fit(copy.name, config, resume=True, save_every=None if len(copy.name) % 2 else "0.0001min")
         assert (again.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes(), copy

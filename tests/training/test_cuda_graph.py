@@ -23,7 +23,7 @@ from vaecli.training.cuda_graph import WARM_UP, RecordedStep
 from vaecli.training.loop import fit, make_optimizer
 from vaecli.training.save_every import SaveEvery
 
-CONFIG = Config(objective="iwae", k=3, hidden=(20,), batch_size=50, epochs=2, labels="full")
+CONFIG = Config(objective="iwae", k=3, hidden=(20,), batch_size=50, epochs=2, labels="full", lr_warmup=15, clip_norm=5.0)
 
 
 class Recorder(RecordedStep):

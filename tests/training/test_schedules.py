@@ -7,7 +7,7 @@ from vaecli.image_shape import ImageShape
 from vaecli.model import build
 from vaecli.training import loop
 from vaecli.training.loop import fit, make_optimizer
-from vaecli.training.schedules import kl_weight, learning_rate
+from vaecli.training.schedules import kl_weight, learning_rate, warm_up
 
 
 def test_burdas_eight_stages():
@@ -72,6 +72,20 @@ def test_every_step_has_its_weight_of_kl(digits, monkeypatch):
     list(fit(model, make_optimizer(model, config), digits, config))
     weights = [min(1, step / 3.75) for step in range(6)]
     assert found == [(600, pytest.approx(weight)) for weight in weights]
+
+
+def test_the_learning_rate_rises_step_by_step_over_epochs(digits):
+    """8 steps of warm-up over epochs of 6, on a falling schedule."""
+    config = Config(lr_schedule="cosine", epochs=3, lr_warmup=8, batch_size=100, hidden=(5,))
+    model = build(config)
+    optimizer = make_optimizer(model, config)
+    step, used = optimizer.step, []
+    optimizer.step = lambda: (used.append(optimizer.lr), step())
+    list(fit(model, optimizer, digits, config))
+    shares = [1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, *11 * [1]]
+    assert len(digits) == 600 and len(used) == 18
+    assert used == pytest.approx([learning_rate(config, 1 + i // 6) * share for i, share in enumerate(shares)])
+    assert [warm_up(Config(), step) for step in (1, 2)] == [1, 1]
 
 
 @pytest.mark.parametrize("binarize", ["threshold", "stochastic"])

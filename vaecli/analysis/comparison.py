@@ -50,7 +50,7 @@ class Row:
 
     def to_json(self, per_image: bool = False) -> dict[str, Any]:
         """JSON values, with lists of each image's numbers if asked for; docs/json.md lists them."""
-        stopped = {name: value for name, value in self.run.results.items() if name in ("step", "steps", "diverged_epoch")}
+        names = ("step", "steps", "diverged_epoch", "last_epoch")
         return {
             "run": self.name,
             "epochs": self.run.results.get("epoch"),
@@ -59,7 +59,7 @@ class Row:
             "parameters": self.parameters,
             "seconds": self.seconds,
             "settings": self.run.config.to_json(),
-            **stopped,
+            **{name: value for name, value in self.run.results.items() if name in names},
             **({"per_image": {name: values.tolist() for name, values in self._per_image.items()}} if per_image else {}),
         }
 

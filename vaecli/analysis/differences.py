@@ -125,7 +125,8 @@ def _by_seed(runs: Sequence[Run]) -> list[list[int]]:
     for index, run in enumerate(runs):
         config, made = run.config.to_json() | {"seed": None}, run.provenance
         data = made and (made.data.train, made.data.test, made.started_from, made.precision)
-        same = repr((config, run.results.get("epoch"), run.results.get("step"), data))
+        epoch = run.results.get("epoch") if run.config.patience is None else None  # each seed may have another best one
+        same = repr((config, epoch, run.results.get("step"), data))
         while run.config.seed in (runs[other].config.seed for other in groups.get(same, [])):
             same += " again"  # of a copy of a run, not another seed
         groups.setdefault(same, []).append(index)

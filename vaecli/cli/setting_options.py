@@ -77,16 +77,15 @@ def _default(setting: "Field[Any]") -> str:
     if setting.name == "label_fraction":
         return f"partial: {LABEL_FRACTION}"
     if setting.metadata["usual"] is not None or setting.name in ("likelihood", "measure_every"):
-        return _by_member(
-            {name: format_value(getattr(Config(dataset=name), setting.name) or 1) for name in registry.names("dataset")}
-        )
+        values = {name: getattr(Config(dataset=name), setting.name) for name in registry.names("dataset")}
+        return _by_member({name: format_value(1 if value is None else value) for name, value in values.items()})
     for members in registry.REGISTRY.values():
         owners = {
             name: format_value(member.defaults[setting.name]) for name, member in members.items() if setting.name in member.defaults
         }
         if owners:
             return _by_member(owners, shared=len(owners) == len(members))
-    return "none" if setting.name == "validation" else "all"
+    return "all" if setting.name in ("limit", "test_limit") else "none"
 
 
 def _by_member(values: dict[str, str], shared: bool = True) -> str:

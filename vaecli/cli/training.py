@@ -122,6 +122,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if start.save_every is None else ["--save-every", str(start.save_every)]
     written, _ = read_config(folder / CONFIG)
     words += [] if start.config.epochs in (AUTO, written["epochs"]) else ["--epochs", str(start.config.epochs)]
+    words += [] if start.config.patience in (None, written.get("patience")) else ["--patience", str(start.config.patience)]
     return f"; go on with: {_for_as_many_processes(shlex.join(['vaecli', 'train', *words]))}"
 
 

@@ -24,12 +24,13 @@ class Facts:
         epochs: the epochs after which the run was measured, at least one.
         losses: the training loss up to each of them.
         measured: -ELBO of the images held out, after each of them.
-        steps: of training; None where it began with weights that were trained before.
+        steps: of training; None where few are no fault, such as after weights that were trained before.
         latent_dim: latents.
         active_units: latents that are active.
         no_model: -log p of the images held out where every value of a pixel is as probable; 0 for densities.
         independent: likewise for independent pixels with the mean of the training images.
         grey: the share of pixels between black and white that were made black or white.
+        kept: which of these measurements is of the weights that the run keeps; by default the last.
     """
 
     epochs: Sequence[int]
@@ -41,6 +42,12 @@ class Facts:
     no_model: float
     independent: float
     grey: float = 0.0
+    kept: int = -1
+
+    @property
+    def loss(self) -> float:
+        """-ELBO of the images held out, with the weights that the run keeps."""
+        return self.measured[self.kept]
 
 
 def warnings_of(facts: Facts) -> Warnings:
@@ -69,7 +76,7 @@ def known(name: str, numbers: Mapping[str, float]) -> bool:
 
 def _worse_than_no_model(facts: Facts) -> dict[str, float] | None:
     best = min(facts.no_model, facts.independent)
-    return {"loss": facts.measured[-1], "no_model": best} if facts.measured[-1] > best else None
+    return {"loss": facts.loss, "no_model": best} if facts.loss > best else None
 
 
 def _collapsed(facts: Facts) -> dict[str, float] | None:
@@ -89,9 +96,12 @@ def _few_steps(facts: Facts) -> dict[str, float] | None:
 
 
 def _still_falling(facts: Facts) -> dict[str, float] | None:
-    """The last fifth of training has nearly its share of the whole fall, where a loss that flattens has a tenth."""
+    """The last fifth of training has nearly its share of the whole fall, where a loss that flattens has a tenth.
+
+    Not where an earlier epoch is kept, after which only the training loss fell.
+    """
     intervals = len(facts.losses) - 1
-    if intervals < 3 or _never_moved(facts):
+    if intervals < 3 or _never_moved(facts) or facts.epochs[facts.kept] != facts.epochs[-1]:
         return None
     latest = max(1, round(intervals / 5))
     fall, lately = facts.losses[0] - facts.losses[-1], facts.losses[-1 - latest] - facts.losses[-1]
@@ -103,10 +113,11 @@ def _still_falling(facts: Facts) -> dict[str, float] | None:
 def _better_before(facts: Facts) -> dict[str, float] | None:
     """By more than a fiftieth of what training gained, and a thousandth of the bound."""
     best = min(facts.measured)
-    worse = facts.measured[-1] - best
+    worse = facts.loss - best
     if worse <= max(0.02 * (facts.measured[0] - best), 1e-3 * abs(best)):
         return None
-    return {"epoch": facts.epochs[list(facts.measured).index(best)], "loss": best, "kept_epoch": facts.epochs[-1], "worse": worse}
+    epoch, kept = facts.epochs[list(facts.measured).index(best)], facts.epochs[facts.kept]
+    return {"epoch": epoch, "loss": best, "kept_epoch": kept, "worse": worse}
 
 
 def _binarized_grey(facts: Facts) -> dict[str, float] | None:

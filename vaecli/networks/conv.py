@@ -48,7 +48,7 @@ class Conv:
         if not most:
             raise UsageError(
                 f"{{image_size}} with {{arch=conv}}: each convolution halves the image, expected an even number, such as "
-                f"{{image_size={shape.height + 1}}}, or {{arch=mlp}}", image_size=shape.height,
+                f"{{image_size={shape.height + 1}}}, or {{arch=resnet}}", image_size=shape.height,
             )  # fmt: skip
         if len(self.channels) > most:
             raise UsageError(

@@ -14,11 +14,11 @@ def glorot(network: nn.Module, generator: torch.Generator) -> None:
     after 5 epochs.
 
     Args:
-        network: the layers to fill; layers of other kinds are left as they are.
+        network: the layers to fill; layers of other kinds are left as they are, and those that begin at 0.
         generator: on the CPU.
     """
     for layer in network.modules():
-        if isinstance(layer, _WEIGHTED):
+        if isinstance(layer, _WEIGHTED) and layer.weight.any():
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -24,7 +24,8 @@ def facts_of(
     held_out: Images,
     rows: Sequence[Mapping[str, Any]],
     active_units: int,
-    trained_before: bool = False,
+    enough: bool = False,
+    kept: int | None = None,
 ) -> Facts:
     """The facts of a run.
 
@@ -37,21 +38,24 @@ def facts_of(
         held_out: the images that the run was measured on.
         rows: of its log.
         active_units: of the images held out.
-        trained_before: whether it began with the weights of another run.
+        enough: whether few steps are no fault: it began with the weights of another run, or its `patience` ended it.
+        kept: the epoch whose weights `model` has; the last if not given.
     """
     split = measured_split(rows[-1])
     if len(held_out) < SPREAD:
         active_units = max(active_units, evaluate(model, images[:SPREAD].to(model.device)).active_units)
     no_model, independent = without_model(model, images, held_out)
     binarised = config.binarize != "none" and registry.find("dataset", config.dataset).likelihood != config.likelihood
+    epochs = [int(row["epoch"]) for row in rows]
     return Facts(
-        epochs=[int(row["epoch"]) for row in rows],
+        epochs=epochs,
         losses=[float(row["loss"]) for row in rows],
         measured=[-float(row[f"{split}_elbo"]) for row in rows],
-        steps=None if trained_before else int(rows[-1]["epoch"]) * steps_per_epoch(images, config),
+        steps=None if enough else int(rows[-1]["epoch"]) * steps_per_epoch(images, config),
         latent_dim=model.latent_dim,
         active_units=active_units,
         no_model=no_model,
         independent=independent,
         grey=grey_share(images[:SOME]) if binarised else 0.0,
+        kept=epochs.index(kept) if kept in epochs else -1,
     )

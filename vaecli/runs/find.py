@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,17 @@ def checked_name(name: str) -> str:
 def measured_split(row: Mapping[str, object]) -> str | None:
     """The images whose ELBO is in a row of the log, or in results: ``test``, or ``validation`` where a run holds some out."""
     return next((split for split in ("test", "validation") if f"{split}_elbo" in row), None)
+
+
+def is_over(rows: Sequence[Mapping[str, object]], config: Config) -> bool:
+    """Whether the run with this log was trained for all its epochs, or until its `patience` ended."""
+    return bool(rows) and (float(str(rows[-1]["epoch"])) >= config.number("epochs") or is_stopped(rows, config))
+
+
+def is_stopped(rows: Sequence[Mapping[str, object]], config: Config) -> bool:
+    """Whether the last `patience` measurements of a log are no better than one before them; of equal ones the first is the best."""
+    bounds = [float(str(row["validation_elbo"])) for row in rows if "validation_elbo" in row] if config.patience else []
+    return len(bounds) - 1 - bounds.index(max(bounds)) >= (config.patience or 0) if bounds else False
 
 
 def log_bytes(epochs: int) -> int:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import torch
 from safetensors import SafetensorError
@@ -32,7 +32,8 @@ from vaecli.runs.find import MODEL
 FORMAT = 4
 """The version of the format that this file writes, and the newest that it reads.
 
-Version 4 leaves the earlier rows of a long log to ``loss.csv``, and has states within an epoch. Version 3 added the settings
+Version 4 leaves the earlier rows of a long log to ``loss.csv``, has states within an epoch, and names the best epoch in the state
+of a run that keeps it. Version 3 added the settings
 ``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and in ``provenance`` these
 members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``. Version 2 added ``class_names``,
 and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of 28 x 28 images, which has names
@@ -51,6 +52,9 @@ ROWS = "rows"
 
 MOST_WEIGHT = 65_504
 """No trained weight is larger: those of networks that work are below 100. Half precision, which the explorer's page has, ends."""
+
+BEST = "best"
+"""The key of the best epoch, in a state of training: `About.best`."""
 
 _KEY = "vaecli"
 _TYPES = {torch.int64: "I64", torch.float32: "F32", torch.uint8: "U8", torch.bool: "BOOL"}
@@ -74,6 +78,7 @@ class About:
         class_names: the names of the images' labels.
         warnings: of a finished run.
         rows: of its log, in a state of training; None in other files and in those of older formats.
+        best: the results of the best epoch, in a state of training with `patience`, with ``bound``, by which it was chosen.
     """
 
     config: Config
@@ -82,6 +87,7 @@ class About:
     class_names: tuple[str, ...]
     warnings: Warnings
     rows: int | None = None
+    best: dict[str, float] | None = None
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
@@ -290,24 +296,24 @@ def _about(file: Path, stated: dict[str, Any]) -> About:
         config = Config.from_json(stated.get("config"), provenance.members if provenance else ())
     except UsageError as error:
         raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
-    results = stated.get("results")
-    if not isinstance(results, dict) or not all(
-        type(value) in (int, float) and abs(value) < _MAX_RESULT for value in results.values()
-    ):
+    results, best = stated.get("results"), stated.get(BEST)
+    if not _are_numbers(results) or not (best is None or (_are_numbers(best) and {"epoch", "bound"} <= best.keys())):
         raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
     rows = stated.get(ROWS)
     if rows is not None and (type(rows) is not int or not 0 <= rows <= MAX_EPOCHS):
         raise CheckpointError(f"{file}: its number of rows is not valid: the file is damaged or not made by vaecli")
-    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated), rows)
+    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated), rows, best)
+
+
+def _are_numbers(values: object) -> TypeGuard[dict[str, float]]:
+    """Whether these are finite numbers by name."""
+    return isinstance(values, dict) and all(type(value) in (int, float) and abs(value) < _MAX_RESULT for value in values.values())
 
 
 def _warnings(file: Path, stated: dict[str, Any]) -> Warnings:
     warnings = stated.get(WARNINGS, {})
     if not isinstance(warnings, dict) or not all(
-        isinstance(numbers, dict)
-        and known(name, numbers)
-        and all(type(value) in (int, float) and abs(value) < _MAX_RESULT for value in numbers.values())
-        for name, numbers in warnings.items()
+        isinstance(numbers, dict) and known(name, numbers) and _are_numbers(numbers) for name, numbers in warnings.items()
     ):
         raise CheckpointError(f"{file}: its warnings are not ones that vaecli wrote: the file is damaged")
     return {name: warnings[name] for name in NAMES if name in warnings}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vaecli.config import Config
 from vaecli.errors import VaecliError
 from vaecli.provenance import DataRecord, Provenance
-from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, read_config, read_log
+from vaecli.runs.find import CONFIG, FILES, MODEL, RUNS, is_over, read_config, read_log
 
 if TYPE_CHECKING:
     from vaecli.data.load import Source
@@ -83,8 +83,8 @@ def _config_of(folder: Path) -> tuple[Config | None, Provenance | None]:
 
 
 def is_finished(folder: Path, config: Config) -> bool:
-    """Whether the run in a folder was trained for all its epochs."""
+    """Whether the run in a folder was trained for all its epochs, or until its `patience` ended."""
     try:
-        return (folder / MODEL).is_file() and read_log(folder)[-1]["epoch"] == config.epochs
+        return (folder / MODEL).is_file() and is_over(read_log(folder), config)
     except VaecliError:
         return False

@@ -14,7 +14,7 @@ from vaecli.config import Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
-from vaecli.data.images import UNKNOWN, Images, Take, first
+from vaecli.data.images import UNKNOWN, Images, Take, first, taken
 from vaecli.data.load import Read, check_digest, read_split
 from vaecli.errors import CheckpointError, DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
@@ -40,8 +40,9 @@ class Run:
     Attributes:
         model: ready to evaluate, on the CPU.
         config: the settings that it was trained with.
-        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run that was saved within an epoch ``epoch``, the
-            epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
+        results: of its last epoch: ``epoch``, and bounds in nats per image. Of a run with ``patience`` they are of the best epoch,
+            whose weights the model has, and ``last_epoch`` is the last, if it is another. Of a run that was saved within an epoch
+            ``epoch``, the epochs done, ``step``, the steps done of the next, and ``steps``, those of each epoch.
         provenance: the run's data and computation; None where they were not recorded.
         class_names: the names of its images' labels; none where they have no labels.
         path: the run's folder.
@@ -142,7 +143,8 @@ class Run:
             rows = read_rows(self.path)
         except CheckpointError:
             return None
-        rows = [row for row in rows if float(row["epoch"]) <= self.results.get("epoch", 0)]
+        last = self.results.get("last_epoch", self.results.get("epoch", 0))
+        rows = [row for row in rows if float(row["epoch"]) <= last]
         return csv_bytes(rows) if rows else None
 
     def _pictures(self) -> bytes | None:
@@ -185,12 +187,7 @@ class Run:
         """Some images of ``train`` or ``test``."""
         if (listed := self._listed(split, data_dir, read, take)) is not None:
             return listed
-        images = self._whole(split, data_dir, read)
-        positions = take(images.labels)
-        if not len(positions) or not torch.equal(positions, torch.arange(len(positions)) + positions[0]):
-            return images[positions]
-        start, end = int(positions[0]), int(positions[-1]) + 1
-        return images if end - start == len(images) else images[start:end]
+        return taken(self._whole(split, data_dir, read), take)
 
     def _listed(self, split: str, data_dir: Path | None, read: Read, take: Take) -> Images | None:
         """Some pictures that equal those of the run's list; None where there is none, or all are needed or at hand."""

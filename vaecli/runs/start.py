@@ -18,7 +18,8 @@ from vaecli.data.summary import DataSummary
 from vaecli.errors import CheckpointError, Diverged, UsageError, format_value
 from vaecli.processes import Processes
 from vaecli.provenance import DataRecord, Origin, Provenance
-from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, read_config, standing
+from vaecli.reading import is_folder
+from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, is_stopped, read_config, standing
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
 from vaecli.runs.origin import Beginning, recalled
 from vaecli.runs.state import Training, load_training, save_again
@@ -67,6 +68,7 @@ class Start:
         threads: CPU threads asked for; None for those of `provenance`, or as many as PyTorch takes.
         read: reads the images.
         finished: epochs done and measured.
+        stopped: whether the run's `patience` has ended, so that no more are trained.
         position: where training begins after these, within an epoch; None right after them.
         save_every: how often to save the run within its epochs.
         beginning: the weights of another run, with which a run without a finished epoch begins; None for its own, and where another
@@ -81,6 +83,7 @@ class Start:
     threads: int | None = None
     read: Read = field(default_factory=read_once, repr=False, compare=False)
     finished: int = 0
+    stopped: bool = False
     position: Position | None = None
     save_every: SaveEvery | None = None
     beginning: Beginning | None = None
@@ -123,9 +126,15 @@ class Start:
         if self.source_dir is None or not self.source.is_own:
             return self.config.run_name
         place = self.source_dir.absolute()
-        words = _name_of(place.stem if self.config.dataset == "array" else place.name)
+        name = place.stem if self.config.dataset == "array" else place.name if is_folder(place) else _name_of_shards(place)
+        words = _name_of(name)
         own_labels = registry.find("dataset", self.config.dataset).own_labels
         return self.config.name_for(words if own_labels else f"own-{words}")
+
+
+def _name_of_shards(pattern: Path) -> str:
+    """What the names of tar shards begin with, or that of their folder."""
+    return re.sub(r"[{*?\[].*|\.tar$", "", pattern.name).strip("-_.") or pattern.parent.name
 
 
 def _name_of(folder: str) -> str:
@@ -142,7 +151,7 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
 
     Args:
         folder: the run's.
-        given: the settings that it must have, but for ``epochs``.
+        given: the settings that it must have, but for ``epochs``, and ``patience``, which may be larger.
         start: the state in which a new run begins.
         listen: callbacks; only `note` is called.
 
@@ -191,7 +200,7 @@ def resumed(folder: Folder, given: Mapping[str, Any], start: Start, listen: List
     training = replace(training, config=chosen)
     return replace(
         start, config=chosen, provenance=provenance, same_data=True, training=training, finished=training.finished,
-        position=training.position, beginning=None,
+        stopped=is_stopped(training.log, chosen), position=training.position, beginning=None,
     )  # fmt: skip
 
 
@@ -216,7 +225,7 @@ def _check_origin(path: Path, beginning: Beginning | None, provenance: Provenanc
 
 
 def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Mapping[str, Any]) -> Config:
-    """The run's settings, with the epochs in `given`.
+    """The run's settings, with the epochs in `given`, and a larger patience.
 
     Raises:
         UsageError: another setting in `given` is not the run's.
@@ -235,12 +244,13 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     for name in given:
         old, new = getattr(run, name), getattr(chosen, name)
         same = old == new or (name == "precision" and provenance is not None and old == "auto" and new == provenance.precision)
+        same |= name == "patience" and old is not None and new >= old
         if name != "epochs" and not same:
             raise UsageError(
                 f"{{resume=}} with {{{name}}}: {folder} has {format_value(old)}; leave {{{name}=}} out to go on, or train another "
                 "run with {name=NAME}", **{name: new},
             )  # fmt: skip
-    return replace(run, epochs=chosen.epochs)
+    return replace(run, epochs=chosen.epochs, patience=chosen.patience)
 
 
 def _config(settings: Mapping[str, Any], provenance: Provenance | None) -> Config:
@@ -288,13 +298,14 @@ def _of_first(processes: Processes, start: Start) -> Start:
     recorded = start.provenance.to_json() if start.provenance else None
     position = start.position and [start.position.to_json(), start.position.rows.tolist()]
     own = {"settings": start.config.to_json(), "provenance": recorded, "finished": start.finished, "position": position}
+    own["stopped"] = start.stopped
     first = processes.all_gather(own if processes.is_main else None)[0]
     if processes.is_main:
         return start
     provenance = None if first["provenance"] is None else Provenance.from_json(first["provenance"])
     position = first["position"] and Position.from_json(first["position"][0], torch.tensor(first["position"][1]))
     config, finished = _config(first["settings"], provenance), first["finished"]
-    return replace(start, config=config, provenance=provenance, finished=finished, position=position)
+    return replace(start, config=config, provenance=provenance, finished=finished, stopped=first["stopped"], position=position)
 
 
 def _check_equal(processes: Processes, name: str, config: Config, given: Mapping[str, Any] | None) -> None:

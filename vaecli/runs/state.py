@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds, read_file
 from vaecli.runs.find import CONFIG, KEPT_ROWS, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import MOST_WEIGHT, ROWS, WARNINGS, About, filled, pack, unpack, weights_of
+from vaecli.runs.format import BEST, MOST_WEIGHT, ROWS, WARNINGS, About, filled, pack, unpack, weights_of
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 from vaecli.training.position import Position
@@ -28,6 +28,26 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOG, _POSITION, _SUMS = "log", "position", "sums"
 _MOST_BYTES = {_POSITION: 1 << 16, _SUMS: 1 << 25}
 """Of a position's JSON, and of the sums of its steps: 12 bytes a step, of which an epoch has at most 2,000,000."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch whose weights a run with `patience` keeps: that of the best bound so far of the images held out.
+
+    Attributes:
+        weights: and buffers, by name, on the CPU.
+        results: of that epoch.
+        bound: the ELBO by which it was chosen, of a part of these images where there is a `test_limit`; nats per image.
+    """
+
+    weights: dict[str, Tensor]
+    results: dict[str, float]
+    bound: float
+
+    @property
+    def epoch(self) -> int:
+        """Its number."""
+        return int(self.results["epoch"])
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,7 @@ class Training:
         log: the rows of ``loss.csv``, one for each measured epoch, as text.
         lost_rows: how many rows before these are in no file any more.
         position: within an epoch, or after one that was not measured; None for a state after a measured epoch.
+        best: the epoch whose weights the run keeps, of one with `patience` that was measured; else it keeps those of `model`.
         results: of the last finished epoch; of a position only the numbers of its epochs and steps.
         provenance: the run's data and computation; None for a run of a vaecli that did not record them.
         class_names: the names of its images' labels.
@@ -57,6 +78,12 @@ class Training:
     warnings: Warnings = field(default_factory=dict)
     lost_rows: int = 0
     position: Position | None = None
+    best: Best | None = None
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The results of the weights that the run keeps."""
+        return self.best.results if self.best else self.results
 
     @property
     def finished(self) -> int:
@@ -74,15 +101,20 @@ class Training:
 
 def save_epoch(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], results: dict[str, float],
-    provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
+    provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None, best: Best | None = None,
+    ended: bool = True,
 ) -> None:  # fmt: skip
     """Writes a run's state after an epoch: moments, weights and settings, each file whole or not at all, and the log's last row.
 
     The first file written holds the whole state and the last rows of the log, so a run that is killed between two files, or within
-    that row, continues from the newer state.
+    that row, continues from the newer state. Only the weights of an earlier `best` epoch are in ``model.safetensors`` alone, which
+    is not written again until there is a better one, or training has `ended`.
     """
     weights, moments = weights_of(model), _moments_of(model, optimizer)
-    for name, parts in _files(config, weights, moments, rows, results, provenance, class_names, warnings).items():
+    files = _files(config, weights, moments, rows, results, provenance, class_names, warnings, None, best)
+    if best and best.epoch != results["epoch"] and not ended:
+        del files[MODEL]
+    for name, parts in files.items():
         folder.write(name, parts())
     if len(rows) > 1 and list(rows[-1]) == list(rows[0]) and (folder.path / LOSS).exists():
         folder.append(LOSS, csv_bytes(rows[-1:]).partition(b"\n")[2])
@@ -92,7 +124,7 @@ def save_epoch(
 
 def save_within(
     folder: Folder, model: VAE, optimizer: Adam, config: Config, rows: Sequence[Mapping[str, Any]], position: Position, steps: int,
-    provenance: Provenance, class_names: tuple[str, ...],
+    provenance: Provenance, class_names: tuple[str, ...], best: Best | None = None,
 ) -> bool:  # fmt: skip
     """Writes a run's state between two records, as `save_epoch` does; whether it did.
 
@@ -103,8 +135,10 @@ def save_within(
     weights, moments = weights_of(model), _moments_of(model, optimizer)
     if not all(tensor.isfinite().all() for tensor in (*weights.values(), *moments.values())) or not _is_trained(model):
         return False
-    results = position.results(steps)
-    for name, parts in _files(config, weights, moments, rows, results, provenance, class_names, None, position).items():
+    files = _files(config, weights, moments, rows, position.results(steps), provenance, class_names, None, position, best)
+    if best:
+        del files[MODEL]
+    for name, parts in files.items():
         folder.write(name, parts())
     if not rows:
         (folder.path / LOSS).unlink(missing_ok=True)  # of a run that is replaced
@@ -123,19 +157,18 @@ def _moments_of(model: VAE, optimizer: Adam) -> dict[str, Tensor]:
     }
 
 
-def save_again(folder: Folder, training: Training, results: dict[str, float] | None = None) -> None:
+def save_again(folder: Folder, training: Training, more: Mapping[str, float] | None = None) -> None:
     """Rewrites the files of a run that differ from its state, as a crash between two of them leaves them.
 
     Args:
         folder: the run's.
         training: the state of training.
-        results: written instead of the state's own.
+        more: results that are added to the state's own.
     """
-    weights = dict(training.model.state_dict())
-    results = training.results if results is None else results
+    weights, more, best = dict(training.model.state_dict()), dict(more or {}), training.best
     files = _files(
-        training.config, weights, training.moments, training.log, results, training.provenance, training.class_names,
-        training.warnings, training.position,
+        training.config, weights, training.moments, training.log, training.results | more, training.provenance,
+        training.class_names, training.warnings, training.position, best and replace(best, results=best.results | more),
     )  # fmt: skip
     if training.log:
         files[LOSS] = lambda: [csv_bytes(training.log)]
@@ -192,18 +225,19 @@ def _about(
 def _files(
     config: Config, weights: dict[str, Tensor], moments: dict[str, Tensor], rows: Sequence[Mapping[str, Any]],
     results: dict[str, float], provenance: Provenance | None, class_names: tuple[str, ...], warnings: Warnings | None = None,
-    position: Position | None = None,
+    position: Position | None = None, best: Best | None = None,
 ) -> dict[str, Callable[[], Parts]]:  # fmt: skip
-    """What gives the parts of each file."""
+    """What gives the parts of each file; those of the weights are of the best epoch, if it is given."""
     texts = {_LOG: csv_bytes(rows[-KEPT_ROWS:]) if rows else b""}
     if position:
         texts |= {_POSITION: json.dumps(position.to_json()).encode(), _SUMS: position.rows.numpy().tobytes()}
     about = _about(config, results, provenance, class_names, warnings)
+    chosen = {BEST: best.results | {"bound": best.bound}} if best else {}
     state = {f"weight.{name}": tensor for name, tensor in weights.items()} | moments
     state |= {name: _bytes(text) for name, text in texts.items()}
     return {
-        TRAINING: partial(pack, state, about | {ROWS: len(rows)}),
-        MODEL: partial(pack, weights, about),
+        TRAINING: partial(pack, state, about | chosen | {ROWS: len(rows)}),
+        MODEL: partial(pack, best.weights, about | {"results": best.results}) if best else partial(pack, weights, about),
         CONFIG: lambda: [_settings(config, provenance)],
     }
 
@@ -236,10 +270,42 @@ def load_training(folder: Path) -> Training:
         raise CheckpointError(f"{file}: its log has {finished} epochs and its results {stated}: the file is damaged")
     weights = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
     model = filled(file, about, weights)
+    best = _best(folder, about, weights, position is None, finished)
     lost = max(0, (about.rows or 0) - len(log)) if log else 0
     return Training(
-        model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost, position
+        model, about.config, tensors, log, about.results, about.provenance, about.class_names, about.warnings, lost, position, best
     )
+
+
+def _best(folder: Path, about: About, weights: dict[str, Tensor], measured: bool, finished: int) -> Best | None:
+    """The best epoch of the run of a state: it is the last that was measured, or its weights are in ``model.safetensors``.
+
+    Args:
+        folder: the run's.
+        about: the state.
+        weights: the state's.
+        measured: whether the state is that after an epoch that was measured.
+        finished: that epoch, or the last before.
+
+    Raises:
+        CheckpointError: the weights are not there, or the state's record is not one that vaecli wrote.
+    """
+    if (about.best is None) != (about.config.patience is None or not finished):
+        raise CheckpointError(f"{folder / TRAINING}: its best epoch is not that of its log: the file is damaged")
+    if about.best is None:
+        return None
+    results = {name: value for name, value in about.best.items() if name != "bound"}
+    if not (measured and results["epoch"] == finished):
+        file = folder / MODEL
+        weights, kept = unpack(file, lambda model: model.state_dict(), lambda about: {})
+        if kept.results.get("epoch") != results["epoch"] or _but_length(kept.config) != _but_length(about.config):
+            raise CheckpointError(f"{file}: found other weights than those of the best epoch, {results['epoch']}; train it anew")
+    return Best(weights, results, about.best["bound"])
+
+
+def _but_length(config: Config) -> Config:
+    """The settings without those that may change when a run goes on."""
+    return replace(config, epochs=1, patience=None)
 
 
 def _position(file: Path, about: About, texts: Mapping[str, bytes]) -> Position:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,15 +30,16 @@ from vaecli.model import VAE, build, observed_images
 from vaecli.processes import ALONE, Processes, joined
 from vaecli.provenance import DataRecord, Provenance
 from vaecli.runs.facts import facts_of
-from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs, standing
+from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs, is_stopped, standing
 from vaecli.runs.folder import Folder
+from vaecli.runs.format import weights_of
 from vaecli.runs.objects import with_objects
 from vaecli.runs.origin import begin_with
 from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.progress import shown
 from vaecli.runs.run import Run, load
 from vaecli.runs.start import Listener, Start, common, held_folder
-from vaecli.runs.state import Training, load_training, save_again, save_epoch, save_settings, save_within
+from vaecli.runs.state import Best, Training, load_training, save_again, save_epoch, save_settings, save_within
 from vaecli.seeding import generator
 from vaecli.settings import AUTO
 from vaecli.threads import computing_threads, fast_arithmetic
@@ -207,11 +209,11 @@ def train_in(
         VaecliError: a file cannot be written.
     """
     path, chosen, training, listen = folder.path, start.config, start.training, listen or Listener()
-    if start.finished and start.finished >= chosen.number("epochs"):
+    if start.stopped or (start.finished and start.finished >= chosen.number("epochs")):
         listen.note(f"{path} is finished: {start.finished} epochs are done")
         if training:
-            _warn(training.warnings, listen)
-        return training.results if training else {}
+            _tell_end(training.kept, start.stopped, training.warnings, listen)
+        return training.kept if training else {}
     chosen.check_loaded("objective", "dataset")
     placed = resolve_device(device)
     recorded = start.provenance if start.provenance and start.provenance.processes == processes.size else None
@@ -261,22 +263,51 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
             row, elbo = _row(record, tested, split), float(tested.elbo.mean())
             if not is_recoverable(elbo, model.image_shape):
                 raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
-            if record.epoch == chosen.epochs:
-                if chosen.test_limit is not None:
-                    tested = evaluate(model, held_out, processes=processes)
-                rows = [*keeper.rows, row]
-                trained_before = provenance.started_from is not None
-                warnings = warnings_of(facts_of(chosen, model, images, sample, rows, tested.active_units, trained_before))
-            keeper.save_epoch(row, _results(record, tested, split, len(held_out)), warnings)
+            results = _results(record.epoch, record.elbo, tested, split, len(held_out))
+            ended, kept = keeper.choose(row, results, processes)
+            if ended:
+                kept, warnings = _ended(keeper, row, kept, tested, images, held_out, sample, processes)
+            keeper.save_epoch(row, results, kept, warnings, ended)
             listen.epoch(record, elbo)
             listen.row({name: float(value) for name, value in row.items()})
+            if ended:
+                break
     except Diverged as error:
         if not processes.is_main:
             raise
         raise keeper.marked(error) from None
-    listen.note(_done(model, len(held_out), split, keeper.results))
-    _warn(warnings, listen)
+    _tell_end(keeper.results, is_stopped(keeper.rows, chosen), warnings, listen, _done(model, len(held_out), split, keeper.results))
     return keeper.results
+
+
+def _ended(
+    keeper: "_Keeper", row: dict[str, Any], kept: dict[str, float], tested: Evaluation, images: Images, held_out: Images,
+    sample: Images, processes: Processes,
+) -> tuple[dict[str, float], Warnings]:  # fmt: skip
+    """The results and the warnings of a run whose training ends with an epoch.
+
+    Args:
+        keeper: the run.
+        row: of the epoch.
+        kept: the results of the weights to keep, of the epoch or a better one before it.
+        tested: measured after the epoch, on the sample.
+        images: the training images.
+        held_out: those that it is measured on.
+        sample: a part of them, where there is a `test_limit`.
+        processes: that share the run.
+    """
+    config, model, epoch = keeper.config, keeper.model, int(kept["epoch"])
+    if epoch != row["epoch"]:
+        model = keeper.best_model(processes)
+    if epoch != row["epoch"] or config.test_limit is not None:
+        tested = evaluate(model, held_out, processes=processes)
+    if config.test_limit is not None:
+        kept = _results(epoch, kept["elbo"], tested, _split(config), len(held_out))
+    if epoch != row["epoch"]:
+        kept["last_epoch"] = row["epoch"]
+    enough = keeper.provenance.started_from is not None or row["epoch"] != config.epochs
+    rows = [*keeper.rows, row]
+    return kept, warnings_of(facts_of(config, model, images, sample, rows, tested.active_units, enough, epoch))
 
 
 @dataclass
@@ -286,8 +317,9 @@ class _Keeper:
     Attributes:
         steps: of an epoch.
         rows: of its log.
-        results: of the last measured epoch, or those that a run which goes on had.
+        results: of the weights that the run keeps, or those that a run which goes on had.
         kept: whether the folder has a state of this run.
+        best: the best epoch so far, with `patience`; in the first process.
     """
 
     folder: Folder
@@ -302,21 +334,45 @@ class _Keeper:
     rows: list[dict[str, Any]] = field(default_factory=list)
     results: dict[str, float] = field(default_factory=dict)
     kept: bool = False
+    best: Best | None = None
 
     def take_up(self, training: Training) -> None:
-        """Goes on with the log and the results of a run."""
-        self.rows, self.results, self.kept = list(training.log), training.results, True
+        """Goes on with the log, the results and the best epoch of a run."""
+        self.rows, self.results, self.kept, self.best = list(training.log), training.kept, True, training.best
 
-    def save_epoch(self, row: dict[str, Any], results: dict[str, float], warnings: Warnings) -> None:
-        """Writes the run after a measured epoch."""
+    def choose(self, row: dict[str, Any], results: dict[str, float], processes: Processes) -> tuple[bool, dict[str, float]]:
+        """Whether training ends after this epoch, and the results of the weights to keep; the first process decides for all."""
+        ended, kept = row["epoch"] == self.config.epochs, results
+        if self.config.patience is not None:
+            if self.best is None or row["validation_elbo"] > self.best.bound:
+                weights = {name: weight.clone() for name, weight in weights_of(self.model).items()}
+                self.best = Best(weights, results, row["validation_elbo"])
+            stopped = is_stopped([*self.rows, row], self.config)
+            ended, kept = processes.all_gather([ended or stopped, self.best.results])[0]
+        return ended, dict(kept)
+
+    def best_model(self, processes: Processes) -> VAE:
+        """The model with the weights of the best epoch, which the first process has."""
+        model = deepcopy(self.model)
+        if processes.is_main and self.best:
+            model.load_state_dict(self.best.weights)
+        for tensor in model.state_dict().values():  # of several types
+            processes.broadcast([tensor])
+        return model
+
+    def save_epoch(
+        self, row: dict[str, Any], results: dict[str, float], kept: dict[str, float], warnings: Warnings, ended: bool
+    ) -> None:
+        """Writes the run after a measured epoch: its results, and those of the weights that are kept."""
         with self.listen.writing():
             _save_pictures(self.folder, self.source, self.rows)
             self.rows.append(row)
+            self.best = self.best and replace(self.best, results=kept)
             save_epoch(
-                self.folder, self.model, self.optimizer, self.config, self.rows, results, self.provenance, self.class_names,
-                warnings,
+                self.folder, self.model, self.optimizer, self.config, self.rows,
+                kept if kept["epoch"] == row["epoch"] else results, self.provenance, self.class_names, warnings, self.best, ended,
             )  # fmt: skip
-            self.results, self.kept = results, True
+            self.results, self.kept = kept, True
 
     def save_within(self, position: Position) -> None:
         """Writes the run at a position within an epoch."""
@@ -324,7 +380,7 @@ class _Keeper:
             _save_pictures(self.folder, self.source, self.rows)
             self.kept |= save_within(
                 self.folder, self.model, self.optimizer, self.config, self.rows, position, self.steps, self.provenance,
-                self.class_names,
+                self.class_names, self.best,
             )  # fmt: skip
 
     def marked(self, error: Diverged) -> VaecliError:
@@ -337,8 +393,8 @@ class _Keeper:
             return error.reworded(Diverged, after="; nothing was saved yet", epoch=error.epoch)
         state = load_training(path)
         with self.listen.writing():
-            save_again(self.folder, state, state.results | {"diverged_epoch": error.epoch})
-        return error.reworded(Diverged, after=f"; {path} keeps {standing(state.results)}", epoch=error.epoch)
+            save_again(self.folder, state, {"diverged_epoch": error.epoch})
+        return error.reworded(Diverged, after=f"; {path} keeps {standing(state.kept)}", epoch=error.epoch)
 
 
 def _placed(images: Images, device: torch.device, listen: Listener) -> Images:
@@ -395,7 +451,13 @@ def _particles(split: str) -> str:
     return f"{split}_kl_particles"
 
 
-def _warn(warnings: Warnings, listen: Listener) -> None:
+def _tell_end(results: Mapping[str, float], stopped: bool, warnings: Warnings, listen: Listener, done: str = "") -> None:
+    """Says which epoch is kept, if it is not the last, then that training is done, and what the numbers say against the run."""
+    if "last_epoch" in results:
+        end = f"{'Stopped after' if stopped else 'Trained to'} epoch {results['last_epoch']:.0f}"
+        listen.note(f"{end}; the best, {results['epoch']:.0f}, is kept")
+    if done:
+        listen.note(done)
     for name, numbers in warnings.items():
         listen.note(sentence(name, numbers))
 
@@ -492,11 +554,11 @@ def _row(record: EpochRecord, tested: Evaluation, split: str) -> dict[str, Any]:
     }
 
 
-def _results(record: EpochRecord, tested: Evaluation, split: str, images: int) -> dict[str, float]:
-    """What a checkpoint keeps of an epoch; of a measurement on fewer than so many images their number too."""
+def _results(epoch: int, elbo: float, tested: Evaluation, split: str, images: int) -> dict[str, float]:
+    """What a checkpoint keeps of an epoch and its training ELBO; of a measurement on fewer than so many images their number too."""
     results = {
-        "epoch": record.epoch,
-        "elbo": record.elbo,
+        "epoch": epoch,
+        "elbo": elbo,
         f"{split}_elbo": float(tested.elbo.mean()),
         f"{split}_reconstruction": float(tested.reconstruction.mean()),
         f"{split}_kl": float(tested.kl.mean()),

@@ -20,7 +20,7 @@ from vaecli.training.optimizer import Adam
 from vaecli.training.order import epoch_order
 from vaecli.training.position import Position
 from vaecli.training.save_every import SaveEvery
-from vaecli.training.schedules import kl_weight, learning_rate
+from vaecli.training.schedules import kl_weight, learning_rate, warm_up
 from vaecli.training.settle import settle
 from vaecli.training.staging import Staging
 from vaecli.training.step import make_step
@@ -116,7 +116,7 @@ def fit(
     since = _Since() if begin is None else _Since(begin.nats, (begin.epochs - finished) * len(images), begin.seconds)
     for epoch in range(1 + (finished if begin is None else begin.epochs), epochs + 1):
         noise.manual_seed(seed_of("epoch", config.seed, epoch))
-        optimizer.lr = learning_rate(config, epoch)
+        optimizer.lr = rate = learning_rate(config, epoch)
         order = epoch_order(len(images), images.shape.size, str(config.shuffle), noise)
         sums = torch.zeros(steps, 3, device=device)
         done = begin.restore(sums, noise, processes) if begin and epoch == begin.epochs + 1 else 0
@@ -125,6 +125,8 @@ def fit(
         for step, index in enumerate(staging.batches(order[done * batch_size :]), done + 1):
             if weight is not None:
                 weight.fill_(kl_weight(config, epoch - 1 + (step - 1) / steps))
+            if (taken := (epoch - 1) * steps + step) <= (config.lr_warmup or 0):
+                optimizer.lr = rate * warm_up(config, taken)
             sums[step - 1] = train(index, noise)
             if step % CHECK_EVERY == 0 or step == steps:
                 first = (step - 1) // CHECK_EVERY * CHECK_EVERY

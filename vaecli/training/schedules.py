@@ -31,3 +31,12 @@ def kl_weight(config: Config, done: float) -> float:
     """
     weight, epochs = float(config.kl_weight or 0), float(config.kl_warmup or 0)
     return weight if done >= epochs else weight * done / epochs
+
+
+def warm_up(config: Config, step: int) -> float:
+    """The share of the learning rate at a step of the run, from 1: it rises linearly to 1 over the first `lr_warmup` steps.
+
+    Adam's first steps move every weight by about the learning rate, however small its gradient, and so an output of thousands of
+    inputs by thousands of learning rates (Ma & Yarats 2021, arXiv:1910.04209).
+    """
+    return min(1.0, step / (config.lr_warmup or 1))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaecli.config import Config
 from vaecli.data.images import Images
@@ -31,7 +31,8 @@ def make_step(
     over images, so that the gradient is the same. Each of several processes draws the noise of the whole batch, and computes with
     its slice of the images and of the noise; their gradients are added up, so that all of them take the step of one. Where the
     objective couples images, a batch goes through the model at once, and a process without an image takes part with one that does
-    not count.
+    not count. With `clip_norm` the gradient is scaled down to that norm where its own is larger (Pascanu, Mikolov & Bengio 2013,
+    arXiv:1211.5063).
 
     Args:
         model: trained.
@@ -76,6 +77,8 @@ def make_step(
             sums += torch.stack(bound[:3]).detach()[:, :counted].sum(1)
         if not processes.alone:
             sum_gradients(optimizer.parameters, processes)
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(optimizer.parameters, config.clip_norm)
         optimizer.step()
         return sums
 
