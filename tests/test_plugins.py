@@ -444,7 +444,7 @@ def test_a_run_opens_in_another_process_with_its_file_and_no_checkpoint_makes_co
     failed = process(tmp_path, "sample", VAECLI_PLUGIN="nowhere.py")
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("vaecli: VAECLI_PLUGIN: --plugin nowhere.py: found no such file")
-    line = f"vaecli train --plugin {file} --prior m"
+    line = f"vaecli train --plugin {file} --prior min"
     words = {"_VAECLI_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "5"}
     assert process(tmp_path, **words).stdout.split() == ["mine"]
     searched = process(
