@@ -62,7 +62,9 @@ def test_compare_prints_the_same(tmp_path, vaecli):
     pairs = list(zip(numbers(alone["table"][0]), numbers(shared["table"][0]), strict=True))
     assert len(pairs) > 20
     for (path, expected), (other, value) in pairs:
-        assert (path, value) == (other, pytest.approx(expected, abs=1e-6))
+        # the refinement error is a difference of two fp32 numbers near 150 nats, whose last bit is 2^-16
+        bound = 2**-15 if path[-1] == "refinement_error" else 1e-6
+        assert (path, value) == (other, pytest.approx(expected, abs=bound))
 
 
 def test_train_writes_one_run_and_says_how_many_processes(tmp_path, small_mnist):
