@@ -107,16 +107,16 @@ def damage(kind, file):
         file.unlink()
 
 
-def pairwise(*choices):
+def pairwise(*choices, allowed=lambda *row: True):
     """Few rows, one value of each choice, in which any two values of different choices stand together at least once.
 
-    Of all combinations it takes the one with the most pairs that are still missing, until none is.
+    Of all combinations that are allowed it takes the one with the most pairs that are still missing, until none is.
     """
 
     def pairs(row):
         return set(combinations(enumerate(row), 2))
 
-    rows = list(product(*choices))
+    rows = [row for row in product(*choices) if allowed(*row)]
     missing, chosen = set().union(*map(pairs, rows)), []
     while missing:
         chosen.append(max(rows, key=lambda row: len(missing & pairs(row))))
@@ -124,10 +124,10 @@ def pairwise(*choices):
     return chosen
 
 
-def every_combination(*choices):
-    """All combinations as parameters of a test; those that `pairwise` leaves out are marked slow."""
-    chosen = pairwise(*choices)
-    names = {row: " ".join(value if isinstance(value, str) else "/".join(value) for value in row) for row in product(*choices)}
+def every_combination(*choices, allowed=lambda *row: True):
+    """All allowed combinations as parameters of a test; those that `pairwise` leaves out are marked slow."""
+    chosen, rows = pairwise(*choices, allowed=allowed), [row for row in product(*choices) if allowed(*row)]
+    names = {row: " ".join(value if isinstance(value, str) else "/".join(value) for value in row) for row in rows}
     return [pytest.param(*row, marks=() if row in chosen else pytest.mark.slow, id=name) for row, name in names.items()]
 
 
@@ -163,7 +163,7 @@ def put(path, kind):
 
 
 EPS = 2.0**-23
-MEANS = ("elbo", "jsd", "gjs")
+MEANS = ("elbo", "stl", "jsd", "gjs", "beta-tc", "info")
 """Objectives that are means over particles; others weight them by the exponential of a sum over pixels."""
 
 

@@ -39,6 +39,10 @@ def test_members_options_are_filled_in_or_left_out():
         ({"hidden": (5, 0)}, "hidden=.*: expected a whole number from 1"),
         ({"dataset": 3}, "expected a word"),
         ({"objective": "iwae", "kl_weight": 0.5}, "iwae has no such option, expected it only with objective=elbo"),
+        ({"objective": "dreg", "kl_warmup": 3}, "dreg has no such option, expected it only with objective=elbo or stl"),
+        ({"kl_weight": 0, "kl_warmup": 3}, "kl_warmup=3 with kl_weight=0: it has no effect, expected a weight of KL above 0"),
+        ({"kl_weight": 0, "free_bits": 0.5}, "free_bits=0.5 with kl_weight=0: it has no effect"),
+        ({"kl_weight": 0, "objective": "beta-tc"}, "tc_weight=4 with kl_weight=0: .* or tc_weight=1"),
         ({"binarize": "none"}, "leaves the pixels grey, which bernoulli is no distribution over; expected binarize=threshold"),
         ({"color": 1}, "the setting 'color'"),
     ],
@@ -52,7 +56,8 @@ def test_run_names_tell_settings_apart():
     assert Config().run_name == "mnist-z2-elbo"
     assert Config(latent_dim=3, objective="iwae", k=10).run_name == "mnist-z3-iwae-k10"
     others = [{}, {"seed": 1}, {"lr": 0.1}, {"hidden": (200, 200)}, {"epochs": 3}, {"limit": 9}, {"batch_size": 20},
-              {"binarize": "stochastic"}, {"kl_weight": 0.5}, {"k": 3}, {"latent_dim": 4}, {"objective": "iwae"}]  # fmt: skip
+              {"binarize": "stochastic"}, {"kl_weight": 0.5}, {"k": 3}, {"latent_dim": 4}, {"objective": "iwae"},
+              {"kl_warmup": 0.5}]  # fmt: skip
     names = [Config(**settings).run_name for settings in others]
     assert len(set(names)) == len(names)
 

@@ -16,7 +16,7 @@ FILES = dict(re.findall(r"`(\w+)\.py`:\n\n```python\n(.*?)```", TEXT, re.DOTALL)
 
 FAMILIES = {
     "laplace": ("prior", "--scale", 0.7),
-    "full": ("posterior", None, None),
+    "sharp": ("posterior", None, None),
     "mixed": ("objective", "--mix", 0.3),
     "gaussian": ("likelihood", "--sigma", 0.2),
     "residual": ("arch", "--width", 24),

@@ -18,7 +18,9 @@ from vaecli.distributions.bernoulli import Bernoulli
 from vaecli.errors import UsageError
 from vaecli.explorer.payload import payload
 from vaecli.model import build
+from vaecli.objectives.base import Bound
 from vaecli.provenance import MemberRecord, Provenance
+from vaecli.training.loop import fit, make_optimizer
 
 pytestmark = pytest.mark.usefixtures("own_members")
 
@@ -51,7 +53,7 @@ def written(folder, name="warm", warm=0.5, extra="", file="warm.py"):
 
 def test_a_member_of_a_file_is_a_choice_like_others(vaecli, tmp_path, small_mnist):
     file = written(tmp_path)
-    helped = vaecli("train", "--plugin", file, "--help").out
+    helped = " ".join(vaecli("train", "--plugin", file, "--help").out.replace("│", " ").split())  # lines break anywhere
     assert all(words in helped for words in ("--warm", "warm: 0.5", "a weighted ELBO", "--kind-of-weight", "[all|half]"))
     small = ["--data-dir", small_mnist, "--epochs", 1, "--name", "mine"]
     assert vaecli("train", f"--plugin={file}", "--objective", "warm", "--warm", 0.25, *small).code == 0
@@ -171,6 +173,28 @@ def test_a_run_without_its_objective_samples_and_says_what_is_missing_when_it_is
     config = library.load("mine").config
     assert (config.objective, config.warm) == ("warm", 0.5)
     assert config.to_json()["warm"] == 0.5
+
+
+def test_an_objective_of_ones_own_may_couple_images_and_raise_its_weight_of_kl(digits):
+    seen = []
+
+    @library.register("objective", "spread", "codes apart", options={registry.KL_WEIGHT: 2.0, registry.KL_WARMUP: 2.0})
+    class Spread:
+        draws, couples = 1, True
+
+        def __init__(self, kl_weight, kl_warmup):
+            self.kl_weight = kl_weight
+
+        def __call__(self, model, x, y, eps, batch):
+            w = model.log_weights(x, y, eps)
+            rows = batch.gather(w.z[0])
+            seen.append((batch.images, len(rows), rows.requires_grad, float(self.kl_weight)))
+            return Bound.of(w.reconstruction - self.kl_weight * w.kl, w)
+
+    config = Config(objective="spread", epochs=2, batch_size=300)
+    model = build(config)
+    assert len(list(fit(model, make_optimizer(model, config), digits, config))) == 2
+    assert seen == [(600, 300, True, weight) for weight in (0, 0.5, 1, 1.5)]
 
 
 WRONG = """
@@ -420,7 +444,7 @@ def test_a_run_opens_in_another_process_with_its_file_and_no_checkpoint_makes_co
     failed = process(tmp_path, "sample", VAECLI_PLUGIN="nowhere.py")
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("vaecli: VAECLI_PLUGIN: --plugin nowhere.py: found no such file")
-    line = f"vaecli train --plugin {file} --prior m"
+    line = f"vaecli train --plugin {file} --prior min"
     words = {"_VAECLI_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "5"}
     assert process(tmp_path, **words).stdout.split() == ["mine"]
     searched = process(

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from vaecli import registry
-from vaecli.config import BINARIZE, SETTINGS
+from vaecli.config import BINARIZE, SETTINGS, Config
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
+from vaecli.model import build
 from vaecli.posteriors.base import Posterior
 from vaecli.priors.base import Prior
 from vaecli.priors.normal import StandardNormal
@@ -20,7 +21,8 @@ def test_every_line_leads_to_a_member_with_its_options(family, name):
     member, loaded = registry.find(family, name), registry.load(family, name)
     if family in ("prior", "posterior"):
         assert issubclass(loaded, Prior if family == "prior" else Posterior)
-        made = loaded(3, **member.defaults)
+        model = build(Config(latent_dim=3, **{family: name}))
+        made = model.prior if family == "prior" else model.posterior_of
         distribution = made() if family == "prior" else made(torch.zeros(2, made.features))
         assert (registry.DIAGONAL in member.capabilities) == isinstance(distribution, DiagonalNormal)
         assert (registry.REPARAMETERISED in member.capabilities) == (family == "prior" and hasattr(distribution, "transform"))

@@ -45,6 +45,7 @@ SMALL = Images(torch.zeros(4, 64, dtype=torch.uint8), NUMBERS, NAMES, ImageShape
 COLOURED = Images(torch.zeros(4, 3 * 784, dtype=torch.uint8), NUMBERS, NAMES, ImageShape(3, 28, 28))
 FEW_LABELS = Images(BLACK, NUMBERS, NAMES[:4])
 CLOUD = cloud(MODEL, DIGITS)
+SCORES = vaecli.score(MODEL, DIGITS, by="L_2")
 NAN = math.nan
 
 OBJECT = object()
@@ -72,6 +73,12 @@ CALLS = {
     "reconstruct": (vaecli.reconstruct, ONE, BOTH | {"labels_known": BOOLS, "seed": SEEDS}),
     "reconstruct with labels": (vaecli.reconstruct, ONE | {"model": LABELLED}, {"images": [*IMAGES, FEW_LABELS]}),
     "encode": (vaecli.encode, ONE, BOTH),
+    "score": (
+        vaecli.score, ONE, BOTH | {"by": [5, "x", "", "L_0", "elbo", None, ["L_5"], NAN], "marginal_labels": [*BOOLS, True],
+                                   "on_image": FUNCTIONS},
+    ),
+    "auroc": (vaecli.auroc, {"scores": SCORES, "others": SCORES}, {
+        "scores": [None, 5, [0.5], DIGITS, SCORES.log_p], "others": [None, SCORES.log_p, replace(SCORES, by="L_5")]}),
     "between": (
         vaecli.between,
         {"model": MODEL, "a": DIGITS[:1], "b": DIGITS[1:2]},
@@ -323,6 +330,8 @@ def test_the_labels_of_images_that_are_changed_are_checked_again():
 HUGE = [("encoder", 1e20), ("decoder", 1e37), ("encoder", 1e37), ("coder", 1e30)]
 OF_HUGE = {
     "encode": vaecli.encode,
+    "score": vaecli.score,
+    "score by annealing": lambda model, images: vaecli.score(model, images[:2], by=vaecli.AIS(temperatures=2)),
     "reconstruct": vaecli.reconstruct,
     "between": lambda model, images: vaecli.between(model, images[:1], images[1:2]),
     "sample": lambda model, images: vaecli.sample(model),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vaecli.analysis.inpainting import inpaint
     from vaecli.analysis.interpolation import between
     from vaecli.analysis.sampling import reconstruct, sample
+    from vaecli.analysis.scores import auroc, score
     from vaecli.config import Config
     from vaecli.data.load import load_images
     from vaecli.errors import VaecliError
@@ -43,6 +44,7 @@ _HOMES = {
     "Run": "vaecli.runs.run",
     "VAE": "vaecli.model",
     "VaecliError": "vaecli.errors",
+    "auroc": "vaecli.analysis.scores",
     "between": "vaecli.analysis.interpolation",
     "configure_torch": "vaecli.threads",
     "encode": "vaecli.evaluation.encode",
@@ -55,13 +57,14 @@ _HOMES = {
     "reconstruct": "vaecli.analysis.sampling",
     "register": "vaecli.plugins",
     "sample": "vaecli.analysis.sampling",
+    "score": "vaecli.analysis.scores",
     "search": "vaecli.studies.run_plan",
     "train": "vaecli.runs.train",
 }
 
 __all__ = [
-    "AIS", "VAE", "Config", "Option", "Range", "Run", "VaecliError", "between", "configure_torch", "encode", "explore", "inpaint",
-    "load", "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "search", "train",
+    "AIS", "VAE", "Config", "Option", "Range", "Run", "VaecliError", "auroc", "between", "configure_torch", "encode", "explore",
+    "inpaint", "load", "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "score", "search", "train",
 ]  # fmt: skip
 
 

@@ -66,7 +66,14 @@ class Config:
     channels: tuple[int, ...] | None = owned(registry.CHANNELS, "Model")
     blocks: int | None = owned(registry.BLOCKS, "Model")
     prior: str = setting("normal", "Distribution of the latents.", "Model", family="prior")
+    components: int | None = owned(registry.COMPONENTS, "Model")
+    flow: str | None = owned(registry.FLOW, "Model")
+    prior_transforms: int | None = owned(registry.PRIOR_TRANSFORMS, "Model")
+    prior_hidden: tuple[int, ...] | None = owned(registry.PRIOR_HIDDEN, "Model")
     posterior: str = setting("diagonal", "Distribution of the latents given an image.", "Model", family="posterior")
+    posterior_transforms: int | None = owned(registry.POSTERIOR_TRANSFORMS, "Model")
+    posterior_hidden: tuple[int, ...] | None = owned(registry.POSTERIOR_HIDDEN, "Model")
+    second_latents: int | None = owned(registry.SECOND_LATENTS, "Model")
     likelihood: str | None = setting(None, "Distribution of a pixel given the latents.", "Model", family="likelihood")
     init: str = setting(
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
@@ -79,6 +86,13 @@ class Config:
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = owned(registry.K, "Objective")
     kl_weight: float | None = owned(registry.KL_WEIGHT, "Objective")
+    kl_warmup: float | None = owned(registry.KL_WARMUP, "Objective")
+    free_bits: float | None = owned(registry.FREE_BITS, "Objective")
+    groups: int | None = owned(registry.GROUPS, "Objective")
+    elbo_weight: float | None = owned(registry.ELBO_WEIGHT, "Objective")
+    order: float | None = owned(registry.ORDER, "Objective")
+    tc_weight: float | None = owned(registry.TC_WEIGHT, "Objective")
+    mmd_weight: float | None = owned(registry.MMD_WEIGHT, "Objective")
     alpha: float | None = owned(registry.ALPHA, "Objective")
     epochs: int | Literal["auto"] | None = setting(
         None, "Passes over the training images; auto: about 3,000 steps, 5 epochs at least.", "Training", low=1, high=MAX_EPOCHS,
@@ -152,6 +166,7 @@ class Config:
         options = tuple((name, getattr(self, name)) for name in values if getattr(self, name) is not None)
         object.__setattr__(self, "plugin_options", options)
         self._check_needs()
+        self._check_kl()
         self._fill_binarize()
         self._fill_label_fraction()
         if self.patience is not None and self.validation is None:
@@ -182,10 +197,12 @@ class Config:
                 default = member.defaults.get(option.name)
                 if isinstance(default, registry.BySize):
                     default = None if self.image_size is None else default.of(self.image_size)
+                elif isinstance(default, registry.ByLatents):
+                    default = default.of(self.latent_dim)
                 elif isinstance(default, registry.ByData):
                     default = None
                 object.__setattr__(self, option.name, default)
-            elif option.name not in member.defaults:
+            elif not any(option.name in self._member(other).defaults for other in registry.REGISTRY):
                 owners = [name for name, member in registry.REGISTRY[family].items() if option in member.options]
                 chosen = getattr(self, family)
                 raise UsageError(
@@ -195,13 +212,23 @@ class Config:
                 )
 
     def _check_needs(self) -> None:
-        for family, capability in self._member("objective").needs.items():
-            chosen, members = getattr(self, family), registry.REGISTRY[family].items()
-            if self.has(family) and capability not in self._member(family).capabilities:
-                able = " or ".join(name for name, member in members if capability in member.capabilities)
+        for asking, usual in ("objective", "elbo"), ("prior", "normal"):
+            for family, capability in self._member(asking).needs.items():
+                chosen, members = getattr(self, family), registry.REGISTRY[family].items()
+                if self.has(family) and capability not in self._member(family).capabilities:
+                    able = " or ".join(name for name, member in members if capability in member.capabilities)
+                    raise UsageError(
+                        f"{{{asking}}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or "
+                        f"another {asking}, such as {{{asking}={usual}}}", **{asking: getattr(self, asking), family: chosen},
+                    )  # fmt: skip
+
+    def _check_kl(self) -> None:
+        for name, idle in (("kl_warmup", 0), ("free_bits", 0), ("tc_weight", 1)):
+            value = getattr(self, name)
+            if self.kl_weight == 0 and value not in (None, idle):
                 raise UsageError(
-                    f"{{objective}} with {{{family}}}: it needs a {capability} {family}; expected {{{family}={able}}}, or another "
-                    "objective, such as {objective=elbo}", objective=self.objective, **{family: chosen},
+                    f"{{{name}}} with {{kl_weight}}: it has no effect, expected a weight of KL above 0 or {{{name}={idle}}}",
+                    kl_weight="0", **{name: f"{value:g}"},
                 )  # fmt: skip
 
     def _fill_binarize(self) -> None:
@@ -237,13 +264,13 @@ class Config:
         self.check_loaded(family)
         return {name: getattr(self, name) for name in self._member(family).defaults}
 
-    def made(self, family: str, *first: Any) -> Any:
-        """The chosen member of a family, made with `first` and its options.
+    def made(self, family: str, *first: Any, **instead: Any) -> Any:
+        """The chosen member of a family, made with `first` and its options, or other values `instead` of them.
 
         Raises:
             UsageError: it cannot be made with these, or is of a plugin that is not loaded.
         """
-        options, target = self.options(family), registry.load(family, getattr(self, family))  # type: ignore[call-overload]
+        options, target = self.options(family) | instead, registry.load(family, getattr(self, family))  # type: ignore[call-overload]
         try:
             inspect.signature(target).bind(*first, **options)
         except TypeError as error:
@@ -349,12 +376,13 @@ class Config:
         """A folder name from the settings: `data`, latent size, objective, then every setting that is not the default."""
         parts = [data, f"z{self.latent_dim}", self.objective]
         parts += [f"k{self.k}"] if self.k not in (None, 1) else []
-        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k,
-                       arch=self.arch, likelihood=self.likelihood, image_size=self.image_size, absent=self.absent)  # fmt: skip
+        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k, arch=self.arch,
+                       prior=self.prior, posterior=self.posterior, likelihood=self.likelihood, image_size=self.image_size,
+                       absent=self.absent)  # fmt: skip
         usual = Config(dataset=self.dataset, absent=self.absent)
         for field in settings():
             value = getattr(self, field.name)
-            if field.name in ("arch", "likelihood", "image_size"):
+            if field.name in ("arch", "prior", "posterior", "likelihood", "image_size"):
                 parts += [short_name(field.name, value)] if value != getattr(usual, field.name) else []
             elif value != getattr(plain, field.name):
                 parts.append(short_name(field.name, value))
@@ -439,9 +467,11 @@ def default_of(name: str, dataset: str) -> Any:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings changed by others; if they choose another member of a family, the old member's options are dropped."""
     kept = dict(base)
-    for family in registry.REGISTRY:
-        if changes.get(family, base.get(family)) != base.get(family):
-            dropped = {option.name for option in registry.options_of(family)}
-            dropped |= {"binarize"} if family == "likelihood" else set()
-            kept = {name: value for name, value in kept.items() if name not in dropped}
+    changed = [family for family in registry.REGISTRY if changes.get(family, base.get(family)) != base.get(family)]
+    others = {family: registry.REGISTRY[family].get(base.get(family, "")) for family in registry.REGISTRY if family not in changed}
+    shared = {name for member in others.values() if member for name in member.defaults}
+    for family in changed:
+        dropped = {option.name for option in registry.options_of(family)} - shared
+        dropped |= {"binarize"} if family == "likelihood" else set()
+        kept = {name: value for name, value in kept.items() if name not in dropped}
     return kept | dict(changes)

@@ -18,6 +18,7 @@ from vaecli.checks import check_parts
 from vaecli.config import BINARIZE, Config
 from vaecli.data.images import UNKNOWN, Images
 from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
+from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError, VaecliError
 from vaecli.image_shape import GREY_28, ImageShape
@@ -102,6 +103,13 @@ class LogWeights:
         return self.posterior.sub(self.prior).mean(0) if self._closed_form is None else self._closed_form
 
     @property
+    def kl_by_latent(self) -> Tensor | None:
+        """KL of each latent, shape (B, latent_dim), of which `kl` is the sum; None where it has no closed form latent by latent."""
+        if isinstance(self.q, DiagonalNormal) and isinstance(self.p, DiagonalNormal):
+            return kl_divergence(self.q.marginals, self.p.marginals)
+        return None
+
+    @property
     def kl_is_exact(self) -> bool:
         """Whether `kl` is in closed form."""
         return self._closed_form is not None
@@ -165,6 +173,7 @@ class VAE(nn.Module):
         self.latent_dim, self.labels, self.binarize, self.image_shape = latent_dim, labels, binarize, image_shape
         self.prior = StandardNormal(latent_dim) if prior is None else prior
         self.posterior_of = Diagonal(latent_dim) if posterior is None else posterior
+        self.prior.attach(self.posterior, image_shape.size, labels)
         self._bf16 = False
         self.register_buffer("_zero", torch.zeros(()), persistent=False)
         self._zero: Tensor
@@ -424,7 +433,7 @@ def build(config: Config, images: Images | None = None) -> VAE:
 
     Its weights depend on the settings and the number of labels, and no global seed is touched. With ``init_bias`` data the
     decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5) and, of likelihoods with a
-    scale, of their spread; for a convolution those of each channel.
+    scale, of their spread; for a convolution those of each channel. A prior may begin at some of the images.
 
     Args:
         config: the settings.
@@ -456,6 +465,10 @@ def build(config: Config, images: Images | None = None) -> VAE:
     if config.init_bias == "data" and images is not None:
         start = model.output_without_latents(images, by_channel=output.bias.numel() < model.image_shape.size)
         output.bias.data.copy_(start.flatten())
+    if images is not None and model.prior.examples:
+        noise = generator("cpu", "examples", config.seed)
+        some = images[torch.randperm(len(images), generator=noise)[: model.prior.examples]].to("cpu")
+        model.prior.begin(model.observe(some.pixels), model.condition(some.labels), noise)
     return model
 
 

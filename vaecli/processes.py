@@ -97,6 +97,16 @@ class Processes:
         stacked[self.rank] = tensor
         return self.sum(stacked)  # of 0 from the others
 
+    def gather(self, own: Tensor, count: int) -> Tensor:
+        """The rows of all processes, shape (count, ...), with their gradient, which the processes add up.
+
+        Args:
+            own: this process's `shard` of them; rows after these are left out.
+            count: of all.
+        """
+        gathered: Tensor = own if self.alone else _Gathered.apply(own, count, self)
+        return gathered
+
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Copies the first process's tensors, of one type and device, into those of the others."""
         if not self.alone:
@@ -163,6 +173,23 @@ class Processes:
             if not self.alone:
                 _leave(None if isinstance(error, ProcessError) else error, self.rank)
             raise
+
+
+class _Gathered(torch.autograd.Function):
+    """`Processes.gather`."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, count: int, processes: Processes) -> Tensor:
+        shard = processes.shard(count)
+        ctx.processes, ctx.shard, ctx.length = processes, shard, len(own)
+        rows = own.new_zeros(count, *own.shape[1:])
+        rows[shard] = own[: shard.stop - shard.start]
+        return processes.sum(rows)  # of 0 from the others
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        own = ctx.processes.sum(gradient.clone())[ctx.shard]
+        return torch.cat((own, own.new_zeros(ctx.length - len(own), *own.shape[1:]))), None, None
 
 
 ALONE = Processes()

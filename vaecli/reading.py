@@ -1,18 +1,84 @@
-"""Reading untrusted files: regular files only, opened without blocking, with a limit on their bytes."""
+"""Reading untrusted files and parts of files: regular files only, opened without blocking, with a limit on their bytes."""
 
 import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+
+from vaecli.errors import VaecliError
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder",
 }  # fmt: skip
 
 _BLOCK = 1 << 20
+
+Stamp = tuple[int, ...]
+"""What changes with a file: its size in bytes, and when its contents and its status changed, in nanoseconds."""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some bytes of a file, as a member of a tar has them.
+
+    Attributes:
+        file: the file.
+        stamp: of the file, when these bytes were found.
+        start: of the first byte.
+        size: how many bytes.
+        path: for messages: the file and the name within it.
+    """
+
+    file: Path
+    stamp: Stamp
+    start: int
+    size: int
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the name."""
+        return self.path.rpartition("/")[2]
+
+
+@contextmanager
+def open_place(place: Path | Slice) -> Iterator[tuple[BufferedReader, int]]:
+    """A regular file or a part of one, open where it begins, and how many bytes it has.
+
+    Raises:
+        OSError: as `open_file`, of a whole file.
+        VaecliError: the file of a part changed since the part was found.
+    """
+    if isinstance(place, Path):
+        with open_file(place) as file:
+            yield file, os.fstat(file.fileno()).st_size
+        return
+    try:
+        whole = open_file(place.file)
+    except OSError:
+        raise _changed(place) from None
+    with whole:
+        if stamp_of(os.fstat(whole.fileno())) != place.stamp:
+            raise _changed(place)
+        whole.seek(place.start)
+        yield whole, place.size
+
+
+def _changed(place: Slice) -> VaecliError:
+    return VaecliError(f"{place.file}: the file changed while its pictures were read; give the same command again")
 
 
 def open_file(path: Path) -> BufferedReader:

@@ -66,6 +66,22 @@ class BySize:
 
 
 @dataclass(frozen=True)
+class ByLatents:
+    """A default that depends on the number of latents.
+
+    Attributes:
+        of: from the number of latents to the value.
+        help: the values, for ``--help``.
+    """
+
+    of: Callable[[int], Any]
+    help: str
+
+    def __str__(self) -> str:
+        return self.help
+
+
+@dataclass(frozen=True)
 class ByData:
     """A default that depends on the images, and is settled when training begins; None until then.
 
@@ -101,7 +117,7 @@ class Member:
         summary: a few words for ``--help``.
         options: the settings that belong to it, with its default for each.
         capabilities: what it can do that others cannot, among those that another member may need; its family says which there are.
-        needs: for an objective, by ``prior`` and ``posterior``, the capability that it needs of them.
+        needs: for an objective or a prior, by ``prior`` and ``posterior``, the capability that it needs of them.
         binarize: for a likelihood, the ways to binarise whose pixels it is a distribution over; the first is its default.
         likelihood: for a data set, the default one.
         settings: for a data set, its own defaults of other settings.
@@ -141,11 +157,23 @@ PIXEL_RANGE = Option(
 )
 K = Option("k", "Particles (latent samples) per image.", 1, 100_000)
 KL_WEIGHT = Option("kl_weight", "Weight of the KL divergence (beta-VAE).", 0, 1e6)
+KL_WARMUP = Option("kl_warmup", "Epochs in which the weight of the KL divergence rises from 0 to its full size.", 0, 100_000)
+FREE_BITS = Option("free_bits", "Nats of KL per latent that cost nothing, of the mean over a batch.", 0, 1e6)
+GROUPS = Option("groups", "Groups of K particles.", 1, 10_000)
+ELBO_WEIGHT = Option("elbo_weight", "Weight of the ELBO; the rest is the importance-weighted bound's.", 0, 1)
+ORDER = Option("order", "Order of the Renyi divergence (alpha): 1 is the ELBO, 0 the importance-weighted bound.", -100, 100)
+TC_WEIGHT = Option("tc_weight", "Weight of the total correlation (beta); 1 is the ELBO.", 0, 1e6)
+MMD_WEIGHT = Option("mmd_weight", "Weight of the squared maximum mean discrepancy.", 0, 1e9)
 ALPHA = Option("alpha", "Skew: 0 is KL(posterior || prior), 1 is KL(prior || posterior).", 0, 1)
 HIDDEN = Option("hidden", "Units of the hidden layers, encoder's order; the decoder mirrors them.", 1, 16384)
+COMPONENTS = Option("components", "Components of the prior.", 1, 10_000)
+FLOW = Option("flow", "The maps of the flow prior.", choices=("coupling", "autoregressive", "spline"))
+PRIOR_TRANSFORMS = Option("prior_transforms", "Maps of the prior, one after the other.", 1, 32)
+PRIOR_HIDDEN = Option("prior_hidden", "Units of the hidden layers of the prior's networks.", 1, 4096)
+SECOND_LATENTS = Option("second_latents", "Latents of the second layer, out of all; the decoder sees the others.", 1, 4095)
+POSTERIOR_TRANSFORMS = Option("posterior_transforms", "Maps of the posterior, one after the other.", 1, 32)
+POSTERIOR_HIDDEN = Option("posterior_hidden", "Units of the hidden layers of the posterior's own networks.", 1, 4096)
 CHANNELS = Option("channels", "Channels of the convolutions, each of which halves the image's side.", 1, 1024)
-
-
 BLOCKS = Option("blocks", "Residual blocks after each convolution that halves the image, and before each that doubles it.", 1, 64)
 
 
@@ -164,6 +192,9 @@ def _residual_channels(size: int) -> tuple[int, ...]:
         halvings += 1
     return tuple(min(128, 16 << stage) for stage in range(halvings))
 
+
+ELBO_LIKE: dict[Option, Any] = {K: 1, KL_WEIGHT: 1.0, KL_WARMUP: 0.0, FREE_BITS: 0.0}
+"""The options of an objective that subtracts the KL divergence from the reconstruction."""
 
 DIAGONAL = "diagonal Gaussian"
 """The capability of a prior or posterior that gives a `vaecli.distributions.normal.DiagonalNormal`, a posterior one whose loc and
@@ -192,6 +223,8 @@ BY_ARRAY: dict[Option, Any] = {
 
 RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
 
+A_THIRD = ByLatents(lambda latents: max(1, latents // 3), "a third of the latents")
+
 CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
 
 REGISTRY: dict[str, dict[str, Member]] = {
@@ -215,7 +248,7 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
         "folder": Member(
             "vaecli.data.folder:FOLDER",
-            "a person's own pictures, below --data-dir",
+            "a person's own pictures, below --data-dir or in tar shards",
             {IMAGE_SIZE: 64, COLOUR: "rgb", PIXEL_RANGE: ByData("auto, by the values of all pictures")},
             likelihood="discretized-logistic",
             settings=OWN,
@@ -244,9 +277,39 @@ REGISTRY: dict[str, dict[str, Member]] = {
         "normal": Member(
             "vaecli.priors.normal:StandardNormal", "N(0, I)", capabilities=frozenset({DIAGONAL, REPARAMETERISED, STANDARD})
         ),
+        "mixture": Member("vaecli.priors.mixture:Mixture", "Gaussians, all learned", {COMPONENTS: 500}),
+        "flow": Member(
+            "vaecli.priors.flow:Flow",
+            "N(0, I) through invertible maps, by zuko",
+            {FLOW: "coupling", PRIOR_TRANSFORMS: 4, PRIOR_HIDDEN: (100, 100)},
+            capabilities=frozenset({REPARAMETERISED}),
+        ),
+        "two-layer": Member(
+            "vaecli.priors.two_layer:TwoLayer",
+            "latents of a first layer given those of a second",
+            {SECOND_LATENTS: A_THIRD, PRIOR_HIDDEN: (100, 100)},
+            capabilities=frozenset({REPARAMETERISED}),
+        ),
+        "vamp": Member(
+            "vaecli.priors.vamp:Vamp",
+            "the posteriors of learned images, mixed",
+            {COMPONENTS: 500},
+            needs={"posterior": DIAGONAL},
+        ),
     },
     "posterior": {
         "diagonal": Member("vaecli.posteriors.diagonal:Diagonal", "independent Gaussians", capabilities=frozenset({DIAGONAL})),
+        "full": Member("vaecli.posteriors.full:Full", "Gaussians with a full covariance"),
+        "flow": Member(
+            "vaecli.posteriors.flow:Flow",
+            "Gaussians through inverse autoregressive maps, by zuko",
+            {POSTERIOR_TRANSFORMS: 2, POSTERIOR_HIDDEN: (100, 100)},
+        ),
+        "two-layer": Member(
+            "vaecli.posteriors.two_layer:TwoLayer",
+            "latents of a second layer given those of a first",
+            {SECOND_LATENTS: A_THIRD, POSTERIOR_HIDDEN: (100, 100)},
+        ),
     },
     "likelihood": {
         "bernoulli": Member(
@@ -265,9 +328,26 @@ REGISTRY: dict[str, dict[str, Member]] = {
         ),
     },
     "objective": {
-        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", {K: 1, KL_WEIGHT: 1.0}),
+        "elbo": Member("vaecli.objectives.elbo:ELBO", "evidence lower bound", ELBO_LIKE),
+        "stl": Member("vaecli.objectives.stl:STL", "the same without the score term in its gradient", ELBO_LIKE),
         "iwae": Member("vaecli.objectives.iwae:IWAE", "importance-weighted bound", {K: 5}),
         "dreg": Member("vaecli.objectives.dreg:DReG", "the same with doubly reparameterised gradients", {K: 5}),
+        "miwae": Member("vaecli.objectives.miwae:MIWAE", "mean of several importance-weighted bounds", {K: 5, GROUPS: 2}),
+        "piwae": Member("vaecli.objectives.piwae:PIWAE", "iwae for the decoder, miwae for the encoder", {K: 5, GROUPS: 2}),
+        "ciwae": Member("vaecli.objectives.ciwae:CIWAE", "between elbo and iwae", {K: 5, ELBO_WEIGHT: 0.5}),
+        "renyi": Member("vaecli.objectives.renyi:Renyi", "variational Renyi bound", {K: 5, ORDER: 0.5}),
+        "beta-tc": Member(
+            "vaecli.objectives.beta_tc:BetaTC",
+            "elbo with more weight on the total correlation",
+            {**ELBO_LIKE, TC_WEIGHT: 4.0},
+            needs={"posterior": DIAGONAL},
+        ),
+        "info": Member(
+            "vaecli.objectives.info:Info",
+            "elbo with the discrepancy of all codes from the prior",
+            {**ELBO_LIKE, MMD_WEIGHT: 100.0},
+            needs={"prior": REPARAMETERISED},
+        ),
         "jsd": Member(
             "vaecli.objectives.jsd:JSD", "Jensen-Shannon divergence instead of KL", {K: 1}, needs={"prior": REPARAMETERISED}
         ),
@@ -333,8 +413,13 @@ def load(family: str, name: str) -> object:
     )
 
 
+MOST_LISTED = 20
+"""Names that a message lists, where it suggests one of them."""
+
+
 def unknown(subject: str, name: str, choices: Iterable[str]) -> str:
     """The message for a name that is not among the choices, with the nearest one as a suggestion."""
     choices = list(choices)
     near = get_close_matches(name, choices, n=1)
-    return f"{subject}: expected one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else "")
+    known = f"{len(choices)} names" if near and len(choices) > MOST_LISTED else ", ".join(choices)
+    return f"{subject}: expected one of {known}" + (f"; did you mean {near[0]}?" if near else "")

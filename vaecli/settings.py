@@ -12,7 +12,7 @@ from vaecli.errors import UsageError
 AUTO = "auto"
 """The word for a number that is settled when the training images are known."""
 
-_SHORT = {"epochs": "e", "limit": "n", "validation": "v", "image_size": "size"}
+_SHORT = {"epochs": "e", "limit": "n", "validation": "v", "image_size": "size", "kl_warmup": "warmup"}
 
 
 def setting(default: Any, help: str, group: str, *, low: float | None = None, high: float | None = None,

@@ -11,7 +11,7 @@ from tests.helpers import from_shell, one_line
 from vaecli import registry
 from vaecli.runs.find import CONFIG, MODEL
 
-COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "explore", "latent-plot", "inpaint", "compare"]
+COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "score", "explore", "latent-plot", "inpaint", "compare"]
 
 
 @pytest.mark.system
@@ -38,6 +38,7 @@ TORCH_ALONE = [
     ["sample", "small"],
     ["reconstruct", "small", "--n", "1"],
     ["encode", "small", "--n", "1"],
+    ["score", "small", "--limit", "2"],
     ["sample", "small", "--between", "0", "1"],
     ["latent-plot", "small", "--manifold"],
     ["inpaint", "small", "--n", "1"],

@@ -54,6 +54,7 @@ def test_a_run_knows_the_shape_and_the_labels_of_the_array(kept):
         ["inpaint", "--n", "1", "--starts", "1", "--steps", "5"],
         ["compare", "--k", "2"],
         ["encode", "--out", "latents.csv"],
+        ["score", "--limit", "3"],
     ],
     ids=lambda words: words[0],
 )

@@ -155,6 +155,7 @@ def test_libraries_that_find_no_memory_to_load_are_one_line(run_copy, tmp_path, 
         ["encode", "small"],
         ["latent-plot", "small"],
         ["explore", "small"],
+        ["score", "small", "--by", "L_1", "--limit"],
         ["compare", "small", "--k", "0", "--n"],
         ["compare", "small", "--k", "0", "--table-only", "--limit"],
     ],
@@ -163,8 +164,8 @@ def test_libraries_that_find_no_memory_to_load_are_one_line(run_copy, tmp_path, 
 def test_fewer_images_than_were_asked_for_are_mentioned(vaecli, run_copy, words, monkeypatch):
     """The small run has 200 test images."""
     monkeypatch.setattr("vaecli.analysis.inpainting.LARGEST", 0)  # exact values take long
-    option = words[-1] if words[0] == "compare" else "--n"
-    words = words[:-1] if words[0] == "compare" else words
+    option = words[-1] if words[0] in ("score", "compare") else "--n"
+    words = words[:-1] if option == words[-1] else words
     said = re.compile(r"there are only \d+ images|\d+ images, all that the test split has")
     assert said.search(vaecli(*words, option, "201").err)
     assert not said.search(vaecli(*words, option, "2").err)

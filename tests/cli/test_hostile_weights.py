@@ -17,6 +17,7 @@ COMMANDS = [
     "sample small --between 0 1 --n 3 --out a.png",
     "reconstruct small --n 2 --out a.png",
     "encode small --n 5 --out a.csv",
+    "score small --limit 2 --by L_1",
     "latent-plot small --n 50 --out a.png",
     "latent-plot small --n 50 --variance --out a.png",
     "latent-plot small --n 50 --thumbnails --out a.png",

@@ -31,6 +31,7 @@ MEASURE = ["--limit", "5", "--k", "0", "--table-only", "-q"]
         ["compare", "small", "--limit", LONG],
         ["compare", "small", "--k", f"1,{'1' * 5000}"],
         ["encode", "small", "--n", LONG],
+        ["score", "small", "--by", f"L_{'1' * 5000}"],
         ["latent-plot", "small", "--view", f"{LONG},0"],
         ["latent-plot", "small", "--view", "45,nan"],
         ["sample", "small", "--digit", LONG],
@@ -45,12 +46,16 @@ def test_absurd_options(alone, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        *([command, MANY] for command in ("sample", "reconstruct", "encode", "explore", "latent-plot", "inpaint", "compare")),
+        *(
+            [command, MANY]
+            for command in ("sample", "reconstruct", "encode", "score", "explore", "latent-plot", "inpaint", "compare")
+        ),
         ["sample", "b/" * 2500],
         ["sample", "small", "--out", MANY],
         ["reconstruct", "small", "--data-dir", MANY],
         ["reconstruct", "small", "--image", MANY],
         ["encode", "small", "--image", MANY],
+        ["score", "small", "--against", MANY],
         ["encode", "small", "--out", MANY],
         ["sample", "small", "--between", "0", MANY],
         ["train", "--out", MANY, "--limit", "10"],

@@ -15,6 +15,10 @@ VALUES = {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x",
         "--device": "cpu", "--out": "x.npz",
     },
+    "score": {
+        "--by": "L_2", "--against": "mnist", "--limit": "3", "--split": "test", "--digit": "3", "--image": "x.png",
+        "--marginal-labels": None, "--data-dir": "x", "--ais-chains": "2", "--device": "cpu", "--out": "x",
+    },
     "reconstruct": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
         "--device": "cpu", "--out": "x.png",
@@ -46,6 +50,21 @@ REFUSED = {
     "encode": {
         "--image": ["--n", "--split", "--no-label", "--data-dir"],
         "--digit": ["--n", "--split", "--no-label", "--data-dir", "--device", "--out"],
+    },
+    "score": {
+        "--image": ["--limit", "--split", "--data-dir", "--ais-chains"],
+        "--digit": ["--by", "--against", "--limit", "--split", "--marginal-labels", "--data-dir", "--device", "--out"],
+        "--ais-chains": [
+            "--by",
+            "--against",
+            "--limit",
+            "--split",
+            "--digit",
+            "--marginal-labels",
+            "--data-dir",
+            "--device",
+            "--out",
+        ],
     },
     "reconstruct": {"--image": ["--n", "--split", "--no-label", "--data-dir"]},
     "explore": {},

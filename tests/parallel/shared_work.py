@@ -22,14 +22,22 @@ SETTINGS = {"latent_dim": 2, "hidden": (20,), "objective": "iwae", "k": 5, "bina
             "lr_warmup": 3}  # fmt: skip
 
 
+COUPLED = vaecli.Config(objective="beta-tc", free_bits=0.02, hidden=(20,), precision="fp32")
+"""Of which the processes send each other latents, with their gradient."""
+
+
+def gradient_of(config, images, batch, processes):
+    model = build(config)
+    take = make_step(model, make_optimizer(model, config), images, config, processes)
+    take(torch.arange(batch), generator("cpu", "noise"))
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).tolist()
+
+
 def work(folder, data):
     processes = joined(torch.device("cpu"))
     config = vaecli.Config(**SETTINGS)
     images = load_images("mnist", "train", data)[:590]
-    model = build(config)
-    optimizer = make_optimizer(model, config)
-    make_step(model, optimizer, images, config, processes)(torch.arange(64), generator("cpu", "noise"))
-    gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    gradients = [gradient_of(*job, processes) for job in ((config, images, 64), (COUPLED, images, 64), (COUPLED, images, 2))]
 
     run = vaecli.train(config, folder / "run", data_dir=data)
     test = load_images("mnist", "test", data)
@@ -40,7 +48,7 @@ def work(folder, data):
         ("annealed", 30, {"k": (), "ais": vaecli.AIS(5, 20), "bdmc": 25}),
         ("exact", 3, {"k": (), "exact": True, "marginal_labels": True}),
     )}  # fmt: skip
-    found = {"gradient": gradient.tolist(), "results": run.results, "log": run.log, "measured": measured}
+    found = {"gradients": gradients, "results": run.results, "log": run.log, "measured": measured}
     (folder / f"found-{processes.rank}.json").write_text(json.dumps(found))
 
 

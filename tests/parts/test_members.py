@@ -1,23 +1,24 @@
-"""What holds of every prior and posterior, those of the registry and the toys."""
+"""What holds of every prior and posterior of the registry."""
 
 import pytest
 import torch
 
-from tests.parts import toys
+from tests.parts.pairs import small
 from vaecli import registry
 from vaecli.evaluation.grid import Grid
+from vaecli.model import build
 from vaecli.seeding import generator
 
-PRIORS = [*registry.names("prior"), *toys.MEMBERS["prior"]]
-POSTERIORS = [*registry.names("posterior"), *toys.MEMBERS["posterior"]]
+PRIORS = registry.names("prior")
+POSTERIORS = registry.names("posterior")
 
 
 def made(family, name, latent_dim=2):
     """A member whose parameters are no longer those at the start."""
-    torch.manual_seed(1)
-    member = registry.load(family, name)(latent_dim, **registry.find(family, name).defaults)
+    model = build(small(**{family: name}, latent_dim=latent_dim, hidden=(20,)))
+    member = model.prior if family == "prior" else model.posterior_of
     for parameter in member.parameters():
-        parameter.data.add_(0.3 * torch.randn(parameter.shape))
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator("cpu", "moved")))
     return member
 
 
@@ -35,7 +36,7 @@ def whole(distribution, log_prob):
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_a_prior_is_a_density_and_samples_have_its_moments(toy_members, name):
+def test_a_prior_is_a_density_and_samples_have_its_moments(name):
     prior = made("prior", name)
     p = prior()
     total, density, points = whole(p, p.log_prob)
@@ -52,7 +53,7 @@ def test_a_prior_is_a_density_and_samples_have_its_moments(toy_members, name):
 
 @pytest.mark.parametrize("name", POSTERIORS)
 @torch.no_grad()
-def test_a_posterior_is_a_density_and_noise_becomes_its_latents(toy_members, name):
+def test_a_posterior_is_a_density_and_noise_becomes_its_latents(name):
     q = posteriors(made("posterior", name))
     totals, density, points = whole(q, lambda points: q.log_prob(points.unsqueeze(1)))
     torch.testing.assert_close(totals, torch.ones(3), atol=1e-3, rtol=0)
@@ -66,7 +67,7 @@ def test_a_posterior_is_a_density_and_noise_becomes_its_latents(toy_members, nam
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
-def test_images_are_taken_and_joined_by_their_features(toy_members, name):
+def test_images_are_taken_and_joined_by_their_features(name):
     member = made("posterior", name, 4)
     h = torch.randn(5, member.features, generator=generator("cpu", "h"))
     eps = torch.randn(7, 5, 4, generator=generator("cpu", "eps"))
@@ -77,7 +78,7 @@ def test_images_are_taken_and_joined_by_their_features(toy_members, name):
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
-def test_a_detached_posterior_has_the_density_and_no_gradient(toy_members, name):
+def test_a_detached_posterior_has_the_density_and_no_gradient(name):
     member = made("posterior", name, 4)
     h = torch.randn(3, member.features, generator=generator("cpu", "h"), requires_grad=True)
     q = member(h)

@@ -1,4 +1,4 @@
-"""The explorer's page of runs of the toys, in a browser."""
+"""The explorer's page of runs with other priors and posteriors, in a browser."""
 
 import torch
 
@@ -9,9 +9,9 @@ from tests.explorer.page import choose, text
 pytestmark = in_browser
 
 
-def test_it_decodes_and_has_no_circles_of_a_prior_that_is_no_standard_normal(browser, toy_members, toy_run, tmp_path):
-    names = [("normal", "full"), ("mixture", "diagonal"), ("two-layers", "two-layers")]
-    runs, images = [toy_run(*pair) for pair in names], vaecli.load_images("mnist", "test", limit=30)
+def test_it_decodes_and_shows_contours_instead_of_circles(browser, trained, tmp_path):
+    names = [("normal", "full"), ("mixture", "diagonal"), ("two-layer", "two-layer")]
+    runs, images = [trained(*pair) for pair in names], vaecli.load_images("mnist", "test", limit=30)
     file = tmp_path / "page.html"
     file.write_text(vaecli.explore(runs, [images] * 3))
     page = visit(browser, file)
@@ -22,14 +22,17 @@ def test_it_decodes_and_has_no_circles_of_a_prior_that_is_no_standard_normal(bro
         with torch.inference_mode():
             expected = run.model.decoder(z.view(1, -1)).sigmoid().flatten()
         torch.testing.assert_close(torch.tensor(means), expected, atol=5e-3, rtol=0)
+        words = "return document.querySelector('[data-part=circles-words]').textContent"
         circles = "return document.querySelector('[data-part=circles]').parentElement.hidden"
-        assert page.execute_script(circles) == (prior != "normal")
+        assert page.execute_script(circles) == (prior == "two-layer")  # of which a line is shown
+        assert ("39, 86 and 99 %" in page.execute_script(words)) == (prior == "mixture")
         assert page.execute_script("return document.querySelector('[data-part=rub]').hidden") == (prior != "normal")
         assert (f"The prior, {prior}, is not a standard normal" in text(page, "plane")) == (prior != "normal")
-    choose(page, 0)
     image = "return document.querySelector('[data-part=space]').toDataURL()"
-    with_circles = page.execute_script(image)
-    page.execute_script("window.explorer.space.standardNormal = false")
-    for index in (1, 0):
+    for index, what in ((0, "standardNormal"), (1, "contours")):
         choose(page, index)
-    assert page.execute_script(image) != with_circles
+        with_lines = page.execute_script(image)
+        page.execute_script(f"window.explorer.space.{what} = null")
+        for back in (1 - index, index):
+            choose(page, back)
+        assert page.execute_script(image) != with_lines

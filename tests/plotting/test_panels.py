@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from vaecli.analysis.comparison import Decoded, Shown
+from vaecli.analysis.scores import Scores
 from vaecli.config import Config
+from vaecli.data.images import Images
+from vaecli.model import build
 from vaecli.plotting import panels
 
 
@@ -62,3 +65,19 @@ def test_samples_of_labels_have_a_column_for_each(layout):
     assert (caption, columns, draws) == ("a\nmeans; 0, 1, ... by column", 10, "a\ndraws; 0, 1, ... by column")
     (((caption, _, _),),) = layout(panels.save_samples, shown("a", 1, 10, labels=10))
     assert caption == "a\nmean, draw; 0, 1, ... by row"
+
+
+def test_the_least_and_the_most_likely_images_are_named(layout):
+    pixels = (torch.arange(5, dtype=torch.uint8) % 2 * 255)[:, None].expand(-1, 784)
+    images, numbers = Images(pixels, torch.zeros(5, dtype=torch.int64), ("0",)), torch.tensor([-3.0, -1.0, -5.0, -2.0, -4.0])
+    names = ("x/a.png", "x/b.png", "x/a-rather-long-name.png", "d", "e")
+    scores = Scores("L_50", numbers.double(), numbers, numbers, 784, images.labels, names, ("0",))
+    rows = layout(lambda path, sets: panels.save_extremes(path, sets, build(Config(hidden=(4,)))), ("mine", images, scores))
+    assert rows == [
+        [
+            ("mine: least likely\n-L_50 5.0\na-rat....png", [0], 1),
+            ("rank 2\n4.0\ne", [0], 1),
+            ("rank 3\n3.0\na.png", [0], 1),
+        ],
+        [("mine: most likely\n-L_50 1.0\nb.png", [1], 1), ("rank 4\n2.0\nd", [1], 1)],
+    ]

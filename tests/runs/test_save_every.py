@@ -51,10 +51,11 @@ def copies(monkeypatch):
         ({"measure_every": 2, "epochs": 4}, [(0, 5), (0, 10), (1, 3), (1, 8), (2, 1), (2, 6), (2, 11), (3, 4), (3, 9)]),
         ({"objective": "iwae", "k": 3, "binarize": "stochastic", "labels": "partial", "lr_schedule": "cosine", "epochs": 1,
           "batch_size": 70}, [(0, 5)]),
+        ({"objective": "info", "kl_warmup": 1.5, "free_bits": 0.01}, [(0, 5), (0, 10), (1, 3), (1, 8)]),
         ({"lr_warmup": 17, "clip_norm": 50.0, "validation": 100, "epochs": 3, "patience": 1, "lr": 0.1},
-         [(0, 5), (1, 5), (2, 5)]),
+          [(0, 5), (1, 5), (2, 5)]),
     ],
-    ids=["each epoch", "every second", "noise of several kinds", "warming up, with the best epoch kept"],
+    ids=["each epoch", "every second", "noise of several kinds", "a weight that rises", "warming up, with the best epoch kept"],
 )  # fmt: skip
 def test_going_on_within_an_epoch_is_the_same_to_the_byte(fit, copies, monkeypatch, more, places):
     monkeypatch.setattr(loop, "CHECK_EVERY", 4)

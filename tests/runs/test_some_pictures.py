@@ -1,6 +1,7 @@
 """Commands that need a few pictures of a run open these alone, and compare them with the run's."""
 
 import shutil
+import tarfile
 
 import pytest
 import torch
@@ -179,3 +180,13 @@ def test_a_limited_test_set_is_not_taken_for_the_whole(pictures, tmp_path, monke
     whole = load_images("folder", "test", pictures)
     assert len(whole) == 12
     assert whole.names == tuple(sorted(whole.names, key=path_hash))
+
+
+def test_of_tar_shards_no_more_are_opened(vaecli, pictures, unpacked, tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as shard:
+        shard.add(pictures, ".")
+    vaecli(*TRAIN, "--data-dir", tmp_path / "x.tar", "--name", "run")
+    unpacked.clear()
+    outcome = vaecli("reconstruct", "run", "--n", "3")
+    assert outcome.code == 0, outcome.err
+    assert len(unpacked) == 3 and ONLY in outcome.err

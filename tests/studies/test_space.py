@@ -40,6 +40,8 @@ WITHOUT_LISTS = (
     "pixel_range",
     "hidden",
     "channels",
+    "prior_hidden",
+    "posterior_hidden",
 )
 
 
@@ -48,7 +50,8 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
     name, rule = setting.name, setting.metadata
     words = {
         "arch": ["mlp", "conv"], "objective": ["elbo", "jsd"], "hidden": [[8], [16]], "channels": [[8], [16]],
-        "pixel_range": [[0, 1], [0, 2]],
+        "pixel_range": [[0, 1], [0, 2]], "prior_hidden": [[8], [16]], "posterior_hidden": [[8], [16]],
+        "prior": registry.names("prior"), "posterior": registry.names("posterior"),
     }  # fmt: skip
     numbers = [28, 32] if kind_of(setting) is int else [0.25, 0.5]
     values = words.get(name) or list(rule["choices"] or numbers)
@@ -56,12 +59,18 @@ def test_every_setting_has_a_list_or_says_why_not(setting):
         "channels": {"arch": "conv"},
         "blocks": {"arch": "resnet"},
         "label_fraction": {"labels": "partial"},
-        "alpha": {"objective": "gjs"},
         "colour": {"dataset": "folder"},
+        "components": {"prior": "mixture"},
+        "flow": {"prior": "flow"},
+        "prior_transforms": {"prior": "flow"},
+        "prior_hidden": {"prior": "flow"},
+        "posterior_transforms": {"posterior": "flow"},
+        "posterior_hidden": {"posterior": "flow"},
+        "second_latents": {"prior": "two-layer"},
     }.get(name, {})
-    if name in ("prior", "posterior"):  # of which there is one each
-        assert Space.of({"latent_dim": [2, 3], name: registry.names(name)}).fixed[name] == registry.names(name)[0]
-    elif name in WITHOUT_LISTS:
+    owners = [owner for owner, member in registry.REGISTRY["objective"].items() if name in member.defaults]
+    other = {"objective": owners[0]} if owners else other
+    if name in WITHOUT_LISTS:
         with pytest.raises(UsageError, match=r"cannot be compared|expected a (whole )?number"):
             Space.of({"latent_dim": [2, 3]} | other | {name: values})
     else:

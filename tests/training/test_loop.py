@@ -191,6 +191,19 @@ def test_a_few_images_at_a_time_have_the_gradient_of_all(objective, digits, monk
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
 
 
+def test_an_objective_knows_how_many_images_are_trained_on(digits):
+    """Of which not all may be on the device at a time."""
+    config = Config(objective="beta-tc", latent_dim=3, tc_weight=6.0)
+
+    def value(count):
+        model = build(config)
+        take = step.make_step(model, make_optimizer(model, config), digits, config, count=count)
+        return float(take(torch.arange(10), generator("cpu", "x"))[0])
+
+    assert value(None) == value(600)
+    assert value(600) - value(60_000) == pytest.approx(10 * 5 * 2 * math.log(100), rel=1e-4)
+
+
 @pytest.mark.parametrize(("k", "rows", "most"), [(7, 30, 28), (7, 7, 7), (7, 3, 7)])
 def test_no_more_particles_than_rows_are_decoded_at_once(k, rows, most, digits, monkeypatch):
     """But those of one image are."""

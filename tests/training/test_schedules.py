@@ -5,8 +5,9 @@ from vaecli.config import Config
 from vaecli.data.images import Images
 from vaecli.image_shape import ImageShape
 from vaecli.model import build
+from vaecli.training import loop
 from vaecli.training.loop import fit, make_optimizer
-from vaecli.training.schedules import learning_rate, warm_up
+from vaecli.training.schedules import kl_weight, learning_rate, warm_up
 
 
 def test_burdas_eight_stages():
@@ -34,6 +35,43 @@ def test_training_uses_the_schedule_and_the_epsilon(digits):
     assert optimizer.eps == 1e-4
     used = [optimizer.lr for _ in fit(model, optimizer, digits, config)]
     assert used == [learning_rate(config, epoch) for epoch in range(1, 5)]
+
+
+def test_the_weight_of_kl_rises_to_its_size():
+    config = Config(kl_weight=3, kl_warmup=2.5)
+    assert [kl_weight(config, done) for done in (0, 0.5, 1.25, 2.5, 7)] == pytest.approx([0, 0.6, 1.5, 3, 3])
+
+
+@pytest.mark.parametrize("objective", ["elbo", "info"])
+def test_training_weighs_kl_by_its_schedule(objective, digits):
+    """A step an epoch, whose loss is that of the weights before it."""
+    more = {"mmd_weight": 0.0} if objective == "info" else {}
+    config = Config(objective=objective, epochs=4, batch_size=600, kl_weight=600, kl_warmup=3, **more)
+    model = build(config)
+    records = list(fit(model, make_optimizer(model, config), digits, config))
+    for record, weight in zip(records, (0, 200, 400, 600), strict=True):
+        assert record.kl > 0.01
+        assert record.loss == pytest.approx(weight * record.kl - record.reconstruction, rel=1e-6)
+
+
+def test_every_step_has_its_weight_of_kl(digits, monkeypatch):
+    found = []
+
+    def make_step(*arguments):
+        *_, count, weight = arguments
+
+        def step(index, noise):
+            found.append((count, float(weight)))
+            return torch.zeros(3)
+
+        return step
+
+    monkeypatch.setattr(loop, "make_step", make_step)
+    config = Config(epochs=2, batch_size=200, kl_warmup=1.25)
+    model = build(config)
+    list(fit(model, make_optimizer(model, config), digits, config))
+    weights = [min(1, step / 3.75) for step in range(6)]
+    assert found == [(600, pytest.approx(weight)) for weight in weights]
 
 
 def test_the_learning_rate_rises_step_by_step_over_epochs(digits):

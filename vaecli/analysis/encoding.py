@@ -15,7 +15,7 @@ from torch import Tensor
 from vaecli.arguments import checked, wrong
 from vaecli.data import Images, Read, read_split
 from vaecli.data.dataset import Request
-from vaecli.data.images import UNKNOWN, first
+from vaecli.data.images import UNKNOWN, Take, first, taken
 from vaecli.evaluation.encode import encode
 from vaecli.files import csv_bytes
 from vaecli.model import VAE
@@ -90,25 +90,30 @@ def latents_of(model: VAE, images: Images, *, labels_known: bool = True) -> Late
 
 
 def split_or_other(
-    run: Run, split: str, data_dir: Path | None, read: Read = read_split, n: int | None = None
+    run: Run, split: str, data_dir: Path | None, read: Read = read_split, take: Take | None = None
 ) -> tuple[Images, bool]:
-    """The first `n` images of a split, and whether they are those of the run; images in `data_dir` may be any of the run's kind.
+    """The images of a split that `take` takes, all if not given, and whether they are the run's; those in `data_dir` may be others.
 
     Labels of other images are those of the run by name: the run does not know others.
 
     Raises:
         DataError: the images cannot be read.
     """
+    take = take or first(None)
     if data_dir is None or run.provenance is None or split == "validation":
-        return run.images(split, data_dir, read, first(n)), True
+        return run.images(split, data_dir, read, take), True
     request = Request.of(run.config, split, data_dir)
     images = read(request)
     if images.digest == getattr(run.provenance.data, split):
-        return images[:n], True
-    images = read(replace(request, limit=None, validation=None))
+        return taken(images, take), True
+    return taken(with_labels_of(run, read(replace(request, limit=None, validation=None))), take), False
+
+
+def with_labels_of(run: Run, images: Images) -> Images:
+    """The same images with the labels of a run, by name; UNKNOWN where the run has none of that name."""
     numbers = {name: number for number, name in enumerate(run.class_names)}
     known = torch.tensor([numbers.get(name, UNKNOWN) for name in images.class_names] + [UNKNOWN])  # the last is that of UNKNOWN
-    return replace(images, labels=known[images.labels], class_names=run.class_names)[:n], False
+    return replace(images, labels=known[images.labels], class_names=run.class_names)
 
 
 def _npz(latents: Latents) -> bytes:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaecli.analysis.defaults import STARTS, STEPS
+from vaecli.distributions.latents import LatentDistribution
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.evaluation.grid import log_likelihoods
 from vaecli.evaluation.importance import GROUPS, jackknife, with_and_without
@@ -158,6 +159,8 @@ def _climb(
 ) -> tuple[DiagonalNormal, int]:
     """The posterior of one image given its seen pixels x, its parameters of shape (latent_dim,), and the steps taken."""
     particles, taken = PARTICLES, 0
+    with torch.no_grad():
+        p = model.prior()
     loc, log_scale = starts, torch.full_like(starts, LOG_SCALE)
     for rate in LEARNING_RATES:
         loc, log_scale = loc.detach().requires_grad_(), log_scale.detach().requires_grad_()
@@ -167,7 +170,7 @@ def _climb(
             size = min(WINDOW, steps - taken)
             total = torch.zeros((), device=x.device)
             for _ in range(size):
-                value = _bound(model, x, y, observed, DiagonalNormal(loc, log_scale), particles, noise)
+                value = _bound(model, x, y, observed, DiagonalNormal(loc, log_scale), p, particles, noise)
                 loc.grad, log_scale.grad = torch.autograd.grad(-value.sum(), (loc, log_scale))
                 optimizer.step()
                 total += value.detach().mean()
@@ -176,18 +179,19 @@ def _climb(
         if len(loc) > 1:
             with torch.no_grad():
                 q = DiagonalNormal(loc, log_scale)
-                parts = [_bound(model, x, y, observed, q, count, noise) * count for count in _counts(model, 100, len(loc))]
+                parts = [_bound(model, x, y, observed, q, p, count, noise) * count for count in _counts(model, 100, len(loc))]
                 best = torch.stack(parts).sum(0).argmax()
             loc, log_scale, particles = loc[best].unsqueeze(0), log_scale[best].unsqueeze(0), 4 * PARTICLES
     return DiagonalNormal(loc[0].detach(), log_scale[0].detach()), taken
 
 
 def _bound(
-    model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, q: DiagonalNormal, particles: int, noise: torch.Generator
-) -> Tensor:
+    model: VAE, x: Tensor, y: Tensor | None, observed: Tensor, q: DiagonalNormal, p: LatentDistribution, particles: int,
+    noise: torch.Generator,
+) -> Tensor:  # fmt: skip
     """Estimates of log p(x_s|z) + log p(z) - log q(z), z ~ q, for seen pixels x of one image: shape (starts,)."""
     z = q.rsample((particles,), noise)
-    log_w: Tensor = model.likelihood(z, y).marginal(observed).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+    log_w: Tensor = model.likelihood(z, y).marginal(observed).log_prob(x) + p.log_prob(z) - q.log_prob(z)
     return log_w.mean(0)
 
 

@@ -17,7 +17,21 @@ import typer
 
 from vaecli import __version__, plugins, torchrun
 from vaecli.cli import cache as cached
-from vaecli.cli import compare, console, encode, explore, inpaint, latent_plot, prepare, reconstruct, report, sample, search, train
+from vaecli.cli import (
+    compare,
+    console,
+    encode,
+    explore,
+    inpaint,
+    latent_plot,
+    prepare,
+    reconstruct,
+    report,
+    sample,
+    score,
+    search,
+    train,
+)
 from vaecli.cli.commands import Command, Group, options_of
 from vaecli.cli.declare import DATA, OTHERS, example, optional
 from vaecli.cli.search_settings import as_searched
@@ -130,6 +144,7 @@ def make_app() -> typer.Typer:
         ("reconstruct", reconstruct, reconstruct.reconstruct),
         ("encode", encode, encode.encode),
         ("latent-plot", latent_plot, latent_plot.latent_plot),
+        ("score", score, score.score),
         ("explore", explore, explore.explore),
         ("inpaint", inpaint, inpaint.inpaint),
         ("compare", compare, compare.compare),

@@ -14,7 +14,22 @@ from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_table, console
 from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
+from vaecli.cli.options import (
+    ANNEALING,
+    AT,
+    AsJson,
+    Chains,
+    DataDir,
+    Device,
+    Leapfrog,
+    Quiet,
+    RunNames,
+    Split,
+    Temperatures,
+    comma_list,
+    note_fewer,
+    without_effect,
+)
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
@@ -32,8 +47,7 @@ if TYPE_CHECKING:
     from vaecli.runs.run import Run
 
 HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
-TABLE, ANNEALING = "Table", "Annealing"
-AT = AIS()
+TABLE = "Table"
 SORTS = f"[{'|'.join(compare_table.SORTS)}]"
 PROPOSAL = "Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior."
 BDMC = "Certify that schedule: bound log p(x) of images drawn from the model from both sides."
@@ -60,13 +74,9 @@ def compare(
         bool, flag_option("--marginal-labels", "Sum a conditional model's label out, and classify by it.", TABLE)
     ] = False,
     ais: Annotated[bool, flag_option("--ais", "A bound closer than L_k, by annealed importance sampling.", ANNEALING)] = False,
-    ais_temperatures: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Steps from q(z|x) to p(x, z).", rich_help_panel=ANNEALING)
-    ] = AT.temperatures,
-    ais_chains: Annotated[int, typer.Option(min=1, max=1000, help="Chains per image.", rich_help_panel=ANNEALING)] = AT.chains,
-    ais_leapfrog: Annotated[
-        int, typer.Option(min=1, max=1000, help="Leapfrog steps at each temperature.", rich_help_panel=ANNEALING)
-    ] = AT.leapfrog,
+    ais_temperatures: Temperatures = AT.temperatures,
+    ais_chains: Chains = AT.chains,
+    ais_leapfrog: Leapfrog = AT.leapfrog,
     bdmc: Annotated[bool, flag_option("--bdmc", BDMC, ANNEALING)] = False,
     bdmc_images: Annotated[
         int, typer.Option(min=1, max=100_000, help="Images drawn from the model for --bdmc.", rich_help_panel=ANNEALING)

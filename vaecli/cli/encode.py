@@ -7,13 +7,23 @@ import typer
 
 from vaecli.cli import console
 from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
-from vaecli.cli.options import AsJson, Device, Pictures, Quiet, RunName, Split, count_of_pictures, note_fewer, without_effect
+from vaecli.cli.options import (
+    AsJson,
+    Device,
+    OtherImages,
+    Pictures,
+    Quiet,
+    RunName,
+    Split,
+    count_of_pictures,
+    note_fewer,
+    without_effect,
+)
 from vaecli.cli.output_paths import check_latents_out, latents_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
 HELP = example("vaecli encode --split train --out latents.csv")
-OTHERS = "Other images instead of the run's: a folder that --dataset folder can read, or IDX files."
 FORMATS = "Folder, or .npz, .csv or .safetensors file, for the latents; latents.npz in the run's folder if not given."
 
 
@@ -28,7 +38,7 @@ def encode(
     digit: Annotated[str | None, label_option("With --image: the label of your pictures, a name or a number.")] = None,
     image: Pictures = None,
     no_label: Annotated[bool, flag_option("--no-label", "Hide the labels from a conditional model.", DATA)] = False,
-    data_dir: Annotated[Path | None, optional(OTHERS, DATA)] = None,
+    data_dir: OtherImages = None,
     device: Device = "auto",
     out: Annotated[Path | None, optional(FORMATS, OUTPUT, callback=check_latents_out)] = None,
     quiet: Quiet = False,
@@ -48,13 +58,14 @@ def encode(
 
     from vaecli.analysis.encoding import latents_of, split_or_other
     from vaecli.analysis.images import choose_images
+    from vaecli.data.images import first
     from vaecli.files import write_file
 
     torch_device = resolve_device(device)
     if image:
         images = choose_images(opened, n=count, label=digit, pictures=image, listen=listener())
     else:
-        images, own = split_or_other(opened, split, data_dir, reader(), count)
+        images, own = split_or_other(opened, split, data_dir, reader(), first(count))
         if not own:
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))

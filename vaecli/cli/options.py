@@ -10,6 +10,7 @@ from vaecli.cli import console
 from vaecli.cli.declare import COMPUTING, DATA, OUTPUT, flag_option, optional
 from vaecli.cli.output_paths import check_picture_out
 from vaecli.errors import UsageError
+from vaecli.evaluation.schedule import AIS
 from vaecli.reading import is_folder
 from vaecli.runs.find import RUNS, runs_in
 
@@ -47,10 +48,13 @@ Device = Annotated[
 DataDir = Annotated[
     Path | None,
     optional(
-        "Folder of your own pictures, for --dataset folder; file of arrays, for --dataset array; else folder of the data set's "
-        "files, to read instead of its own place.",
+        "Folder of your own pictures, or tar shards of them ('{000..127}.tar'), for --dataset folder; file of arrays, for "
+        "--dataset array; else folder of the data set's files, to read instead of its own place.",
         DATA,
     ),
+]
+OtherImages = Annotated[
+    Path | None, optional("Other images instead of the run's: a folder that --dataset folder can read, or IDX files.", DATA)
 ]
 SPLIT = "Which images; validation: those that each run held out of its training images."
 Split = Annotated[Literal["test", "train", "validation"], typer.Option(help=SPLIT, rich_help_panel=DATA)]
@@ -68,6 +72,13 @@ Out = Annotated[
         "Folder, or .png, .pdf or .svg file, for the picture; the run's folder if not given.", OUTPUT, callback=check_picture_out
     ),
 ]
+
+
+AT = AIS()
+ANNEALING = "Annealing"
+Temperatures = Annotated[int, typer.Option(min=1, max=100_000, help="Steps from q(z|x) to p(x, z).", rich_help_panel=ANNEALING)]
+Chains = Annotated[int, typer.Option(min=1, max=1000, help="Chains per image.", rich_help_panel=ANNEALING)]
+Leapfrog = Annotated[int, typer.Option(min=1, max=1000, help="Leapfrog steps at each temperature.", rich_help_panel=ANNEALING)]
 
 
 def without_effect(context: typer.Context, when: str, *names: str) -> None:

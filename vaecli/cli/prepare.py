@@ -13,7 +13,9 @@ HELP = example("vaecli prepare --data-dir PICTURES --image-size 64")
 
 
 def prepare(
-    data_dir: Annotated[Path | None, optional("Folder of your own pictures, as for train --dataset folder.", DATA)] = None,
+    data_dir: Annotated[
+        Path | None, optional("Folder of your own pictures or tar shards of them, as for train --dataset folder.", DATA)
+    ] = None,
     image_size: Annotated[
         int | None, optional("Height and width, in pixels; as train's if not given.", DATA, min=8, max=256)
     ] = None,

@@ -25,6 +25,7 @@ from vaecli.data.values import (
 )
 from vaecli.errors import DataError
 from vaecli.image_shape import ImageShape
+from vaecli.reading import Slice
 
 MOST_PAGES = 1000
 """Pages of a file that are counted."""
@@ -82,14 +83,14 @@ def counted_pages(pages: int) -> str:
     return f"{pages:,}{' or more' if pages >= MOST_PAGES else ''} page{'s' * (pages > 1)}"
 
 
-def read_cropped(path: Path, shape: ImageShape, pixel_range: tuple[float, float] | None = None) -> Cropped:
+def read_cropped(path: Path | Slice, shape: ImageShape, pixel_range: tuple[float, float] | None = None) -> Cropped:
     """The middle of a picture, as large as fits, scaled to `shape`; a picture that has that size keeps its pixels.
 
     It is turned as its EXIF data say, and of several pages it is the first. Transparency becomes white. It stands inside
     `without_warnings`.
 
     Args:
-        path: the file.
+        path: the file, or the part of one.
         shape: of the images.
         pixel_range: the values that are black and white; if not given, `vaecli.data.values.settle` decides by this picture alone.
 

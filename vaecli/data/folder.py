@@ -1,4 +1,4 @@
-"""A person's own pictures: every one below a folder, of any size, with the names of its sub-folders as labels."""
+"""A person's own pictures: every one below a folder or in tar shards, of any size, with the names of its sub-folders as labels."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,12 +16,14 @@ from vaecli.data.crop import Cropped, read_cropped
 from vaecli.data.dataset import ReadListener, Request
 from vaecli.data.images import UNKNOWN, Images, Reading
 from vaecli.data.picture import KINDS, Prepared, checked_picture, looks_like_bytes, without_warnings
-from vaecli.data.prepared import Counts, Pictures, Rows, Store, key_of, new_rows, not_kept, open_store
+from vaecli.data.prepared import Counts, Pictures, Rows, Store, alone, key_of, new_rows, not_kept, place_of
+from vaecli.data.shards import expand, tars_below, tree_of
 from vaecli.data.tree import TEST, TRAIN, VALIDATION, Parts, Tree, escape_controls, find_pictures, path_hash, split_pictures
 from vaecli.data.values import BYTE_RANGE, Extent, extent, settle
 from vaecli.errors import DataError, UsageError, printable
 from vaecli.image_shape import ImageShape
 from vaecli.memory import SHARE, machine_memory
+from vaecli.reading import Slice, is_folder
 from vaecli.threads import processors
 
 MOST_NOTES = 10
@@ -48,7 +50,7 @@ class PictureFolder:
 
     def class_names(self, folder: Path | None = None) -> tuple[str, ...]:
         """As `Dataset.class_names`; no picture is opened for it."""
-        return find_pictures(folder).class_names
+        return _found(folder)[0].class_names
 
     def read(self, request: Request, listen: ReadListener) -> Images:
         """As `Dataset.read`; the pictures are in the order of a hash of their paths, so that the first few are of all labels.
@@ -59,11 +61,15 @@ class PictureFolder:
             DataError: there are none that can be read, or they take too much memory.
             UsageError: fewer are kept for validation than the request asks for.
         """
-        tree, shape = _tree(request), request.shape
+        shape = request.shape
+        tree, place = _found(request.folder, shape, listen.note)
+        if not tree.pictures:
+            give = "give the folder of pictures with {data_dir=DIR}"
+            raise DataError(f"{tree.folder}: found {_others(tree)}, expected {_KINDS}; {give}")
         class_names = tree.class_names
         with without_warnings(), listen.silence():
             splits = _Splits(tree)
-            store = open_store(tree.folder, tree.pictures, shape, listen.note)
+            store = Store(place, tree, shape) if place else None
             read, kept_in = _kept(store, splits, request, listen) if store else (_read(splits, request, listen)[0], None)
         if not read.kept:
             raise DataError(f"{tree.folder}: {_nothing(splits.folders(request.split), read.failures)}")
@@ -119,7 +125,7 @@ class _Splits:
     def _parts(self) -> Parts:
         if self.tree.has_test:
             return Parts(*(_by_hash(self.tree.of(split)) for split in (TRAIN, TEST)))
-        parts = split_pictures(self.tree.inside, lambda name: _is_readable(self.tree.folder / name))
+        parts = split_pictures(self.tree.inside, lambda name: _is_readable(self.tree.place(name)))
         return Parts(*map(_by_hash, parts))
 
     @property
@@ -154,21 +160,29 @@ class _Splits:
         return self.validation[: request.validation] if self.validation else self.train[-request.validation :]
 
 
-def _tree(request: Request) -> Tree:
-    """The pictures below the folder of a request; there is one at least."""
-    tree = find_pictures(request.folder)
-    if not tree.pictures:
-        raise DataError(
-            f"{tree.folder}: found {_others(tree)}, expected {_KINDS}; give the folder of pictures with {{data_dir=DIR}}"
-        )
-    return tree
+def _found(
+    path: Path | None, shape: ImageShape | None = None, note: Callable[[str], None] = lambda text: None
+) -> tuple[Tree, Path | None]:
+    """The pictures below a folder or in shards, and where they are kept in a shape, if they can be."""
+
+    def place(source: Path) -> Path | None:
+        return None if shape is None else place_of(source, shape, note)
+
+    shards = expand(path) if path and not is_folder(path) else ()
+    if not shards:
+        tree = find_pictures(path)
+        if tree.pictures or not (shards := tars_below(tree.folder)):
+            return tree, place(tree.folder)
+    assert path
+    kept = place(path)
+    return tree_of(path, shards, kept, note), kept
 
 
 def _by_hash(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (path_hash(name), name))
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(path: Path | Slice) -> bool:
     try:
         with checked_picture(path, (8, 8)) as picture:
             picture.load()
@@ -209,7 +223,7 @@ def _kept(store: Store, splits: _Splits, request: Request, listen: ReadListener)
             return _read(splits, request, listen, store)[0], None
         request = replace(request, only=None)
     try:
-        with store.alone():
+        with alone(store.place):
             if found := store.find(key(request.pixel_range)):  # which another process prepared meanwhile
                 return found, None
             rows = new_rows(store, len(splits.wanted(request)))
@@ -245,7 +259,7 @@ def _read(
     if rows is None:
         _check_memory(tree.folder, len(splits.wanted(request)), request.shape)
     pixel_range = request.pixel_range or _range_of(splits, request)
-    take = _Taker(tree.folder, request.shape, pixel_range, listen, store.unchanged(pixel_range) if store else {})
+    take = _Taker(tree, request.shape, pixel_range, listen, store.unchanged(pixel_range) if store else {})
     held = take.last(splits, request) if request.validation and request.split == TRAIN and request.only is None else None
     tried = held.tried if held else set()
     names = splits.ordered(request.split) if request.only is None else splits.wanted(request)
@@ -279,7 +293,7 @@ def _untrained(splits: _Splits, kept: Sequence[str]) -> list[str]:
 class _Taker:
     """Reads pictures, several at a time: Pillow's decoders and filters leave Python's lock to other threads."""
 
-    folder: Path
+    tree: Tree
     shape: ImageShape
     pixel_range: tuple[float, float]
     listen: ReadListener
@@ -335,7 +349,7 @@ class _Taker:
         if prepared := self.unchanged.get(name):
             return prepared()
         try:
-            return read_cropped(self.folder / name, self.shape, self.pixel_range)
+            return read_cropped(self.tree.place(name), self.shape, self.pixel_range)
         except DataError as error:
             return error
 
@@ -346,25 +360,25 @@ def _range_of(splits: _Splits, request: Request) -> tuple[float, float]:
     Raises:
         DataError: no range suits them.
     """
-    folder = splits.tree.folder
+    tree = splits.tree
     other = replace(request, split=TEST if request.split == TRAIN else TRAIN, limit=None, validation=None)
     names = [name for one in (request, other) for name in splits.wanted(one)]
 
     def of(name: str) -> Extent | None:
         try:
-            with checked_picture(folder / name, (8, 8)) as picture:
+            with checked_picture(tree.place(name), (8, 8)) as picture:
                 return extent(picture)
         except DataError:
             return None  # it is noted where it is read
 
-    usual = {name for name in names if looks_like_bytes(folder / name)}
+    usual = {name for name in names if looks_like_bytes(tree.place(name))}
     extents = [found for _, found in _attempts([name for name in names if name not in usual], of) if found is not None]
     if any(found.kind != "bytes" for found in extents):  # then it matters whether any of the usual ones can be read
         extents += [found for _, found in _attempts([*usual], of) if found is not None]
     try:
         return settle(extents)
     except DataError as error:
-        raise error.reworded(DataError, before=f"{folder}: ") from None
+        raise error.reworded(DataError, before=f"{tree.folder}: ") from None
 
 
 def _attempts(names: Sequence[str], work: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
@@ -404,7 +418,8 @@ def _remarks(tree: Tree) -> Iterator[str]:
     if tree.layout is not None and (outside := len(tree.pictures) - len(inside)):
         yield f"pictures outside {_listed(tree.layout.splits)}, left out: {outside:,}"
     if tree.class_names and (unlabelled := sum(tree.class_name(picture) is None for picture in inside)):
-        yield f"pictures beside the sub-folders, which are the labels, and so without one: {unlabelled:,}"
+        beside = "" if tree.given else " beside the sub-folders, which are the labels, and so"
+        yield f"pictures{beside} without {'a label' if tree.given else 'one'}: {unlabelled:,}"
     if tree.layout is None and (suspects := tree.named_like_splits()):
         yield (
             f"{_listed(suspects)} count{'s' * (len(suspects) == 1)} as labels or parts of them, not as splits: expected a folder "

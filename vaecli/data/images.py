@@ -80,6 +80,15 @@ def first(n: int | None) -> Take:
     return lambda labels: torch.arange(len(labels))[:n]
 
 
+def taken(images: "Images", take: Take) -> "Images":
+    """Some of the images; those that stand side by side are a slice, which copies nothing."""
+    positions = take(images.labels)
+    if not len(positions) or not torch.equal(positions, torch.arange(len(positions)) + positions[0]):
+        return images[positions]
+    start, end = int(positions[0]), int(positions[-1]) + 1
+    return images if end - start == len(images) else images[start:end]
+
+
 @dataclass(frozen=True)
 class Images:
     """Images of one shape, grey or in colour, with labels. They are checked when they are made, and not again.

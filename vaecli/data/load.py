@@ -28,8 +28,8 @@ def load_images(
     Args:
         dataset: the data set's name in the registry.
         split: ``train`` or ``test``.
-        data_dir: the folder of a person's own pictures, a file of arrays, or a folder of IDX files to read instead of the data
-            set's own.
+        data_dir: the folder of a person's own pictures, tar shards of them, a file of arrays, or a folder of IDX files to read
+            instead of the data set's own.
         limit: keep only the first `limit` images.
         image_size: height and width, in pixels; the data set's usual one if not given.
         colour: ``grey`` or ``rgb``; the data set's usual one if not given.

@@ -1,7 +1,6 @@
 """A person's own picture: opened with care, and prepared as the images of a data set are."""
 
 import io
-import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from vaecli.data.values import check_samples, extent, has_white_zero, is_deep, m
 from vaecli.errors import DataError, reason
 from vaecli.image_shape import ImageShape
 from vaecli.memory import machine_memory
-from vaecli.reading import open_file
+from vaecli.reading import Slice, open_place
 
 MAX_BYTES = 1 << 28
 """Bytes of a file that is read; Pillow reads as much of a file as the file says."""
@@ -162,21 +161,21 @@ def open_picture(path: Path) -> Image.Image:
 
 
 @contextmanager
-def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+def checked_picture(path: Path | Slice, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
     """A picture that takes not too much memory, its pixels not yet unpacked; the file is closed at the end.
 
     Pillow warns of some damage, so this stands inside `without_warnings`.
 
     Args:
-        path: the file.
+        path: the file, or the part of one.
         least: width and height in pixels; a JPEG is shrunk as it is unpacked, to no less than these.
 
     Raises:
         DataError: it is missing, not a picture, or too large, or what is done with it meanwhile fails.
     """
     try:
-        with open_file(path) as file:
-            if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        with open_place(path) as (file, size):
+            if size > MAX_BYTES:
                 raise DataError(f"{path}: found {size:,} bytes, expected a picture of at most {MAX_BYTES:,}")
             # Pillow trusts the size that a file declares, and takes memory for it; so no more bytes are read than there are
             data = file.read(size)
@@ -189,7 +188,7 @@ def checked_picture(path: Path, least: tuple[int, int] | None = None) -> Iterato
 
 
 @contextmanager
-def checked_bytes(data: bytes, path: Path, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+def checked_bytes(data: bytes, path: Path | Slice, least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
     """As `checked_picture`, of a file's bytes; `path` names them in messages.
 
     Raises:
@@ -221,14 +220,14 @@ def checked_bytes(data: bytes, path: Path, least: tuple[int, int] | None = None)
             f"{path}: found more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the most that Pillow opens; make it smaller"
         ) from None
     except Exception as error:  # Pillow's readers raise any error on a damaged file
-        raise _unreadable(path, error, data[:16]) from None
+        raise _unreadable(path, error, data) from None
 
 
-def looks_like_bytes(path: Path) -> bool:
-    """Whether a file begins as a JPEG or as a PNG of at most 8 bits, whose values are bytes if it can be read at all."""
+def looks_like_bytes(path: Path | Slice) -> bool:
+    """Whether a picture begins as a JPEG or as a PNG of at most 8 bits, whose values are bytes if it can be read at all."""
     try:
-        with open_file(path) as file:
-            head = file.read(_HEAD)
+        with open_place(path) as (file, size):
+            head = file.read(min(size, _HEAD))
     except OSError:
         return False
     return head.startswith(b"\xff\xd8\xff") or (
@@ -236,8 +235,8 @@ def looks_like_bytes(path: Path) -> bool:
     )
 
 
-def _unreadable(path: Path, error: Exception, head: bytes) -> DataError:
-    why = reason(error) if isinstance(error, OSError) and error.strerror else _why(error, head, path)
+def _unreadable(path: Path | Slice, error: Exception, data: bytes) -> DataError:
+    why = reason(error) if isinstance(error, OSError) and error.strerror else _why(error, data, path.name)
     return DataError(f"{path}: cannot be read as a picture ({why[:120]}); expected a PNG, JPEG or the like")
 
 
@@ -251,8 +250,9 @@ def _opened(data: bytes) -> Image.Image:
     return picture
 
 
-def _why(error: Exception, head: bytes, path: Path) -> str:
-    """Why Pillow cannot read a file that begins with `head`."""
+def _why(error: Exception, data: bytes, file_name: str) -> str:
+    """Why Pillow cannot read a file with these bytes."""
+    head = data[:16]
     name = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
     if name is None and head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         name = "WEBP"
@@ -262,7 +262,7 @@ def _why(error: Exception, head: bytes, path: Path) -> str:
         name is None
         and head[:1] == b"P"
         and head[1:2] in b"123456fF"
-        and path.suffix.lower() in (".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
+        and file_name.lower().endswith((".pbm", ".pgm", ".ppm", ".pnm", ".pfm"))
     ):
         name = "three-colour PFM" if head[1:2] == b"F" else "PPM"
     if not head:
@@ -272,20 +272,20 @@ def _why(error: Exception, head: bytes, path: Path) -> str:
     if name not in KINDS:
         return f"a {name} file, which vaecli does not read"
     if name == "TIFF":
-        return _why_tiff(path) or "a TIFF file that is cut short or damaged, or packed in a way that Pillow does not know"
+        return _why_tiff(data) or "a TIFF file that is cut short or damaged, or packed in a way that Pillow does not know"
     return f"a {name} file that is cut short or damaged"
 
 
-def _why_tiff(path: Path) -> str:
+def _why_tiff(data: bytes) -> str:
     """What Pillow does not know of a TIFF file's pixels; empty if it knows them."""
     try:
-        with open_file(path) as file:
-            head = file.read(8)
-            if head[2:3] == b"+":
-                head += file.read(8)
-            tags = TiffImagePlugin.ImageFileDirectory_v2(head)
-            file.seek(tags.next)
-            tags.load(file)
+        file = io.BytesIO(data)
+        head = file.read(8)
+        if head[2:3] == b"+":
+            head += file.read(8)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        tags.load(file)
         bits, samples = tags.get(258, (1,)), tags.get(277, 1)
         kinds = {1: "unsigned", 2: "signed", 3: "floats", 5: "complex", 6: "complex"}
         sample = tags.get(339, (1,))[0]

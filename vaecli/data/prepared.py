@@ -24,10 +24,12 @@ from torch import Tensor
 
 from vaecli.data.crop import Cropped
 from vaecli.data.download import cache
+from vaecli.data.tree import Tree
 from vaecli.errors import DataError, VaecliError, printable, reason
 from vaecli.files import CACHE, write_file
 from vaecli.image_shape import ImageShape
-from vaecli.reading import read_file
+from vaecli.memory import machine_memory
+from vaecli.reading import Stamp, read_file
 
 NONE = "none"
 
@@ -37,17 +39,14 @@ SHARE = 0.5
 VERSION = 2
 """Of how pictures are prepared: with another one all are prepared again."""
 
-MOST_BYTES = 1 << 30
-"""Bytes of a manifest that are read; one of a million pictures has a fifth of that."""
-
 PATIENCE = 3600.0
 """Seconds that a process waits for another one that prepares the same pictures."""
 
 _BLOCK = 1 << 20
 _PIXELS, _MANIFEST, _LOCK = ".pixels", ".json", "lock"
 
-Stamp = tuple[int, int, int]
-"""Size of a file in bytes, and when its contents and its status changed, in nanoseconds."""
+INDEX = ".index"
+"""The ending of the list of what is in shards, which is kept in the same place."""
 
 Range = tuple[float, float]
 
@@ -122,26 +121,13 @@ class Store:
     """What was prepared of one folder's pictures in one shape.
 
     Args:
-        place: the folder in which this is kept, below `cache_folder`.
-        source: the folder of pictures.
-        pictures: the paths of all pictures below it.
+        place: the folder in which this is kept, from `place_of`.
+        tree: the pictures.
         shape: of the images.
     """
 
-    def __init__(self, place: Path, source: Path, pictures: Sequence[str], shape: ImageShape) -> None:
-        self.place, self.source, self.pictures, self.shape = place, source, pictures, shape
-
-    @cached_property
-    def stamps(self) -> dict[str, Stamp]:
-        """The stamp of each picture; of one that cannot be looked at there is none."""
-        stamps, folder = {}, str(self.source)
-        for name in self.pictures:
-            try:
-                status = os.stat(f"{folder}/{name}")  # noqa: PTH116 - in a third of the time of a Path's
-            except OSError:
-                continue
-            stamps[name] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        return stamps
+    def __init__(self, place: Path, tree: Tree, shape: ImageShape) -> None:
+        self.place, self.source, self.stamps, self.shape = place, tree.folder.resolve(), tree.stamps, shape
 
     @cached_property
     def listing(self) -> str:
@@ -173,19 +159,6 @@ class Store:
                         known[name] = partial(_with_bytes, cropped, pixels)
         return known
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """A context in which no other process prepares the same pictures; waits for one that does.
-
-        Raises:
-            OSError: the place cannot be written to.
-        """
-        try:
-            with FileLock(self.place / _LOCK, timeout=PATIENCE):
-                yield
-        except Timeout:
-            raise OSError(f"another process holds {self.place / _LOCK}") from None
-
     def write(self, keys: Sequence[str], rows: "Rows", prepared: Pictures, cropped: Sequence[Cropped]) -> None:
         """Keeps what was prepared, whose pixels are in a file of `rows`, under each key, and removes what it replaces.
 
@@ -198,7 +171,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        details = [[*self.stamps.get(name, (0, 0, 0)), *one[1:]] for name, one in zip(prepared.kept, cropped, strict=True)]
+        details = [[*self.stamps.get(name, ()), *one[1:]] for name, one in zip(prepared.kept, cropped, strict=True)]
         columns = {
             "version": VERSION,
             "source": str(self.source),
@@ -255,10 +228,15 @@ def _with_bytes(cropped: Cropped, pixels: Tensor) -> Cropped:
     return cropped._replace(pixels=pixels.numpy().tobytes())
 
 
+def most_bytes() -> int:
+    """Bytes of a manifest or a list of shards that are read: an eighth of the memory, or 1 GiB where that is more."""
+    return max(1 << 30, machine_memory() // 8)
+
+
 def _values(manifest: Path) -> dict[str, Any] | None:
     """The JSON object in a manifest; None if there is no such file, or another thing in it."""
     try:
-        values = json.loads(read_file(manifest, MOST_BYTES))
+        values = json.loads(read_file(manifest, most_bytes()))
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
@@ -289,14 +267,14 @@ def _detail(entry: Any) -> tuple[Stamp, Cropped]:
     Raises:
         ValueError, TypeError: they are of another kind.
     """
-    bytes_, changed, status, size, cut, scaled, pages, outside, ranged, pixel_range, flat = entry
+    *stamp, size, cut, scaled, pages, outside, ranged, pixel_range, flat = entry
     width, height = map(int, size)
     low, high = map(float, pixel_range)
     if not all(isinstance(one, bool) for one in (cut, scaled, ranged)):
         raise TypeError(entry)
     shades = None if flat is None else (float(flat[0]), float(flat[1]), int(flat[2]))
     cropped = Cropped(b"", (width, height), cut, scaled, int(pages), int(outside), ranged, (low, high), shades)
-    return (int(bytes_), int(changed), int(status)), cropped
+    return tuple(map(int, stamp)), cropped
 
 
 class Rows:
@@ -358,12 +336,25 @@ def mapped(path: Path, count: int, size: int) -> Tensor:
         raise OSError(f"{path}: cannot be mapped ({error})") from None
 
 
-def open_store(source: Path, pictures: Sequence[str], shape: ImageShape, note: Callable[[str], None]) -> Store | None:
-    """What was prepared of a folder's pictures, and room for more; None where nothing can be kept.
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """A context in which no other process prepares the same pictures; waits for one that does.
+
+    Raises:
+        OSError: the place cannot be written to.
+    """
+    try:
+        with FileLock(place / _LOCK, timeout=PATIENCE):
+            yield
+    except Timeout:
+        raise OSError(f"another process holds {place / _LOCK}") from None
+
+
+def place_of(source: Path, shape: ImageShape, note: Callable[[str], None]) -> Path | None:
+    """The folder in which prepared pictures are kept; None where nothing can be kept.
 
     Args:
-        source: the folder.
-        pictures: the paths of all pictures below it.
+        source: the folder of the pictures.
         shape: of the images.
         note: called with the reason if nothing can be kept although it should be.
     """
@@ -382,7 +373,7 @@ def open_store(source: Path, pictures: Sequence[str], shape: ImageShape, note: C
     except OSError as error:
         note(not_kept(root, error))
         return None
-    return Store(place, source.resolve(), pictures, shape)
+    return place
 
 
 def not_kept(place: Path, error: OSError) -> str:
@@ -449,7 +440,7 @@ class Kept:
     def remove(self) -> None:
         """Removes it, but for its lock; processes that have mapped it go on."""
         for file in self.place.iterdir():
-            if file.suffix in (_PIXELS, _MANIFEST):
+            if file.suffix in (_PIXELS, _MANIFEST, INDEX):
                 with suppress(OSError):
                     file.unlink()
 

@@ -42,6 +42,11 @@ class DiagonalNormal(Distribution):
         return (2 * self.log_scale).exp()
 
     @property
+    def marginals(self) -> "DiagonalNormal":
+        """The distributions of single latents, batch shape (..., D), event shape (1,)."""
+        return DiagonalNormal(self.loc.unsqueeze(-1), self.log_scale.unsqueeze(-1))
+
+    @property
     def extent(self) -> Tensor:
         """Half the length of an edge of the box around 0 that holds the mass, shape (...)."""
         return (self.loc.abs() + REACH * self.stddev).amax(-1)

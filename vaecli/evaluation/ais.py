@@ -285,7 +285,7 @@ def _ready(model: VAE) -> Iterator[None]:
 @fast_arithmetic()
 def annealed(
     model: VAE, images: Images, settings: AIS | None = None, on_share: Callable[[float], None] | None = None,
-    processes: Processes = ALONE,
+    processes: Processes = ALONE, what: str = "image",
 ) -> Annealed:  # fmt: skip
     """Annealed importance sampling: a lower bound on log p(x), or log p(x|y), in expectation.
 
@@ -299,6 +299,7 @@ def annealed(
         settings: of the schedule; AIS() if not given.
         on_share: called with the share that is done, now and then.
         processes: the processes that share the images; every one returns the result.
+        what: a word that seeds the noise, as do the images' numbers.
 
     Example:
         >>> model, digits = vaecli.load("baseline").model, vaecli.load_images("mnist", "test", limit=5)
@@ -311,7 +312,7 @@ def annealed(
         for rows, mine, progress in _shares(model, len(images), settings, on_share, processes):
             if mine:
                 x, y = model.observe(images.pixels[rows]), model.condition(images.labels[rows])
-                batch = _Batch(model, x, y, ("image", rows), settings, progress)
+                batch = _Batch(model, x, y, (what, rows), settings, progress)
                 log_w[:, rows], acceptance[:, rows] = batch.forward(batch.tuned())
     log_w, acceptance = (processes.sum(part, patiently=True) for part in (log_w, acceptance))  # of 0 from all but one
     check_finite(log_w)

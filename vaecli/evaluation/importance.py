@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecli.arguments import Count, Within, checked
+from vaecli.arguments import Count, Seed, checked
 from vaecli.data.images import Images
 from vaecli.device import accumulator
 from vaecli.evaluation.diagnostics import Diagnostics, kept_weights, pareto_k
@@ -158,7 +158,7 @@ def jackknife(value: Tensor, without: Tensor, sizes: Tensor) -> Tensor:
 @fast_arithmetic()
 @torch.inference_mode()
 def importance_bound(
-    model: VAE, images: Images, k: Count, proposal: Proposal = "posterior", repeat: Annotated[int, Within(0, 1_000_000)] = 0,
+    model: VAE, images: Images, k: Count, proposal: Proposal = "posterior", repeat: Seed = 0,
     on_images: Callable[[int], None] | None = None, processes: Processes = ALONE,
 ) -> ImportanceBound:  # fmt: skip
     """L_k = E[logsumexp_i log_w_i - log k] (Burda et al. 2015, eq. 8), a lower bound on log p(x) whatever the proposal.

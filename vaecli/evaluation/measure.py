@@ -148,7 +148,7 @@ def _measure(
     if exact:
         exact_value, convergence, by_label = _exact(model, every, report, processes)
         exact_accuracy = _accuracy(by_label, images) if marginal_labels else None
-        per_image["exact"] = _over_labels(by_label)
+        per_image["exact"] = over_labels(by_label)
     ais_value, annealing, certificate = None, None, None
     if schedule:
         ais_value, annealing, of_images = _annealed(model, every, schedule, partial(report, part="AIS"), processes)
@@ -194,14 +194,14 @@ def _bound(
             for labelled in every
         ]
         estimates = torch.stack([bound.value for bound in bounds])
-        values.append(_over_labels(estimates))
+        values.append(over_labels(estimates))
         by_label += estimates / repeats
         weights.append([bound.weights for bound in bounds])
     value = torch.stack(values)
     if repeats > 1:
         variance = value.var(0) / repeats
     else:
-        variance = jackknife(value[0], _over_labels(torch.stack([bound.without for bound in bounds])), bounds[0].sizes)
+        variance = jackknife(value[0], over_labels(torch.stack([bound.without for bound in bounds])), bounds[0].sizes)
     best = by_label.argmax(0, keepdim=True)
     of_best = (torch.stack(parts).gather(0, best)[0] for parts in zip(*(vars(part).values() for part in weights[0]), strict=True))
     return Estimate.of(value.mean(0), variance), value.mean(0), by_label, Diagnostics(*of_best)
@@ -225,8 +225,8 @@ def _annealed(
 
         parts.append(annealed(model, labelled, schedule, tell, processes))
     by_label = torch.stack([part.value for part in parts])
-    value = _over_labels(by_label)
-    variance = chain_variance(value, _over_labels(torch.stack([part.without for part in parts])))
+    value = over_labels(by_label)
+    variance = chain_variance(value, over_labels(torch.stack([part.without for part in parts])))
     acceptance = torch.stack([part.acceptance for part in parts]).mean(0)
     of_images = {"ais": value, "acceptance_ais": acceptance} | (
         {} if variance is None else {"monte_carlo_error_ais": variance.sqrt()}
@@ -256,7 +256,7 @@ def _exact(
     unconverged = (torch.stack([part.unconverged for part in parts]) & (shares > TOLERANCE)).any(0)
     error = (shares * torch.stack([part.refinement_error for part in parts])).sum(0)
     convergence = Convergence(max(part.side for part in parts), float(error.mean()), int(unconverged.sum()))
-    return Estimate.of(_over_labels(by_label)), convergence, by_label
+    return Estimate.of(over_labels(by_label)), convergence, by_label
 
 
 def _with_each_label(images: Images) -> list[Images]:
@@ -264,7 +264,7 @@ def _with_each_label(images: Images) -> list[Images]:
     return [replace(images, labels=torch.full_like(images.labels, y)) for y in range(len(images.class_names))]
 
 
-def _over_labels(log_prob: Tensor) -> Tensor:
+def over_labels(log_prob: Tensor) -> Tensor:
     """The log p(x) = log (1/Y) sum_y p(x|y), for values of log p(x|y) of shape (Y, ...); of one label it is its own."""
     return log_prob.logsumexp(0) - math.log(len(log_prob))
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import contourpy
+import numpy as np
 import torch
 from PIL import Image, features
 from torch import Tensor
@@ -16,10 +18,11 @@ from vaecli.data.images import UNKNOWN, Images
 from vaecli.data.picture import Drawing
 from vaecli.errors import UsageError, VaecliError
 from vaecli.evaluation.encode import features_of
+from vaecli.evaluation.grid import Grid
 from vaecli.evaluation.importance import ACTIVE
 from vaecli.explorer.networks import base64_of, decoder_of, encoder_of
 from vaecli.image_shape import ImageShape
-from vaecli.model import check_finite, observed_images
+from vaecli.model import VAE, check_finite, observed_images
 from vaecli.plotting.palette import UNKNOWN_COLOUR, class_colours, hex_of
 from vaecli.runs.run import Run, names_of
 
@@ -31,6 +34,12 @@ _FEW_VALUES, _MOST_PIXELS = 1 << 21, 1 << 26
 
 LIKELIHOODS = ("Bernoulli", "Beta", "ContinuousBernoulli", "DiscretizedLogistic")
 """The classes that assets/likelihoods.js has."""
+
+HELD = tuple(1 - math.exp(-(sigmas**2) / 2) for sigmas in (1, 2, 3))
+"""Shares of a prior's mass that its contours hold: those of a standard normal's circles of 1, 2 and 3 sigma, in a plane."""
+
+_CONTOUR_SIDE = 160
+"""Points per side of the grid that contours are found on."""
 
 _LARGEST_DRAWN = 64
 """Pixels per side of the largest images that a person can draw."""
@@ -106,6 +115,8 @@ def _space(run: Run, name: str, images: Images) -> dict[str, Any]:
         "active": (loc.var(0, correction=0) > ACTIVE).nonzero().flatten().tolist(),
         "reach": max(3.0, float((loc @ axes[:2].T).abs().flatten()[:1_000_000].quantile(0.999))),
     }
+    if not values["standardNormal"] and model.latent_dim == model.prior.decoded == 2:
+        values["contours"] = contours(model, 1.08 * float(values["reach"]))
     drawn = _drawn(run, images)
     return values | ({"drawn": drawn, "encoder": encoder_of(model, x[few], y_few)} if drawn else {})
 
@@ -120,6 +131,28 @@ def _drawn(run: Run, images: Images) -> dict[str, Any] | None:
     drawing = getattr(registry.load("dataset", run.config.dataset), "drawing", None)
     made = {"binarize": run.config.binarize, "light": bool(images.pixels.float().mean() > 127)}
     return made | ({"box": drawing.box, "byMass": drawing.centred_by_mass} if isinstance(drawing, Drawing) else {})
+
+
+@torch.inference_mode()
+def contours(model: VAE, reach: float) -> list[list[list[list[float]]]]:
+    """The lines around the smallest regions of a plane of latents that hold the shares HELD of the prior's mass.
+
+    Args:
+        model: of two latents.
+        reach: half the length of an edge of the square that is looked at.
+
+    Returns:
+        For each share lines of points (z1, z2); none for a share that the square does not hold.
+    """
+    grid = Grid(2, _CONTOUR_SIDE, reach)
+    log_density = model.prior().log_prob(grid.points(model.device)).double()
+    highest = log_density.sort(descending=True).values
+    held = (highest.exp() * grid.cell**2).cumsum(0)
+    axis = grid.points(model.device)[:_CONTOUR_SIDE, 1].numpy()
+    # the first coordinate goes down the rows of the grid, and right on the page
+    lines = contourpy.contour_generator(axis, axis, log_density.view(_CONTOUR_SIDE, -1).T.numpy())
+    levels = [float(highest[int((held < share).sum())]) if share < float(held[-1]) else None for share in HELD]
+    return [[] if level is None else [np.asarray(line).round(3).tolist() for line in lines.lines(level)] for level in levels]
 
 
 def _axes(loc: Tensor) -> tuple[Tensor, list[float]]:

@@ -21,14 +21,22 @@ class MLP:
 
     def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
         """Images (..., D) and labels (B, labels) to (..., outputs)."""
-        return _Dense(shape.size, labels, (*self.hidden, outputs))
+        return Dense(shape.size, labels, (*self.hidden, outputs))
 
     def decoder(self, shape: ImageShape, latent_dim: int, labels: int, outputs: int) -> Decoder:
         """Latents (..., latent_dim) and labels (B, labels) to (..., outputs, D)."""
         return _PixelDense(latent_dim, labels, (*reversed(self.hidden), outputs * shape.size), outputs)
 
 
-class _Dense(nn.Module):
+class Dense(nn.Module):
+    """Dense layers with tanh between them.
+
+    Args:
+        inputs: features of x.
+        labels: features of y, which goes into the first layer; 0 for none.
+        sizes: outputs of each layer; the last one has no tanh.
+    """
+
     activation = "tanh"
 
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...]) -> None:
@@ -39,6 +47,7 @@ class _Dense(nn.Module):
         self.output = output
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """(..., inputs) and (B, labels) or None to (..., outputs)."""
         h = self.input(x, y).tanh_()
         for layer in self.hidden:
             h = layer(h).tanh_()
@@ -46,7 +55,7 @@ class _Dense(nn.Module):
         return result
 
 
-class _PixelDense(_Dense, Decoder):
+class _PixelDense(Dense, Decoder):
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...], outputs: int) -> None:
         super().__init__(inputs, labels, sizes)
         self.outputs = outputs

@@ -1,5 +1,6 @@
 """The result of every objective, and the objective of a run's settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -35,8 +36,54 @@ class Bound(NamedTuple):
             return Bound(value, w.reconstruction, w.kl, w.kl_is_exact)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The batch of which an objective that couples images sees some; as it is by default, it sees all of them.
+
+    Attributes:
+        images: training images; as many as the batch has if not given.
+        gather: the rows of all images of the batch, shape (batch, ...), from those of the images seen, shape (B, ...), with their
+            gradient. Every process of a run calls it alike.
+    """
+
+    images: int | None = None
+    gather: Callable[[Tensor], Tensor] = lambda rows: rows
+
+
+ALL = Batch()
+"""A batch of which all images are seen, and which is all there is to train on."""
+
+
+def free_bits(kl: Tensor, nats: float, batch: Batch) -> Tensor:
+    """The share of each image in sum_j max(nats, mean of KL_j over the batch): what is below `nats` costs nothing.
+
+    Kingma et al. 2016, arXiv:1606.04934, eq. 16.
+
+    Args:
+        kl: KL of each group j of latents, shape (B, J).
+        nats: per group.
+        batch: over all of which the mean is taken.
+
+    Returns:
+        Shape (B,).
+    """
+    mean = batch.gather(kl.detach()).mean(0)
+    return torch.where(mean > nats, kl, nats).sum(-1)
+
+
+def kl_with_free_bits(w: LogWeights, nats: float, batch: Batch) -> Tensor:
+    """KL(q(z|x) || p(z)), shape (B,), with `nats` per latent that cost nothing.
+
+    Where KL has a closed form latent by latent each latent is a group of its own, elsewhere all of them are one.
+    """
+    if not nats:
+        return w.kl
+    parts = w.kl_by_latent
+    return free_bits(w.kl.unsqueeze(-1), nats * w.z.shape[-1], batch) if parts is None else free_bits(parts, nats, batch)
+
+
 class Objective(Protocol):
-    """The call that all objectives share."""
+    """The call that all objectives share; one that has ``couples``, and is true there, takes a `Batch` as well."""
 
     @property
     def draws(self) -> int:
@@ -66,8 +113,12 @@ class _Checked:
     def draws(self) -> int:
         return self.objective.draws
 
-    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor) -> Bound:
-        bound = self.objective(model, x, y, eps)
+    @property
+    def couples(self) -> bool:
+        return couples(self.objective)
+
+    def __call__(self, model: VAE, x: Tensor, y: Tensor | None, eps: Tensor, *batch: Batch) -> Bound:
+        bound = self.objective(model, x, y, eps, *batch)
         if not isinstance(bound, Bound):
             raise UsageError(
                 f"{{objective}}: it gives {kind(bound)}, expected a Bound, such as Bound.of(value, w)", objective=self.name
@@ -81,10 +132,20 @@ class _Checked:
         return bound
 
 
-def make_objective(config: Config) -> Objective:
-    """The objective that the settings ask for, with its options."""
+def couples(objective: Objective) -> bool:
+    """Whether an image's value depends on the other images of its batch."""
+    return bool(getattr(objective, "couples", False))
+
+
+def make_objective(config: Config, kl_weight: Tensor | None = None) -> Objective:
+    """The objective that the settings ask for, with its options.
+
+    Args:
+        config: the settings.
+        kl_weight: in the place of the setting, a tensor of shape () that changes while the objective is used.
+    """
     config.check_loaded("objective")
-    objective: Objective = config.made("objective")
+    objective: Objective = config.made("objective", **({} if kl_weight is None else {"kl_weight": kl_weight}))
     if not registry.find("objective", config.objective).provider:
         return objective
     check_objective(objective)

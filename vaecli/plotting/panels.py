@@ -9,11 +9,15 @@ from typing import Annotated
 import torch
 
 from vaecli.analysis.comparison import Decoded, Shown
+from vaecli.analysis.defaults import LIKELY_PICTURED
 from vaecli.analysis.inpainting import Inpainting
 from vaecli.analysis.interpolation import Interpolation
 from vaecli.analysis.latents import Manifold
+from vaecli.analysis.scores import Scores
 from vaecli.arguments import Filled, checked
+from vaecli.data.images import Images
 from vaecli.image_shape import ImageShape
+from vaecli.model import VAE
 from vaecli.plotting.grids import Panel, save_panels, short, side_by_side
 
 MISSING = 0.35
@@ -120,6 +124,31 @@ def save_inpainting(path: Path, filled: Inpainting) -> None:
     columns = [("original", filled.x), ("seen", torch.where(filled.observed, filled.x, MISSING))]
     columns += [(f"fill {index}", fill) for index, fill in enumerate(filled.fills, 1)]
     save_panels(path, side_by_side([*columns, ("mean of fills", filled.mean_fill)], filled.shape))
+
+
+@checked
+def save_extremes(path: Path, sets: Annotated[Sequence[tuple[str, Images, Scores]], Filled], model: VAE) -> None:
+    """The least and the most likely images of each set as the model sees them, with their ranks, numbers and names.
+
+    Args:
+        path: a file that ends in .png, .pdf or .svg.
+        sets: names, images and their scores.
+        model: on the device of the images.
+
+    Raises:
+        VaecliError: the file cannot be written.
+    """
+    rows = []
+    for title, images, scores in sets:
+        for which, places in zip(("least", "most"), scores.extremes(LIKELY_PICTURED), strict=True):
+            panels: list[Panel] = []
+            for place in places:
+                lines = [f"rank {scores.rank[place]:,}", f"{-scores.log_p[place]:.1f}", short(Path(scores.names[place]).name, 12)]
+                if not panels:
+                    lines[:2] = f"{short(title)}: {which} likely", f"-{scores.heading} {lines[1]}"
+                panels.append(Panel("\n".join(lines), model.observe(images.pixels[place : place + 1]), 1, images.shape))
+            rows.append(panels)
+    save_panels(path, [row for row in rows if row])
 
 
 def _square(shown: Shown, kind: str) -> Panel:

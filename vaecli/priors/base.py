@@ -1,9 +1,11 @@
 """The base of all priors."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from vaecli.distributions.latents import LatentDistribution
+from vaecli.distributions.latents import LatentDistribution, PosteriorDistribution
 
 
 class Prior(nn.Module):
@@ -15,7 +17,10 @@ class Prior(nn.Module):
     Attributes:
         latent_dim: size of z.
         decoded: how many of the latents, the first ones, the decoder sees; all of them but in a hierarchy.
+        examples: how many training images `begin` takes.
     """
+
+    examples = 0
 
     def __init__(self, latent_dim: int, decoded: int | None = None) -> None:
         super().__init__()
@@ -28,3 +33,15 @@ class Prior(nn.Module):
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Latents drawn with `generator`, which is on the prior's device: shape (count, latent_dim)."""
         raise NotImplementedError
+
+    def attach(self, posterior: Callable[[Tensor, Tensor | None], PosteriorDistribution], pixels: int, labels: int) -> None:
+        """Called once, by the model that the prior is of: makes what depends on the other parts, which most priors do not.
+
+        Args:
+            posterior: gives the model's q(z | x, y) of images x, shape (B, pixels), and labels y, shape (B, labels) or None.
+            pixels: values of an image.
+            labels: entries of y; 0 for a model without labels.
+        """
+
+    def begin(self, x: Tensor, y: Tensor | None, noise: torch.Generator) -> None:
+        """Called before training, if there are `examples`, with as many images, or all if there are fewer, and their labels."""

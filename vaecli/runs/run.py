@@ -14,7 +14,7 @@ from vaecli.config import Config
 from vaecli.data.array_files import NoFileError
 from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
-from vaecli.data.images import UNKNOWN, Images, Take, first
+from vaecli.data.images import UNKNOWN, Images, Take, first, taken
 from vaecli.data.load import Read, check_digest, read_split
 from vaecli.errors import CheckpointError, DataError, UsageError, printable
 from vaecli.evaluation.soundness import Warnings
@@ -187,12 +187,7 @@ class Run:
         """Some images of ``train`` or ``test``."""
         if (listed := self._listed(split, data_dir, read, take)) is not None:
             return listed
-        images = self._whole(split, data_dir, read)
-        positions = take(images.labels)
-        if not len(positions) or not torch.equal(positions, torch.arange(len(positions)) + positions[0]):
-            return images[positions]
-        start, end = int(positions[0]), int(positions[-1]) + 1
-        return images if end - start == len(images) else images[start:end]
+        return taken(self._whole(split, data_dir, read), take)
 
     def _listed(self, split: str, data_dir: Path | None, read: Read, take: Take) -> Images | None:
         """Some pictures that equal those of the run's list; None where there is none, or all are needed or at hand."""

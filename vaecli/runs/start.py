@@ -18,6 +18,7 @@ from vaecli.data.summary import DataSummary
 from vaecli.errors import CheckpointError, Diverged, UsageError, format_value
 from vaecli.processes import Processes
 from vaecli.provenance import DataRecord, Origin, Provenance
+from vaecli.reading import is_folder
 from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, is_stopped, read_config, standing
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
 from vaecli.runs.origin import Beginning, recalled
@@ -125,9 +126,15 @@ class Start:
         if self.source_dir is None or not self.source.is_own:
             return self.config.run_name
         place = self.source_dir.absolute()
-        words = _name_of(place.stem if self.config.dataset == "array" else place.name)
+        name = place.stem if self.config.dataset == "array" else place.name if is_folder(place) else _name_of_shards(place)
+        words = _name_of(name)
         own_labels = registry.find("dataset", self.config.dataset).own_labels
         return self.config.name_for(words if own_labels else f"own-{words}")
+
+
+def _name_of_shards(pattern: Path) -> str:
+    """What the names of tar shards begin with, or that of their folder."""
+    return re.sub(r"[{*?\[].*|\.tar$", "", pattern.name).strip("-_.") or pattern.parent.name
 
 
 def _name_of(folder: str) -> str:

@@ -26,8 +26,9 @@ MOST = 30
 """Settings that are timed; the others are taken to last as long as these on average."""
 
 _FREE = (
-    "seed", "lr", "adam_eps", "lr_schedule", "lr_warmup", "clip_norm", "patience", "kl_weight", "alpha", "epochs", "measure_every",
-    "shuffle", "test_limit", "init", "init_bias",
+    "seed", "lr", "adam_eps", "lr_schedule", "lr_warmup", "clip_norm", "patience", "kl_weight", "kl_warmup", "free_bits",
+    "elbo_weight", "order", "tc_weight", "mmd_weight", "alpha", "epochs", "measure_every", "shuffle", "test_limit", "init",
+    "init_bias",
 )  # fmt: skip
 """Settings that change how long a step takes little or not at all."""
 

@@ -20,7 +20,7 @@ from vaecli.training.optimizer import Adam
 from vaecli.training.order import epoch_order
 from vaecli.training.position import Position
 from vaecli.training.save_every import SaveEvery
-from vaecli.training.schedules import learning_rate, warm_up
+from vaecli.training.schedules import kl_weight, learning_rate, warm_up
 from vaecli.training.settle import settle
 from vaecli.training.staging import Staging
 from vaecli.training.step import make_step
@@ -104,7 +104,8 @@ def fit(
     epochs, batch_size, every = config.number("epochs"), config.number("batch_size"), config.number("measure_every")
     device = model.device
     staging = Staging(images, device, batch_size)
-    train = make_step(model, optimizer, staging.images, config, processes)
+    weight = torch.zeros((), device=device) if config.kl_warmup else None
+    train = make_step(model, optimizer, staging.images, config, processes, len(images), weight)
     if device.type == "cuda" and processes.alone:
         train = RecordedStep(train, batch_size, note)
     noise = torch.Generator(device)
@@ -122,6 +123,8 @@ def fit(
         measured = epoch % every == 0 or epoch == epochs
         model.train()
         for step, index in enumerate(staging.batches(order[done * batch_size :]), done + 1):
+            if weight is not None:
+                weight.fill_(kl_weight(config, epoch - 1 + (step - 1) / steps))
             if (taken := (epoch - 1) * steps + step) <= (config.lr_warmup or 0):
                 optimizer.lr = rate * warm_up(config, taken)
             sums[step - 1] = train(index, noise)

@@ -1,4 +1,4 @@
-"""How the learning rate changes over the epochs."""
+"""How the learning rate and the weight of KL change while a model is trained."""
 
 import math
 
@@ -22,6 +22,15 @@ def learning_rate(config: Config, epoch: int) -> float:
             return config.lr * 10 ** (-stage / (_STAGES - 1))
         case _:
             return config.lr
+
+
+def kl_weight(config: Config, done: float) -> float:
+    """The weight of KL for the step after `done` epochs, such as 2.5: from 0 linearly up to the setting, over `kl_warmup` epochs.
+
+    Bowman et al. 2016, arXiv:1511.06349, section 3.1; linearly: Sonderby et al. 2016, arXiv:1602.02282, section 2.3.
+    """
+    weight, epochs = float(config.kl_weight or 0), float(config.kl_warmup or 0)
+    return weight if done >= epochs else weight * done / epochs
 
 
 def warm_up(config: Config, step: int) -> float:

@@ -30,10 +30,11 @@ async function makeExplorer(root, data) {
     root.style.setProperty("--picture", enlarged);
     root.style.setProperty("--shape", `${images.width} / ${images.height}`);
     part("turns").hidden = !host.view.depths;
-    part("circles").parentElement.hidden = !space.standardNormal;
+    part("circles").parentElement.hidden = !space.standardNormal && !space.contours;
+    part("circles-words").textContent = space.contours ? "where 39, 86 and 99 % of the prior are" : "the prior's 1, 2 and 3 sigma";
     part("plane").textContent = (space.latents > 2
       ? `The plane of the first two of ${space.latents} principal components, ${Math.round(100 * (space.shares[0] + space.shares[1]))} % of the variance.` : "")
-      + (space.standardNormal ? "" : ` The prior, ${space.prior}, is not a standard normal: it has no circles here, and nothing can be rubbed out.`);
+      + (space.standardNormal ? "" : ` The prior, ${space.prior}, is not a standard normal: ${space.contours ? "" : "it has no circles here, and "}nothing can be rubbed out.`);
     fillLabels(part("label"), part("labels"), space, host);
     fillLegend(part("legend"), host);
     fillSliders(part("sliders"), part("latents"), host);

@@ -45,20 +45,31 @@ function makePainter(canvas, host, small = "") {
     }
     drawing.globalAlpha = 1;
     if (state.circles && host.space.standardNormal) paintCircles(drawing, ink, paper);
+    if (state.circles && host.space.contours) paintContours(drawing, ink, paper);
+  }
+
+  function dashed(drawing, ink, paper, draw) {
+    for (const [style, width] of [[paper, 4], [ink, 1.25]]) {
+      [drawing.strokeStyle, drawing.lineWidth] = [style, width];
+      drawing.setLineDash(width < 2 ? [5, 4] : []);
+      drawing.beginPath();
+      draw();
+      drawing.stroke();
+    }
+  }
+
+  function paintContours(drawing, ink, paper) {
+    for (const line of host.space.contours.flat()) dashed(drawing, ink, paper, () => line.forEach((z) => drawing.lineTo(...screen(z))));
   }
 
   function paintCircles(drawing, ink, paper) {
     drawing.font = "12px system-ui, sans-serif";
     drawing.textAlign = "center";
     for (const sigmas of [1, 2, 3]) {
-      for (const [style, width] of [[paper, 4], [ink, 1.25]]) {
-        [drawing.strokeStyle, drawing.lineWidth] = [style, width];
-        drawing.setLineDash(width < 2 ? [5, 4] : []);
-        drawing.beginPath();
+      dashed(drawing, ink, paper, () => {
         if (host.space.latents > 1) drawing.arc(side() / 2, side() / 2, sigmas * scale(), 0, 2 * Math.PI);
         else for (const x of [-1, 1].map((sign) => side() / 2 + sign * sigmas * scale())) { drawing.moveTo(x, 0); drawing.lineTo(x, side()); }
-        drawing.stroke();
-      }
+      });
       if (small) continue;
       const place = host.space.latents > 1 ? [side() / 2, side() / 2 - sigmas * scale() + 4] : [side() / 2 + sigmas * scale(), 14];
       drawing.setLineDash([]);

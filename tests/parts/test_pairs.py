@@ -1,24 +1,28 @@
-"""Models of parts that vaecli does not ship: everything is done with them, or refused in one line."""
+"""Priors and posteriors with each other: everything is done with them, or refused in one line."""
 
 import json
+import math
 from functools import partial
 
 import pytest
 import torch
+from matplotlib.path import Path
 
 import vaecli
 from tests.helpers import one_line
 from tests.parallel.test_rows import Fake
-from tests.parts.toys import PAIRS
+from tests.parts.pairs import ONCE, each_once, every_pair, small
 from vaecli import registry
 from vaecli.analysis import architecture, comparison, encoding, inpainting, interpolation, latents, sampling
 from vaecli.config import Config
+from vaecli.distributions.mixture import DiagonalMixture
 from vaecli.errors import UsageError
 from vaecli.evaluation import quadrature
 from vaecli.evaluation.ais import bracketed
+from vaecli.evaluation.grid import Grid
 from vaecli.evaluation.importance import evaluate
-from vaecli.evaluation.quadrature import exact_log_prob_of_parts
-from vaecli.explorer.payload import payload
+from vaecli.evaluation.quadrature import exact_log_prob, exact_log_prob_of_parts
+from vaecli.explorer.payload import HELD, contours, payload
 from vaecli.model import build
 from vaecli.objectives.base import make_objective
 from vaecli.processes import Processes
@@ -26,28 +30,29 @@ from vaecli.seeding import generator
 from vaecli.training import step
 from vaecli.training.loop import make_optimizer
 
-pairs = pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 OBJECTIVES = [name for name in registry.names("objective") if not registry.find("objective", name).needs]
+CLOSED = [("normal", "diagonal"), ("normal", "full")]
+"""The pairs whose KL is in closed form."""
 
 
-@pairs
+@every_pair
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_every_parameter_is_trained(toy_members, digits, prior, posterior, objective):
-    config = Config(prior=prior, posterior=posterior, objective=objective, hidden=(20,), latent_dim=3, k=5)
+def test_every_parameter_is_trained(digits, prior, posterior, objective):
+    config = small(prior, posterior, objective=objective, hidden=(20,), latent_dim=3, k=5)
     model, call = build(config), make_objective(config)
     x = model.observe(digits.pixels[:20], generator("cpu"))
     bound = call(model, x, None, torch.randn(call.draws, 20, 3, generator=generator("cpu", "eps")))
-    assert bound.kl_is_exact == (prior == "normal")
+    assert bound.kl_is_exact == ((prior, posterior) in CLOSED)
     (-bound.value.mean()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert (parameter.grad != 0).any(), name
 
 
-@pairs
+@every_pair
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_gradients_of_two_processes_add_up_to_that_of_one(toy_members, digits, prior, posterior, precision):
-    config = Config(prior=prior, posterior=posterior, hidden=(20,), k=3, precision=precision)
+def test_the_gradients_of_two_processes_add_up_to_that_of_one(digits, prior, posterior, precision):
+    config = small(prior, posterior, hidden=(20,), k=3, precision=precision)
 
     def gradient(processes):
         model, noise = build(config), generator("cpu", "noise")
@@ -58,24 +63,24 @@ def test_the_gradients_of_two_processes_add_up_to_that_of_one(toy_members, digit
     assert float((sum(parts) - whole).norm() / whole.norm()) < (0.02 if precision == "bf16" else 1e-5)
 
 
-@pairs
-def test_a_run_goes_on_as_if_it_had_never_stopped(toy_members, small_mnist, tmp_path, prior, posterior):
+@each_once
+def test_a_run_goes_on_as_if_it_had_never_stopped(small_mnist, tmp_path, prior, posterior):
     train = partial(vaecli.train, data_dir=small_mnist, threads=1)
-    settings = {"prior": prior, "posterior": posterior, "hidden": (8,), "limit": 300, "objective": "iwae"}
-    whole = train(Config(epochs=2, **settings), tmp_path / "whole")
-    train(Config(epochs=1, **settings), tmp_path / "part")
-    part = train(Config(epochs=2, **settings), tmp_path / "part", resume=True)
+    settings = partial(small, prior, posterior, hidden=(8,), limit=300, objective="iwae")
+    whole = train(settings(epochs=2), tmp_path / "whole")
+    train(settings(epochs=1), tmp_path / "part")
+    part = train(settings(epochs=2), tmp_path / "part", resume=True)
     for (name, a), b in zip(whole.model.state_dict().items(), part.model.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert part.config.prior == prior
-    assert ("test_kl_particles" in part.results) == (prior != "normal")
+    assert ("test_kl_particles" in part.results) == ((prior, posterior) not in CLOSED)
 
 
-@pairs
-def test_the_bounds_are_below_log_p_which_is_exact(toy_members, toy_run, prior, posterior):
-    model, images = toy_run(prior, posterior).model, vaecli.load_images("mnist", "test", limit=25)
+@each_once
+def test_the_bounds_are_below_log_p_which_is_exact(trained, prior, posterior):
+    model, images = trained(prior, posterior).model, vaecli.load_images("mnist", "test", limit=25)
     measured = vaecli.measure(model, images, k=(1, 50, 5000), exact=True, proposal="mixture")
-    assert measured.kl_is_exact == (prior == "normal")
+    assert measured.kl_is_exact == ((prior, posterior) in CLOSED)
     assert (measured.kl.monte_carlo_error is None) == measured.kl_is_exact
     assert ("kl_is_exact" in measured.to_json()) == (not measured.kl_is_exact)
     assert not measured.convergence.unconverged
@@ -88,9 +93,21 @@ def test_the_bounds_are_below_log_p_which_is_exact(toy_members, toy_run, prior, 
     assert measured.elbo.mean < measured.exact.mean + 3 * measured.elbo.monte_carlo_error
 
 
+@pytest.mark.parametrize("name", ["flow", "two-layer"])
 @torch.inference_mode()
-def test_an_estimated_kl_is_the_closed_form_in_the_mean(toy_members, toy_run, monkeypatch):
-    model, images = toy_run("normal", "full").model, vaecli.load_images("mnist", "test", limit=50)
+def test_quadrature_over_the_latents_is_that_over_the_noise_of_the_prior(trained, name):
+    model, images = trained(name, name).model, vaecli.load_images("mnist", "test", limit=5)
+    exact = exact_log_prob(model, images)
+    grid, x, p = Grid(2, 300, 6.0), model.observe(images.pixels), model.prior()
+    eps = grid.points(torch.device("cpu"))
+    log_p = torch.cat([model.likelihood(p.transform(part)).pairwise_log_prob(x) for part in eps.split(5000)])
+    log_p += torch.distributions.Normal(0.0, 1.0).log_prob(eps).sum(1, keepdim=True)
+    torch.testing.assert_close(log_p.double().logsumexp(0) + 2 * math.log(grid.cell), exact.log_prob, rtol=0, atol=0.02)
+
+
+@torch.inference_mode()
+def test_an_estimated_kl_is_the_closed_form_in_the_mean(trained, monkeypatch):
+    model, images = trained("normal", "full").model, vaecli.load_images("mnist", "test", limit=50)
     exact = evaluate(model, images)
     assert exact.kl_is_exact
 
@@ -108,23 +125,23 @@ def test_an_estimated_kl_is_the_closed_form_in_the_mean(toy_members, toy_run, mo
     assert float(kl.mean()) == pytest.approx(float(exact.kl.mean()), abs=5 * error)
 
 
-@pairs
-def test_pictures_are_made_and_images_encoded(toy_members, toy_run, prior, posterior):
-    run, images = toy_run(prior, posterior), vaecli.load_images("mnist", "test", limit=6)
+@each_once
+def test_pictures_are_made_and_images_encoded(trained, prior, posterior):
+    run, images = trained(prior, posterior), vaecli.load_images("mnist", "test", limit=6)
     model = run.model
     assert sampling.sample(model, 4).z.shape == (4, 2)
     assert sampling.reconstruct(model, images).mean.shape == (6, 784)
     assert interpolation.between(model, images[:1], images[1:2], 5).mean.shape == (5, 784)
-    assert comparison.show_run(run, "toy", images, 3).samples.mean.shape == (3, 784)
+    assert comparison.show_run(run, "pair", images, 3).samples.mean.shape == (3, 784)
     encoded = encoding.latents_of(model, images)
     assert encoded.mean.isfinite().all() and encoded.log_scale.isfinite().all()
     torch.testing.assert_close(latents.cloud(model, images).points, encoded.mean)
     torch.testing.assert_close(latents.variances(model, images).variance, (2 * encoded.log_scale).exp(), rtol=1e-4, atol=1e-9)
 
 
-@pairs
-def test_missing_pixels_are_inferred_and_their_log_p_is_exact(toy_members, toy_run, monkeypatch, prior, posterior):
-    run = toy_run(prior, posterior)
+@each_once
+def test_missing_pixels_are_inferred_and_their_log_p_is_exact(trained, monkeypatch, prior, posterior):
+    run = trained(prior, posterior)
     images, train = vaecli.load_images("mnist", "test", limit=2), vaecli.load_images("mnist", "train", limit=500)
     found = inpainting.inpaint(run.model, images, train)
     assert found.fills.isfinite().all() and found.scores is None
@@ -136,27 +153,38 @@ def test_missing_pixels_are_inferred_and_their_log_p_is_exact(toy_members, toy_r
     assert (inferred.scores.bound > found.exact.observed - 15).all()
 
 
-@pairs
-def test_a_page_shows_the_decoder_and_says_what_the_prior_does_not_have(toy_members, toy_run, prior, posterior):
-    run = toy_run(prior, posterior)
+@each_once
+def test_a_page_shows_the_decoder_and_says_what_the_prior_does_not_have(trained, prior, posterior):
+    run = trained(prior, posterior)
     (space,) = payload([run], [vaecli.load_images("mnist", "test", limit=20)])["spaces"]
     assert space["latents"] == run.model.prior.decoded
     assert space["standardNormal"] == (prior == "normal")
     assert ("encoder" in space) == (posterior == "diagonal")
 
 
-def test_a_manifold_needs_quantiles(toy_members, toy_run):
-    assert latents.manifold(toy_run("normal", "full"), side=3).mean.shape == (9, 784)
+@each_once
+def test_contours_hold_their_shares_of_the_samples(trained, prior, posterior):
+    model = trained(prior, posterior).model
+    if model.prior.decoded < 2:
+        return
+    z = model.prior.sample(20_000, generator("cpu", "contours"))
+    lines = contours(model, 1.2 * float(z.abs().max()))
+    for share, found in zip(HELD, lines, strict=True):
+        # a point is inside where it is within an odd number of closed lines
+        inside = sum(torch.from_numpy(Path(line).contains_points(z)) for line in found) % 2
+        assert float(inside.double().mean()) == pytest.approx(share, abs=0.02)
+
+
+def test_a_manifold_needs_quantiles(trained):
+    assert latents.manifold(trained("normal", "full"), side=3).mean.shape == (9, 784)
     with pytest.raises(UsageError, match=r"^manifold with prior=mixture: found a prior without quantiles"):
-        latents.manifold(toy_run("mixture", "diagonal"))
+        latents.manifold(trained("mixture", "diagonal"))
 
 
-def test_exact_values_need_extents(toy_members, toy_run, monkeypatch):
-    from tests.parts.toys import Mixture
-
-    monkeypatch.delattr(Mixture, "extent")
-    model = toy_run("mixture", "diagonal").model
-    with pytest.raises(UsageError, match=r"^exact: found MixturePrior and Diagonal, expected .* that have `extent`"):
+def test_exact_values_need_extents(trained, monkeypatch):
+    monkeypatch.delattr(DiagonalMixture, "extent")
+    model = trained("mixture", "diagonal").model
+    with pytest.raises(UsageError, match=r"^exact: found Mixture and Diagonal, expected .* that have `extent`"):
         vaecli.measure(model, vaecli.load_images("mnist", "test", limit=2), exact=True)
     assert vaecli.measure(model, vaecli.load_images("mnist", "test", limit=200), k=(2000,)).bounds[2000].mean < 0  # no table either
 
@@ -166,45 +194,47 @@ def test_exact_values_need_extents(toy_members, toy_run, monkeypatch):
     [
         ("gjs", "prior", "mixture", "diagonal Gaussian", "normal"),
         ("gjs", "posterior", "full", "diagonal Gaussian", "diagonal"),
-        ("jsd", "prior", "mixture", "reparameterised", "normal"),
+        ("jsd", "prior", "mixture", "reparameterised", "normal or flow or two-layer"),
     ],
 )
-def test_an_objective_says_what_it_needs_before_anything_is_trained(toy_members, objective, family, name, needed, able):
+def test_an_objective_says_what_it_needs_before_anything_is_trained(objective, family, name, needed, able):
     expected = f"objective={objective} with {family}={name}: it needs a {needed} {family}; expected {family}={able}, or another"
     with pytest.raises(UsageError, match=expected):
         Config(objective=objective, **{family: name})
     assert Config(objective="jsd", posterior="full").run_name == "mnist-z2-jsd-full"
 
 
-def test_the_command_line_knows_them(toy_members, vaecli, small_mnist):
-    words = ["--data-dir", small_mnist, "--epochs", "1", "--name", "toy", "--prior", "mixture", "--posterior", "full"]
+def test_the_command_line_knows_them(vaecli, small_mnist):
+    words = ["--data-dir", small_mnist, "--epochs", "1", "--name", "pair", "--prior", "mixture", "--posterior", "full"]
     assert "KL has no closed form here" in vaecli("train", *words).err
-    assert "KL has no closed form" in vaecli("compare", "toy", "--table-only", "--k", "0").err
-    table = json.loads(vaecli("compare", "toy", "--table-only", "--k", "0", "--json").out)["table"]
+    assert "KL has no closed form" in vaecli("compare", "pair", "--table-only", "--k", "0").err
+    table = json.loads(vaecli("compare", "pair", "--table-only", "--k", "0", "--json").out)["table"]
     assert table[0]["kl_is_exact"] is False
-    assert "--prior=mixture" in one_line(vaecli("latent-plot", "toy", "--manifold"), 2).replace(" mixture", "=mixture")
+    assert "--prior=mixture" in one_line(vaecli("latent-plot", "pair", "--manifold"), 2).replace(" mixture", "=mixture")
     assert "--prior normal" in one_line(vaecli("train", "--objective", "gjs", "--prior", "mixture"), 2)
-    assert vaecli("inpaint", "toy", "--n", "1").code == 0
-    assert vaecli("explore", "toy", "--n", "5").code == 0
+    assert vaecli("inpaint", "pair", "--n", "1").code == 0
+    assert vaecli("explore", "pair", "--n", "5").code == 0
     assert "did you mean normal?" in one_line(vaecli("train", "--prior", "norml"), 2)
 
 
-@pairs
-def test_the_layers_count_the_parameters_of_all_parts(toy_members, prior, posterior):
-    config = Config(prior=prior, posterior=posterior, hidden=(30,))
+@every_pair
+def test_the_layers_count_the_parameters_of_all_parts(prior, posterior):
+    config = small(prior, posterior, hidden=(30,))
     expected = sum(parameter.numel() for parameter in build(config).parameters())
     assert architecture.architecture(config).parameters == expected
 
 
-@pytest.mark.parametrize(("prior", "posterior"), PAIRS[2:])  # each toy once
-def test_annealing_is_what_quadrature_says(toy_members, toy_run, monkeypatch, prior, posterior):
+@pytest.mark.parametrize(
+    ("prior", "posterior"), [pytest.param(*pair, marks=pytest.mark.slow if "flow" in pair else ()) for pair in ONCE]
+)
+def test_annealing_is_what_quadrature_says(trained, monkeypatch, prior, posterior):
     monkeypatch.setitem(quadrature.MOST, 2, 300)  # a finer grid takes long
-    model = toy_run(prior, posterior).model
+    model = trained(prior, posterior).model
     images = vaecli.load_images("mnist", "test", limit=16)
     measured = vaecli.measure(model, images, k=(), exact=True, ais=vaecli.AIS(60))
     assert measured.convergence.refinement_error < 0.01
     assert abs(measured.ais.mean - measured.exact.mean) < 3 * measured.ais.monte_carlo_error < 1
-    # on images drawn from such a model its encoder is of little use: the bounds are far apart, and on either side
+    # on images drawn from the model the bounds are on either side
     sides = bracketed(model, 16, vaecli.AIS(60))
     with torch.no_grad():
         z = model.prior.sample(16, generator("cpu", "annealing", "latents"))
@@ -214,4 +244,3 @@ def test_annealing_is_what_quadrature_says(toy_members, toy_run, monkeypatch, pr
     exact = exact_log_prob_of_parts(model, x, torch.zeros(16, dtype=torch.int64), seen, q).log_prob[2]
     for distance in (exact - sides.lower, sides.upper - exact):
         assert float(distance.mean()) > -3 * float(distance.std()) / 4 - 0.01
-    assert float((sides.upper - sides.lower).mean()) > 0.5
