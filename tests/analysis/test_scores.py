@@ -79,13 +79,15 @@ def test_a_score_does_not_depend_on_its_company(baseline, digits, by):
         assert torch.equal(getattr(alone, name).nan_to_num(5), getattr(together, name)[3:4].nan_to_num(5))
 
 
-def test_images_have_noise_of_their_own(digits):
+@pytest.mark.parametrize(("by", "count"), [("L_2", 40), (SHORT, 3)], ids=str)
+def test_images_have_noise_of_their_own(digits, by, count):
     """With common noise the errors of all images would be one error. Here log p(x|z) is noise alone."""
-    model = build(Config(hidden=(4,), binarize="stochastic"))
-    black = torch.zeros_like(digits.pixels[:40])
-    black[torch.arange(40), torch.arange(40)] = 1  # threshold and stochastic pixels are all black, or nearly
-    found = score(model, Images(black, digits.labels[:40], digits.class_names), by="L_2")
-    assert len(found.log_p.unique()) == 40
+    model = build(Config(hidden=(4,)))
+    black = torch.zeros_like(digits.pixels[:count])
+    black[:, 0] = torch.arange(count)  # all of them black to the model
+    found = score(model, Images(black, digits.labels[:count], digits.class_names), by=by)
+    assert not model.observe(black).any()
+    assert len(found.log_p.unique()) == count
 
 
 def test_the_mean_is_that_of_measure_and_the_error_is_right(baseline, digits):
@@ -94,7 +96,8 @@ def test_the_mean_is_that_of_measure_and_the_error_is_right(baseline, digits):
     apart = found.log_p - measured.per_image["L_50"]
     error = float((2 * found.monte_carlo_error.square().sum()).sqrt() / 200)  # both have one
     assert abs(float(apart.mean())) < 3 * error
-    assert 0.5 < float(apart.square().mean() / (2 * found.monte_carlo_error.square().mean())) < 2
+    # of normal errors the median is 0.67; where weights have heavy tails the error is rather too large than too small
+    assert 0.4 < float((apart.abs() / (2**0.5 * found.monte_carlo_error)).median()) < 0.9
     annealed = score(baseline, some[:5], by=SHORT)
     apart = annealed.log_p - measure(baseline, some[:5], k=(), ais=SHORT).per_image["ais"]
     assert abs(float(apart.mean())) < 3 * float((2 * annealed.monte_carlo_error.square().sum()).sqrt() / 5)
