@@ -413,8 +413,13 @@ def load(family: str, name: str) -> object:
     )
 
 
+MOST_LISTED = 20
+"""Names that a message lists, where it suggests one of them."""
+
+
 def unknown(subject: str, name: str, choices: Iterable[str]) -> str:
     """The message for a name that is not among the choices, with the nearest one as a suggestion."""
     choices = list(choices)
     near = get_close_matches(name, choices, n=1)
-    return f"{subject}: expected one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else "")
+    known = f"{len(choices)} names" if near and len(choices) > MOST_LISTED else ", ".join(choices)
+    return f"{subject}: expected one of {known}" + (f"; did you mean {near[0]}?" if near else "")

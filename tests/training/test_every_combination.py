@@ -61,8 +61,9 @@ def falls(images, *, arch, likelihood, **settings):
     name, binarize = likelihood
     small = {"hidden": (32,)} | ({} if arch == "mlp" else {"channels": (4, 8)})
     config = Config(
-        arch=arch, likelihood=name, binarize=binarize, epochs=2, batch_size=10, lr=3e-3, lr_warmup=0, **small, **settings
-    )
+        arch=arch, likelihood=name, binarize=binarize, epochs=2, batch_size=10, lr=3e-3, lr_warmup=0, init_bias="random", k=2,
+        **small, **settings,
+    )  # fmt: skip
     if not config.has_shape:
         config = replace(config, image_size=images.shape.height, colour="grey")
     if config.label_fraction is not None:
