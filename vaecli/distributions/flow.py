@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.distributions.latents import plane_bounds, without_gradient
+from vaecli.distributions.latents import PlaneDensity, plane_bounds, without_gradient
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import VaecliError
 from vaecli.seeding import generator
@@ -62,7 +62,7 @@ def autoregressive(network: Network, map_of: Callable[[Tensor], Any], passes: in
     return zuko.AutoregressiveTransform(lambda z: zuko.DependentTransform(map_of(network(z)), 1), passes)
 
 
-class FlowDensity:
+class FlowDensity(PlaneDensity):
     """The density of z = T(e), e from a diagonal Gaussian.
 
     Args:
@@ -99,18 +99,9 @@ class FlowDensity:
         return log_prob
 
     @cached_property
-    def _bounds(self) -> tuple[Tensor, Tensor]:
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """As `plane_bounds` gives them."""
         return plane_bounds(lambda eps: self._to_latents(self.base.transform(eps)), self.base.loc)
-
-    @property
-    def extent(self) -> Tensor:
-        """Half the length of an edge of the box around 0 that holds the mass of two latents, shape (B,) or ()."""
-        return self._bounds[0]
-
-    @property
-    def narrowest(self) -> Tensor:
-        """The standard deviation of the narrowest peak of two latents, in its narrowest direction, shape (B,) or ()."""
-        return self._bounds[1]
 
 
 class AutoregressiveFlow(FlowDensity):

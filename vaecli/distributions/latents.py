@@ -85,6 +85,25 @@ def plane_bounds(transform: Callable[[Tensor], Tensor], of: Tensor) -> tuple[Ten
     return z.abs().amax((0, 1, 2, 3, -1)), (volume / widest).amin((0, 1))
 
 
+class PlaneDensity:
+    """What quadrature needs of a density of two latents that is known as a map of noise: one with `plane_bounds`."""
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """As `plane_bounds` gives them."""
+        raise NotImplementedError
+
+    @property
+    def extent(self) -> Tensor:
+        """Half the length of an edge of the box around 0 that holds the mass of two latents, shape (B,) or ()."""
+        return self.bounds[0]
+
+    @property
+    def narrowest(self) -> Tensor:
+        """The standard deviation of the narrowest peak of two latents, in its narrowest direction, shape (B,) or ()."""
+        return self.bounds[1]
+
+
 def without_gradient(network: Any) -> Callable[..., Any]:
     """The function that a network is, through whose parameters no gradient goes; a function is taken for one without parameters."""
     if not isinstance(network, nn.Module):

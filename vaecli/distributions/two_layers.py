@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vaecli.distributions.latents import plane_bounds, without_gradient
+from vaecli.distributions.latents import PlaneDensity, plane_bounds, without_gradient
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.errors import UsageError
 
@@ -26,7 +26,7 @@ def check_layers(latent_dim: int, second_latents: int) -> None:
         )  # fmt: skip
 
 
-class TwoLayers:
+class TwoLayers(PlaneDensity):
     """The density of two layers of latents side by side: a diagonal Gaussian, and another whose parameters a network makes of it.
 
     Args:
@@ -71,18 +71,9 @@ class TwoLayers:
         return self._joined(self._given.stddev, self._other(self._given.mean).stddev)
 
     @cached_property
-    def _bounds(self) -> tuple[Tensor, Tensor]:
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """As `plane_bounds` gives them."""
         return plane_bounds(self.transform, self._joined(self._given.loc, self._other(self._given.loc).loc))
-
-    @property
-    def extent(self) -> Tensor:
-        """Half the length of an edge of the box around 0 that holds the mass of two latents, shape (B,) or ()."""
-        return self._bounds[0]
-
-    @property
-    def narrowest(self) -> Tensor:
-        """The standard deviation of the narrowest peak of two latents, in its narrowest direction, shape (B,) or ()."""
-        return self._bounds[1]
 
     def detached(self) -> "TwoLayers":
         """The same distribution, through whose parameters no gradient goes."""

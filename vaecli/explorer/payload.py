@@ -145,10 +145,10 @@ def contours(model: VAE, reach: float) -> list[list[list[list[float]]]]:
         For each share lines of points (z1, z2); none for a share that the square does not hold.
     """
     grid = Grid(2, _CONTOUR_SIDE, reach)
-    log_density = model.prior().log_prob(grid.points(model.device)).double()
+    log_density = model.prior().log_prob(grid.points(model.device)).double().cpu()
     highest = log_density.sort(descending=True).values
     held = (highest.exp() * grid.cell**2).cumsum(0)
-    axis = grid.points(model.device)[:_CONTOUR_SIDE, 1].numpy()
+    axis = grid.points(torch.device("cpu"))[:_CONTOUR_SIDE, 1].numpy()
     # the first coordinate goes down the rows of the grid, and right on the page
     lines = contourpy.contour_generator(axis, axis, log_density.view(_CONTOUR_SIDE, -1).T.numpy())
     levels = [float(highest[int((held < share).sum())]) if share < float(held[-1]) else None for share in HELD]
