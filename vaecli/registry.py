@@ -266,6 +266,9 @@ REGISTRY: dict[str, dict[str, Member]] = {
     },
     "arch": {
         "mlp": Member("vaecli.networks.mlp:MLP", "fully connected, tanh", {HIDDEN: (500,)}),
+        "residual-mlp": Member(
+            "vaecli.networks.residual_mlp:ResidualMLP", "fully connected, residual, layer norms", {HIDDEN: (500, 500)}
+        ),
         "conv": Member("vaecli.networks.conv:Conv", "convolutions, then dense", {CHANNELS: CHANNELS_BY_SIZE, HIDDEN: (256,)}),
         "resnet": Member(
             "vaecli.networks.resnet:ResNet",

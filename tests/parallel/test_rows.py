@@ -52,6 +52,7 @@ MEMBERS = [{"objective": objective} for objective in registry.names("objective")
 MEMBERS += [{"likelihood": likelihood} for likelihood in registry.names("likelihood")]
 MEMBERS += [{"objective": objective, "arch": "conv", "channels": (4, 4)} for objective in ("iwae", "beta-tc")]
 MEMBERS += [{"arch": "resnet", "channels": (4, 4)}]
+MEMBERS += [{"arch": "residual-mlp", "hidden": (20, 20)}]
 MEMBERS += [{"objective": objective, "free_bits": 0.02} for objective in ("elbo", "stl", "info")]
 
 
