@@ -30,11 +30,6 @@ class GivenNetworks:
             if not isinstance(network, nn.Module):
                 raise wrong(name, network, "expected a torch.nn.Module")
 
-    @property
-    def has_output(self) -> bool:
-        """Whether the decoder has a last layer whose bias can be set."""
-        return _Decoder(self.decode, 0, 1).output is not None
-
     def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
         """As `Architecture.encoder`."""
         return _Encoder(deepcopy(self.encode), labels)
