@@ -15,6 +15,8 @@ from vaecli.networks.layers import Decoder
 class GivenNetworks:
     """An architecture of two networks that are there already. A model has copies of them, with the weights that they have.
 
+    Training with ``init_bias`` data sets the bias of the decoder's last layer.
+
     A network of a model without labels is called with one argument, else with y, shape (N, labels), as the second.
 
     Attributes:

@@ -78,7 +78,7 @@ def train(
         objective: an object instead of the settings' objective (`vaecli.objectives.base.Objective`).
         arch: an object that makes both networks (`vaecli.networks.layers.Architecture`).
         encoder: a network, with `decoder`, instead of `arch` (`vaecli.networks.given.GivenNetworks`); copied with its weights.
-        decoder: the other network.
+        decoder: the other network; copied with its weights but for the last bias, which ``init_bias`` data sets.
         images: to train on instead of a data set: an array or tensor, shape (N, H, W), (N, H, W, 3), (N, 3, H, W), or (N, D) with
             D a square; a torch ``Dataset``; or `Images`. Bytes are 0 black to 255 white; of other numbers the values decide, or
             `Config.pixel_range`. The run keeps their digest, and no copy: later commands need them as a file (docs/pictures.md).
