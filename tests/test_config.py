@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import BASELINE, ROOT
 from vaecli import registry
 from vaecli.config import SETTINGS, Config, merge
 from vaecli.errors import UsageError
@@ -121,6 +121,16 @@ def test_a_data_set_has_its_own_likelihood_size_and_colour():
 
 def test_a_run_that_is_older_than_a_setting_was_trained_without_it():
     written = Config(dataset="folder", shuffle="all").to_json()
-    assert written.pop("shuffle") == "all" and written.pop("lr_warmup") == 20
-    before = Config(dataset="folder", shuffle="all", lr_warmup=0)
+    assert (written.pop("shuffle"), written.pop("lr_warmup"), written.pop("init_bias")) == ("all", 20, "data")
+    before = Config(dataset="folder", shuffle="all", lr_warmup=0, init_bias="random")
     assert Config.from_json(written) == before != Config(dataset="folder", shuffle="all")
+
+
+def test_a_run_from_before_training_started_at_the_mean_image_is_repeated_as_it_was(tmp_path):
+    """The setting stands in its file, or it is older than the setting; only a new run has the default."""
+    assert read_config(BASELINE / "config.json")[0]["init_bias"] == "random" != Config().init_bias
+    (tmp_path / "config.json").write_text(json.dumps({"latent_dim": 3, "hidden": [500]}))
+    settings = read_config(tmp_path / "config.json")[0]
+    assert Config(**settings) == Config(latent_dim=3, init_bias="random")
+    assert Config(**merge(settings, {"init_bias": "data"})) == Config(latent_dim=3)
+    assert (Config().run_name, Config(**settings).run_name) == ("mnist-z2-elbo", "mnist-z3-elbo-random")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import vaecli as library
-from tests.helpers import refused
+from tests.helpers import one_line, refused
 from vaecli import plugins, registry
 from vaecli.analysis.architecture import architecture
 from vaecli.config import Config
@@ -283,7 +283,11 @@ GOOD = {
 def test_parts_of_ones_own_go_together(vaecli, tmp_path, small_mnist):
     (tmp_path / "own.py").write_text(PARTS.format(**GOOD))
     small = ["--data-dir", small_mnist, "--epochs", 1, "--prior", "own", "--posterior", "own", "--arch", "own"]
-    assert vaecli("train", "--plugin", "own.py", *small).code == 0
+    trained = vaecli("train", "--plugin", "own.py", *small)
+    assert (trained.code, "random" in trained.path.name) == (0, False)
+    assert "The decoder has no last layer called output whose bias can be set, so it begins" in trained.err
+    line = one_line(vaecli("train", "--plugin", "own.py", *small, "--init-bias", "data", "-q"), 2)
+    assert "--init-bias data with --arch own: its decoder has no last layer called output" in line
 
 
 @pytest.mark.parametrize(

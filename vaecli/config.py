@@ -79,9 +79,9 @@ class Config:
         "torch", "The weights at the start; torch: PyTorch's default; glorot: the IWAE paper's, biases 0.", "Model",
         choices=("torch", "glorot"),
     )  # fmt: skip
-    init_bias: str | None = setting(
-        None, "The decoder's output bias at the start; data: the mean training image's (and of 256 levels the scale).", "Model",
-        choices=("random", "data"), usual="random",
+    init_bias: str = setting(
+        "data", "The decoder's output bias at the start; data: the mean training image's (and of 256 levels the scale); random: "
+        "PyTorch's default.", "Model", choices=("data", "random"),
     )  # fmt: skip
     objective: str = setting("elbo", "What is maximised.", "Objective", family="objective")
     k: int | None = owned(registry.K, "Objective")
@@ -331,7 +331,8 @@ class Config:
         """
         if not isinstance(values, dict):
             raise UsageError(f"found {type(values).__name__}, expected a JSON object of settings")
-        before: dict[str, Any] = {"shuffle": "all", "lr_warmup": 0}  # of a run that is older than the settings
+        # of a run that is older than the settings
+        before: dict[str, Any] = {"shuffle": "all", "lr_warmup": 0, "init_bias": "random"}
         return Config(**before | values, absent=tuple(absent))
 
     def number(self, name: Literal["epochs", "batch_size", "measure_every"]) -> int:

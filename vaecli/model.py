@@ -433,7 +433,8 @@ def build(config: Config, images: Images | None = None) -> VAE:
 
     Its weights depend on the settings and the number of labels, and no global seed is touched. With ``init_bias`` data the
     decoder's output bias is that of the mean of the training `images` (Burda et al. 2015, section 5) and, of likelihoods with a
-    scale, of their spread; for a convolution those of each channel. A prior may begin at some of the images.
+    scale, of their spread; for a convolution those of each channel. A decoder without a last layer called output keeps the biases
+    that it has. A prior may begin at some of the images.
 
     Args:
         config: the settings.
@@ -454,15 +455,10 @@ def build(config: Config, images: Images | None = None) -> VAE:
         glorot(model.encoder, noise)
         glorot(model.decoder, noise)
     output: Any = getattr(model.decoder, "output", None)
-    if output is None and config.init_bias == "data":
-        raise UsageError(
-            "{init_bias}: the decoder has no last layer called output, whose bias it sets; expected {init_bias=random}",
-            init_bias="data",
-        )
     if model.pixel_likelihood.zero_start and output is not None:
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
-    if config.init_bias == "data" and images is not None:
+    if config.init_bias == "data" and images is not None and begins_at_data(model):
         start = model.output_without_latents(images, by_channel=output.bias.numel() < model.image_shape.size)
         output.bias.data.copy_(start.flatten())
     if images is not None and model.prior.examples:
@@ -470,6 +466,13 @@ def build(config: Config, images: Images | None = None) -> VAE:
         some = images[torch.randperm(len(images), generator=noise)[: model.prior.examples]].to("cpu")
         model.prior.begin(model.observe(some.pixels), model.condition(some.labels), noise)
     return model
+
+
+def begins_at_data(model: VAE) -> bool:
+    """Whether the decoder has a last layer called output with a bias for each value of its output, or for each channel of it."""
+    bias = getattr(getattr(model.decoder, "output", None), "bias", None)
+    of_pixel, shape = model.pixel_likelihood.outputs_per_pixel, model.image_shape
+    return isinstance(bias, Tensor) and bias.numel() in (of_pixel * shape.size, of_pixel * shape.channels)
 
 
 def made(config: Config, classes: int | None = None) -> VAE:

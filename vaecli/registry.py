@@ -210,10 +210,9 @@ SEPARATE = "separate"
 """The capability of a data set whose images are files of their own, of which it reads some alone (`Request.only`)."""
 
 OWN = {
-    "init_bias": "data", "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto",
-    "lr_schedule": "cosine", "lr_warmup": 20,
+    "epochs": "auto", "batch_size": "auto", "measure_every": "auto", "shuffle": "auto", "lr_schedule": "cosine", "lr_warmup": 20,
 }  # fmt: skip
-"""The defaults of a person's own images: steps decide, and training begins at their mean, with small steps."""
+"""The defaults of a person's own images: steps decide, and training begins with small ones."""
 
 BY_ARRAY: dict[Option, Any] = {
     IMAGE_SIZE: ByData("the array's"),

@@ -38,7 +38,6 @@ SETTINGS: dict[str, Any] = {
     "hidden": (200, 200),
     "latent_dim": 50,
     "binarize": "stochastic",
-    "init_bias": "data",
     "batch_size": 100,
 }
 

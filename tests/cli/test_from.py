@@ -64,9 +64,20 @@ def test_it_is_in_json_and_in_the_config_which_repeats_the_run(train, vaecli):
     origin = read_config(load("on").path / CONFIG)[1].started_from.to_json()
     assert printed["started_from"] == origin
     assert (origin["sha256"], origin["epochs"]) == (load("small").sha256, 2)
+    refused = vaecli("train", "--config", "checkpoints/on/config.json", "--init-bias", "data", "-q")
+    assert "--init-bias data with --from small: it has no effect" in one_line(refused, 2)
     again = vaecli("train", "--config", "checkpoints/on/config.json", "-q")
     assert again.path.name.endswith("-from-small")
     assert (again.path / MODEL).read_bytes() == (load("on").path / MODEL).read_bytes()
+
+
+def test_the_start_of_a_run_repeated_by_its_config_does_not_count(train, vaecli, small_mnist):
+    """It was not typed, and has no effect on the weights of another."""
+    assert train("--init-bias", "random", "--init", "glorot", "--epochs", "1", "--name", "old", "-q").code == 0
+    outcome = vaecli("train", "--config", "checkpoints/old/config.json", "--data-dir", small_mnist, "--from", "small", "-q")
+    assert outcome.code == 0, outcome.err
+    plain = train("--from", "small", "--epochs", "1", "-q")
+    assert load(outcome.path).sha256 == load(plain.path).sha256
 
 
 def test_the_same_line_goes_on(train):
@@ -86,6 +97,7 @@ def test_the_same_line_goes_on(train):
         (["--likelihood", "beta"], "need --likelihood bernoulli, found --likelihood beta;"),
         (["--labels", "full"], "need --labels none, found --labels full;"),
         (["--init", "glorot"], "--init glorot with --from small: it has no effect on weights that are there; leave --init out"),
+        (["--init-bias", "random"], "--init-bias random with --from small: it has no effect"),
         (["--init-bias", "data"], "--init-bias data with --from small: it has no effect"),
         (["--dry-run", "--hidden", "3"], "need --hidden 500, found --hidden 3;"),
     ],

@@ -1,16 +1,25 @@
 """A person's own networks in a model."""
 
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 import vaecli
+from vaecli.data import Source
 from vaecli.data.images import Images
 from vaecli.model import build
 from vaecli.networks.given import GivenNetworks
+from vaecli.networks.mlp import MLP
 from vaecli.runs.objects import with_objects
+from vaecli.studies.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("own_members")
+
+KEPT = "The decoder has no last layer called output whose bias can be set, so it begins with the biases that it has"
 
 
 def networks(outputs=1, labels=0):
@@ -74,14 +83,13 @@ def test_what_is_no_network_or_gives_another_shape_is_refused_in_one_line(tmp_pa
 
 def test_the_last_layer_of_a_sequence_starts_as_the_settings_say(tmp_path):
     bright = Images(torch.full((4, 784), 255, dtype=torch.uint8), torch.full((4,), -1), ())
-    config = with_objects(vaecli.Config(init_bias="data"), tmp_path, networks())
+    config = with_objects(vaecli.Config(), tmp_path, networks())
     assert float(build(config, bright).likelihood(torch.zeros(1, 2)).mean.detach().min()) > 0.9
     config = with_objects(vaecli.Config(likelihood="beta"), tmp_path, networks(outputs=2))
     torch.testing.assert_close(build(config).likelihood(torch.randn(3, 2)).mean, torch.full((3, 784), 0.5))
     no_layer = nn.Sequential(nn.Linear(2, 784), nn.Sigmoid())
-    config = with_objects(vaecli.Config(init_bias="data"), tmp_path, networks() | {"decoder": no_layer})
-    with pytest.raises(vaecli.VaecliError, match="the decoder has no last layer called output"):
-        build(config, bright)
+    config = with_objects(vaecli.Config(), tmp_path, networks() | {"decoder": no_layer})
+    assert torch.equal(build(config, bright).decoder.network[0].bias, no_layer[0].bias)
 
 
 def test_objects_of_registered_classes_are_named_and_others_have_the_name_of_their_class(tmp_path):
@@ -103,12 +111,76 @@ def test_objects_of_registered_classes_are_named_and_others_have_the_name_of_the
         with_objects(vaecli.Config(objective="iwae"), tmp_path, {"objective": first})
 
 
-def test_a_decoder_without_a_last_layer_keeps_its_biases_where_a_data_set_would_set_them_and_says_so(tmp_path):
+def test_a_decoder_without_a_last_layer_keeps_its_biases_and_says_so(tmp_path):
     given = {"encoder": nn.Linear(64, 4), "decoder": nn.Sequential(nn.Linear(2, 64), nn.Sigmoid())}
     images = (torch.rand(40, 8, 8) > 0.5).numpy()
     config = vaecli.Config(likelihood="bernoulli", epochs=1, batch_size=20)
     run = vaecli.train(config, tmp_path / "run", images=images, **given)
     assert run.config.init_bias == "random"
-    assert "The decoder given has no last layer with a bias, so it begins with the biases that it has" in run.notes
+    assert KEPT in run.notes
+    longer = vaecli.Config(likelihood="bernoulli", epochs=2, batch_size=20)
+    again = vaecli.train(longer, run.path, images=images, resume=True, **given)
+    assert (again.results["epoch"], KEPT in again.notes) == (2, False)
     with_layer = vaecli.train(config, tmp_path / "other", images=images, encoder=given["encoder"], decoder=nn.Linear(2, 64))
-    assert with_layer.config.init_bias == "data"
+    assert with_layer.config.init_bias == "data" and KEPT not in with_layer.notes
+
+
+class Last(nn.Module):
+    """A decoder whose last layer may have another name."""
+
+    def __init__(self, name, layer):
+        super().__init__()
+        self.input = nn.Linear(2, 9)
+        self.add_module(name, layer)
+        self.layer = layer
+
+    def forward(self, z, y=None):
+        return self.layer(self.input(z).tanh()).expand(*z.shape[:-1], 784).unsqueeze(-2)
+
+
+class Tiled(nn.Linear):
+    def forward(self, h):
+        return super().forward(h).repeat_interleave(28, -1)
+
+
+class Named:
+    def __init__(self, name, layer):
+        self.made = name, layer
+
+    def encoder(self, shape, labels, outputs):
+        return MLP((5,)).encoder(shape, labels, outputs)
+
+    def decoder(self, shape, latent_dim, labels, outputs):
+        return Last(*deepcopy(self.made))
+
+
+LAYERS = {
+    "called so": ("output", nn.Linear(9, 784), "data"),
+    "of one bias for its channel": ("output", nn.Linear(9, 1), "data"),
+    "of another name": ("last", nn.Linear(9, 784), "random"),
+    "without a bias": ("output", nn.Linear(9, 784, bias=False), "random"),
+    "of another size": ("output", Tiled(9, 28), "random"),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_an_architecture_of_others_begins_at_the_data_where_it_can(tmp_path, small_mnist, kind):
+    name, layer, expected = LAYERS[kind]
+
+    @vaecli.register("arch", "named", "networks of a test")
+    def made():
+        return Named(name, layer)
+
+    config, said = vaecli.Config(arch="named", epochs=1), expected == "random"
+    run = vaecli.train(config, tmp_path / "run", data_dir=small_mnist)
+    assert (run.config.init_bias, KEPT in run.notes) == (expected, said)
+    on = vaecli.train(replace(config, epochs=2), run.path, data_dir=small_mnist, resume=True)
+    assert (on.results["epoch"], on.config.init_bias, KEPT in on.notes) == (2, expected, False)
+    begun = vaecli.train(config, tmp_path / "begun", data_dir=small_mnist, init=run)
+    assert (begun.config.init_bias, KEPT in begun.notes) == (expected, False)
+    asked = vaecli.train(replace(config, init_bias="random"), tmp_path / "asked", data_dir=small_mnist)
+    assert (asked.config.init_bias, KEPT in asked.notes) == ("random", False)
+    source = Source(config, small_mnist)
+    assert Plan.of({"arch": "named", "latent_dim": [2, 3]}).config({"latent_dim": 2}, 0, source).init_bias == expected
+    with pytest.raises(vaecli.VaecliError, match="resume with init_bias=") if not said else nullcontext():
+        vaecli.train(replace(config, init_bias="random"), run.path, data_dir=small_mnist, resume=True)

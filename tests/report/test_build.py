@@ -48,18 +48,18 @@ def test_a_second_call_draws_and_trains_nothing(drawn, tmp_path):
 
 
 def test_runs_are_known_by_their_settings_not_their_name(drawn, tmp_path):
-    (tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1").rename(tmp_path / "checkpoints/mine")
+    (tmp_path / "checkpoints/mnist-z2-elbo-n2000-random-e1").rename(tmp_path / "checkpoints/mine")
     assert json.loads(drawn("report", *REPORTED, "--json").out)["drawn"] == []
-    assert not (tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1").exists()
+    assert not (tmp_path / "checkpoints/mnist-z2-elbo-n2000-random-e1").exists()
 
 
 def test_a_run_of_another_kind_under_the_name_is_left_alone(drawn, tmp_path):
-    run = tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1"
-    shutil.copytree(tmp_path / "checkpoints/mnist-z3-elbo-n2000-e1", run, dirs_exist_ok=True)
+    run = tmp_path / "checkpoints/mnist-z2-elbo-n2000-random-e1"
+    shutil.copytree(tmp_path / "checkpoints/mnist-z3-elbo-n2000-random-e1", run, dirs_exist_ok=True)
     before = (run / "model.safetensors").read_bytes()
     assert json.loads(drawn("report", "--quick", "--only", "3", "--json").out)["drawn"] == []  # the same weights, trained again
     assert (run / "model.safetensors").read_bytes() == before
-    again = read_run(tmp_path / "checkpoints/mnist-z2-elbo-n2000-e1-2")
+    again = read_run(tmp_path / "checkpoints/mnist-z2-elbo-n2000-random-e1-2")
     assert again.config == Config(**Z2, limit=2000, epochs=1)
 
 

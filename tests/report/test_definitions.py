@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import ROOT
 from vaecli.command_line import train_line
 from vaecli.config import Config
+from vaecli.report.build import EXPLORED
 from vaecli.report.figures import FIGURES
 
 
@@ -17,7 +18,7 @@ def test_the_line_shown_is_the_one_that_ran(drawn, tmp_path):
     given = ["--quick", "--only", "3", "--epochs", "2", "--device", "cpu", "--out", "elsewhere"]
     assert drawn("report", *given, "-q").code == 0
     (line,) = re.findall(r"<code[^>]*>(vaecli compare [^<]*)</code>", (tmp_path / "elsewhere/index.html").read_text())
-    runs = "checkpoints/mnist-z2-elbo-n2000-e2 checkpoints/mnist-z3-elbo-n2000-e2"
+    runs = "checkpoints/mnist-z2-elbo-n2000-random-e2 checkpoints/mnist-z3-elbo-n2000-random-e2"
     assert line == f"vaecli compare {runs} --k 0 --limit 500 --out elsewhere/figure3 --device cpu"
     picture = tmp_path / "elsewhere/figure3/compare-losses.png"
     before = picture.read_bytes()
@@ -47,6 +48,12 @@ def test_the_line_of_a_figure_draws_the_same_picture(drawn, tmp_path, monkeypatc
 def test_the_architecture_is_what_its_line_prints(reported, drawn):
     kept = json.loads((reported / "report-quick/report.json").read_text())["figures"]["5"]
     assert drawn(*FIGURES[4].words([], FIGURES[4].options)).out == kept["text"]
+
+
+def test_every_run_starts_as_the_reports_did():
+    runs = [settings for figure in FIGURES for of_seed in figure.runs(quick=False) for settings in of_seed]
+    assert len({Config(**settings) for settings in runs}) == 39
+    assert {Config(**settings).init_bias for settings in (*runs, *EXPLORED)} == {"random"}
 
 
 def test_the_readme_has_the_same_lines():

@@ -67,7 +67,7 @@ def test_killed_while_it_writes(reported, tmp_path):
     assert call(tmp_path, "--only", "3") == 0
     ours, whole = outcome(tmp_path), outcome(reported)
     assert set(ours) <= set(whole)
-    assert {path.parent.name for path in ours} >= {"figure3", "mnist-z2-elbo-n2000-e1", "mnist-z3-elbo-n2000-e1"}
+    assert {path.parent.name for path in ours} >= {"figure3", "mnist-z2-elbo-n2000-random-e1", "mnist-z3-elbo-n2000-random-e1"}
     assert all(ours[path] == whole[path] for path in ours if path.name != "report.json")
 
 

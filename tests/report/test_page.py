@@ -50,7 +50,7 @@ def test_the_page_has_each_figure_with_its_picture_finding_and_command(reported)
         assert (reported / "report-quick" / picture["src"]).is_file()
         number = re.match(r"figure(\d+)/", picture["src"])[1]
         assert figures[number]["finding"]["text"] in picture["alt"]
-    runs = "checkpoints/mnist-z2-elbo-n2000-e1 checkpoints/mnist-z3-elbo-n2000-e1"
+    runs = "checkpoints/mnist-z2-elbo-n2000-random-e1 checkpoints/mnist-z3-elbo-n2000-random-e1"
     assert f"vaecli compare {runs} --k 0 --limit 500 --out report-quick/figure3<" in text
     assert "decoder.input" in text  # figure 5, as text
     assert len(text) < 8e6
@@ -90,7 +90,7 @@ def test_with_all_the_data_verdicts_are_given(drawn, tmp_path, capsys):
         in (tmp_path / "report/index.html").read_text()
     )
     assert {run.name for run in report.runs} == {
-        f"mnist-z{size}-elbo-n2000-e1{seed}" for size in (2, 3) for seed in ("", "-seed1", "-seed2")
+        f"mnist-z{size}-elbo-n2000-random-e1{seed}" for size in (2, 3) for seed in ("", "-seed1", "-seed2")
     }
     assert "over 3 seeds)" in report.figures[3]["finding"]["text"]
     assert capsys.readouterr() == ("", "")
@@ -150,7 +150,7 @@ def test_a_training_that_is_too_short_gives_no_verdict_and_says_why(drawn, tmp_p
     measure = {"measure": lambda evidence: {"apart": PairedDifference(0, -9, 1)}}
     quick = replace(SHORT[0], trains=tuple(settings | {"epochs": 2} for settings in SHORT[0].trains), compares=False, **measure)
     assert verdict()[0] == verdict(epochs=3)[0] == "yes"
-    why = "no verdict: mnist-z2-elbo-n2000-e1 was trained for 10 updates, expected 20, those of the claim's own settings"
+    why = "no verdict: mnist-z2-elbo-n2000-random-e1 was trained for 10 updates, expected 20, those of the claim's own settings"
     assert verdict(epochs=1) == ("", why, 0)
     text = (tmp_path / "report/index.html").read_text()
     assert f"<dt>Why</dt><dd>{why.replace(chr(39), '&#39;')}</dd>" in text

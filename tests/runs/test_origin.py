@@ -38,15 +38,17 @@ def begun(tmp_path, small_mnist, first):
     return run
 
 
-def test_it_begins_where_the_other_run_ended(begun, first):
+@pytest.mark.parametrize("init_bias", ["random", "data"])
+def test_it_begins_where_the_other_run_ended(begun, first, small_mnist, tmp_path, init_bias):
     """With steps too small to change a float32 of ordinary size, the held-out ELBO is the other run's."""
-    run = begun(lr=1e-12, epochs=1)
-    assert run.results["test_elbo"] == pytest.approx(first.results["test_elbo"], abs=1e-3)
-    assert run.results["elbo"] != pytest.approx(first.results["elbo"], abs=1)  # that run's was measured as the weights changed
+    far = train(replace(first.config, init_bias="random"), tmp_path / "far", data_dir=small_mnist)
+    run = begun(lr=1e-12, epochs=1, of=far, init_bias=init_bias)
+    assert run.results["test_elbo"] == pytest.approx(far.results["test_elbo"], abs=1e-3)
+    assert run.results["elbo"] != pytest.approx(far.results["elbo"], abs=1)  # that run's was measured as the weights changed
     origin = run.provenance.started_from
-    assert (origin.file, origin.sha256, origin.epochs) == (str((first.path / MODEL).resolve()), first.sha256, 2)
+    assert (origin.file, origin.sha256, origin.epochs) == (str((far.path / MODEL).resolve()), far.sha256, 2)
     assert origin == read_config(run.path / CONFIG)[1].started_from == load(run.path).provenance.started_from
-    assert run.notes[0] == f"Begin with the weights of {first.path.resolve()}, after 2 epochs"
+    assert run.notes[0] == f"Begin with the weights of {far.path.resolve()}, after 2 epochs"
 
 
 def test_a_run_a_folder_and_a_file_are_the_same(begun, first):
@@ -80,7 +82,7 @@ def test_weights_of_a_model_changed_in_python_are_those_that_count(begun, first)
         ({"labels": "none"}, "need labels=full, found labels=none"),
         ({"image_size": 32}, "need image_size=28, found image_size=32"),
         ({"init": "glorot"}, "init=glorot with init=first: it has no effect"),
-        ({"init_bias": "data"}, "init_bias=data with init=first: it has no effect"),
+        ({"init_bias": "random"}, "init_bias=random with init=first: it has no effect"),
     ],
 )
 def test_settings_that_the_weights_do_not_fit_are_named(begun, tmp_path, changes, words):
@@ -148,6 +150,15 @@ class TestBeforeTheFirstEpoch:
         folder, other = stopped
         run = train(first.config, folder, resume=True)
         assert (run.path / MODEL).read_bytes() == (begun("whole", of=other).path / MODEL).read_bytes()
+
+    def test_it_starts_whatever_the_start_was_by_default_then(self, stopped):
+        """A run of a version whose default was random goes on."""
+        folder, _ = stopped
+        written = (folder / CONFIG).read_text()
+        assert '"init_bias": "data"' in written
+        (folder / CONFIG).write_text(written.replace('"init_bias": "data"', '"init_bias": "random"'))
+        config = Config(**read_config(folder / CONFIG)[0])
+        assert train(config, folder, resume=True).config.init_bias == "random"
 
     def test_it_says_when_they_have_changed(self, stopped, first):
         folder, other = stopped

@@ -164,16 +164,23 @@ def test_the_name_is_that_of_what_is_searched_and_of_nothing_else():
 
     plain = name({"latent_dim": [2, 3]})
     assert plain.startswith("search-latent-dim-")
-    for same in ({"latent_dim": [2, 3], "epochs": 5}, {"latent_dim": [2, 3], "validation": VALIDATION}):
-        assert name(same) == plain
+    for same in ({"epochs": 5}, {"validation": VALIDATION}, {"init_bias": "data"}):
+        assert name({"latent_dim": [2, 3], **same}) == plain
     assert name({"latent_dim": [2, 3]}, storage="sqlite:///elsewhere.db", out=Path("x")) == plain
     others = [
         name({"latent_dim": [2, 4]}), name({"latent_dim": [2, 3], "epochs": 6}), name({"latent_dim": [2, 3]}, by="L_50"),
         name({"latent_dim": [2, 3], "validation": 5000}), name({"latent_dim": [2, 3], "seed": [0, 1]}),
     ]  # fmt: skip
     assert len({plain, *others}) == 6
+    assert len({plain, name({"latent_dim": [2, 3], "init_bias": "random"}), name({"init_bias": ["data", "random"]})}) == 3
     ranged = {"lr": Range(1e-4, 1e-2)}
     assert name(ranged, trials=10) == name(ranged, trials=20), "more trials go on with the same study"
+
+
+def test_a_study_from_before_training_started_at_the_mean_image_is_another():
+    """Its identity had no start where that was the default, random: more trials would start elsewhere than the others."""
+    assert Plan.of({"latent_dim": [2, 3]}).identity["settings"] == {"validation": VALIDATION, "init_bias": "data"}
+    assert "init_bias" not in Plan.of({"init_bias": ["data", "random"]}).identity["settings"]
 
 
 def test_no_plan_shows_a_password():

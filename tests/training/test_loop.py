@@ -139,7 +139,7 @@ def test_the_nats_of_a_small_batch_are_of_its_own_images(digits, steps_that_cost
 
 @pytest.mark.parametrize(
     ("settings", "advice"),
-    [({}, "init_bias=data"), ({"init_bias": "data"}, "init=glorot"), ({"init_bias": "data", "init": "glorot"}, "init=torch")],
+    [({"init_bias": "random"}, "init_bias=data"), ({}, "init=glorot"), ({"init": "glorot"}, "init=torch")],
 )
 def test_a_loss_that_is_no_number_before_any_step_is_not_blamed_on_the_learning_rate(settings, advice, digits, steps_that_cost):
     steps_that_cost(lambda number: float("inf"))

@@ -58,7 +58,7 @@ def test_images_that_fit_in_memory_are_shuffled_all_together(monkeypatch):
 @pytest.mark.parametrize("dataset", registry.names("dataset"))
 def test_data_sets_with_names_keep_their_defaults(dataset):
     config = Config(dataset=dataset)
-    usual = (5, 200, None, "constant", "random")
+    usual = (5, 200, None, "constant", "data")
     own = ("auto", "auto", "auto", "cosine", "data")
     assert (config.epochs, config.batch_size, config.measure_every, config.lr_schedule, config.init_bias) == (
         own if registry.find("dataset", dataset).own_labels else usual

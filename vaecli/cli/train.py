@@ -80,10 +80,22 @@ def train(
     beginning = _beginning(from_run, device) if from_run is not None else None
     chosen = Config(**beginning.settings(given) if beginning else given, absent=provenance.members if provenance else ())
     chosen.check_loaded(*registry.REGISTRY)
+    if origin := beginning.origin if beginning else provenance and provenance.started_from:
+        from vaecli.runs.origin import check_starts
+
+        check_starts(origin, settings)
     if beginning:
         beginning.check(chosen)
         if data_dir is None and chosen.dataset == beginning.config.dataset and not config and "dataset" not in settings:
             data_dir = beginning.data_dir
+    if settings.get("init_bias") == "data":
+        from vaecli.training.settle import settled_start
+
+        if settled_start(chosen).init_bias != "data":
+            raise UsageError(
+                f"--init-bias data with --arch {chosen.arch}: its decoder has no last layer called output whose bias it sets; "
+                "expected --init-bias random"
+            )
     if dry_run:
         ignored = ["device", "threads", "name", "out", "resume", "overwrite", "save_every"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"

@@ -15,6 +15,8 @@ from vaecli.networks.layers import Decoder
 class GivenNetworks:
     """An architecture of two networks that are there already. A model has copies of them, with the weights that they have.
 
+    Training with ``init_bias`` data sets the bias of the decoder's last layer.
+
     A network of a model without labels is called with one argument, else with y, shape (N, labels), as the second.
 
     Attributes:
@@ -29,11 +31,6 @@ class GivenNetworks:
         for name, network in (("encoder", self.encode), ("decoder", self.decode)):
             if not isinstance(network, nn.Module):
                 raise wrong(name, network, "expected a torch.nn.Module")
-
-    @property
-    def has_output(self) -> bool:
-        """Whether the decoder has a last layer whose bias can be set."""
-        return _Decoder(self.decode, 0, 1).output is not None
 
     def encoder(self, shape: ImageShape, labels: int, outputs: int) -> nn.Module:
         """As `Architecture.encoder`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaecli import plugins, registry
 from vaecli.arguments import wrong
-from vaecli.config import Config, default_of
+from vaecli.config import Config
 from vaecli.errors import UsageError, VaecliError
 from vaecli.networks.given import GivenNetworks
 from vaecli.objectives.base import check_objective
@@ -46,8 +46,6 @@ def with_objects(config: Config, folder: Path, objects: dict[str, Any]) -> Confi
         else:
             changes = {family: _named(family, it, recorded)}
         unused: dict[str, Any] = {option.name: None for option in registry.options_of(family)}
-        if isinstance(it, GivenNetworks) and not it.has_output and config.init_bias == default_of("init_bias", config.dataset):
-            changes["init_bias"] = "random"
         config = replace(config, **(unused | changes))
     return config
 

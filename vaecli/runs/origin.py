@@ -61,13 +61,8 @@ class Beginning:
         """Refuses settings that the weights do not fit.
 
         Raises:
-            UsageError: the settings are of another model or of other images, or say how weights are made.
+            UsageError: the settings are of another model or of other images.
         """
-        name: dict[str, Any] = {"from": self.origin.name}
-        for start in _STARTS:
-            if getattr(config, start) != default_of(start, config.dataset):
-                raise UsageError(f"{{{start}}} with {{from}}: it has no effect on weights that are there; leave {{{start}=}} out",
-                                 **name, **{start: getattr(config, start)})  # fmt: skip
         needed, found = _shaping(self.config), _shaping(config)
         open_yet = () if config.has_shape else ("image_size", "colour")  # the images say them, and `model` looks at these
         differing = [setting for setting in needed if needed[setting] != found[setting] and setting not in open_yet]
@@ -77,8 +72,14 @@ class Beginning:
         if differing:
             raise UsageError(
                 f"{{from}}: its weights need {_spelled(needed, differing)}, found {_spelled(found, differing)}; expected settings "
-                "that they fit, or a run without {from=}", **name,
+                "that they fit, or a run without {from=}", **{"from": self.origin.name},
             )  # fmt: skip
+
+    def other_starts(self, config: Config) -> dict[str, Any]:
+        """The settings of weights that a run makes itself, where they are neither the default nor the other run's."""
+        values = {start: getattr(config, start) for start in _STARTS}
+        usual = {start: (default_of(start, config.dataset), getattr(self.config, start)) for start in _STARTS}
+        return {start: value for start, value in values.items() if value not in usual[start]}
 
     def model(self, config: Config, images: Images) -> VAE:
         """A model with the weights, for these training images, on the CPU.
@@ -136,6 +137,20 @@ def begin_with(run: Run | Path | str, processes: Processes = ALONE) -> Beginning
             own = _of(run, run.path / MODEL) if isinstance(run, Run) else _read(find_checkpoint(str(run), RUNS)[0])
     first = processes.all_gather(own and _to_json(own))[0]
     return own or _from_json(first)
+
+
+def check_starts(origin: Origin, given: Mapping[str, Any]) -> None:
+    """Refuses settings of weights that a run makes itself, where it begins with those of another.
+
+    Raises:
+        UsageError: one is given.
+    """
+    for start in _STARTS:
+        if start in given:
+            raise UsageError(
+                f"{{{start}}} with {{from}}: it has no effect on weights that are there; leave {{{start}=}} out",
+                **{"from": origin.name, start: given[start]},
+            )
 
 
 def recalled(origin: Origin) -> Beginning:

@@ -27,6 +27,7 @@ from vaecli.settings import AUTO
 from vaecli.training.loop import EpochRecord
 from vaecli.training.position import Position
 from vaecli.training.save_every import SaveEvery
+from vaecli.training.settle import settled_start
 
 _NAME_BYTES = 60
 """Bytes of a folder's name in a run's."""
@@ -232,7 +233,7 @@ def _agreed(folder: Path, run: Config, provenance: Provenance | None, given: Map
     """
     # what was settled when the run began stays so
     given = {name: value for name, value in given.items() if value != AUTO or name == "precision"}
-    chosen = Config(**merge(run.to_json(), given), absent=run.absent)
+    chosen = settled_start(Config(**merge(run.to_json(), given), absent=run.absent))
     members = provenance.members if provenance else ()
     again = {it.family: f"{it.family}=" for it in members if not it.source}
     if provenance and run.dataset == "array" and provenance.data.folder is None:

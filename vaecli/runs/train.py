@@ -34,7 +34,7 @@ from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs, is_stopped,
 from vaecli.runs.folder import Folder
 from vaecli.runs.format import weights_of
 from vaecli.runs.objects import with_objects
-from vaecli.runs.origin import begin_with
+from vaecli.runs.origin import begin_with, check_starts
 from vaecli.runs.pictures import difference, picture_list
 from vaecli.runs.progress import shown
 from vaecli.runs.run import Run, load
@@ -78,7 +78,7 @@ def train(
         objective: an object instead of the settings' objective (`vaecli.objectives.base.Objective`).
         arch: an object that makes both networks (`vaecli.networks.layers.Architecture`).
         encoder: a network, with `decoder`, instead of `arch` (`vaecli.networks.given.GivenNetworks`); copied with its weights.
-        decoder: the other network.
+        decoder: the other network; copied with its weights but for the last bias, which ``init_bias`` data sets.
         images: to train on instead of a data set: an array or tensor, shape (N, H, W), (N, H, W, 3), (N, 3, H, W), or (N, D) with
             D a square; a torch ``Dataset``; or `Images`. Bytes are 0 black to 255 white; of other numbers the values decide, or
             `Config.pixel_range`. The run keeps their digest, and no copy: later commands need them as a file (docs/pictures.md).
@@ -86,7 +86,7 @@ def train(
         test_images: to test on; one image in ten, by a hash of its pixels, if not given.
         test_labels: of these.
         init: a run to begin with, as `vaecli.load` gives or takes it: its weights, but not Adam's moments. `config` must describe a
-            model that they fit, and leave ``init`` and ``init_bias`` as they are by default. The run records it
+            model that they fit, and leave ``init`` and ``init_bias`` as they are by default or in that run. The run records it
             (``run.provenance.started_from``).
         on_epoch: called with the row of ``run.log`` after an epoch is measured and written.
         on_batch: called every 100 steps and after the last of an epoch, with the steps done, the steps of all epochs, and the mean
@@ -119,7 +119,6 @@ def train(
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder, notes = Path(folder), list[str]()
-    init_bias = config.init_bias
     config = with_objects(config, folder, {"objective": objective, "arch": arch, "encoder": encoder, "decoder": decoder})
     processes = joined(resolve_device(device))
     with processes.agreeing():
@@ -128,10 +127,9 @@ def train(
     beginning = None if init is None else begin_with(init, processes)
     if beginning:
         beginning.check(config)
+        check_starts(beginning.origin, beginning.other_starts(config))
     with shown(_split(config), progress and processes.is_main) as (show, reading):
         listen = _kept(show, notes, on_epoch, on_batch) if processes.is_main else show
-        if config.init_bias != init_bias:
-            listen.note("The decoder given has no last layer with a bias, so it begins with the biases that it has")
         read = read or read_once(replace(reading, note=listen.note))
         place, before = None if data_dir is None else Path(data_dir), _written(folder)
         every = None if save_every is None else SaveEvery.of(save_every)
@@ -233,7 +231,7 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     provenance = common(processes, provenance)
     summary = summarise(source.images("train"), source.images("test"), start.config)
     _tell(listen, start, len(images), len(held_out), path, provenance, summary)
-    chosen = _settled(start.config, len(images), listen, processes)
+    chosen = _settled(start, len(images), listen, processes)
     split, model = _split(chosen), _model(start, chosen, images, listen).to(placed)
     images, held_out, sample = _placed(images, placed, listen), held_out.to(placed), sample.to(placed)
     optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
@@ -462,12 +460,15 @@ def _tell_end(results: Mapping[str, float], stopped: bool, warnings: Warnings, l
         listen.note(sentence(name, numbers))
 
 
-def _settled(config: Config, images: int, listen: Listener, processes: Processes) -> Config:
+def _settled(start: Start, images: int, listen: Listener, processes: Processes) -> Config:
     """The settings for so many training images, the same in every process; says what was settled."""
+    config = start.config
     settled = settle(config, images)
     settled = replace(settled, shuffle=processes.all_gather(settled.shuffle)[0])  # others may have another memory
     if AUTO in (config.epochs, config.batch_size):
         listen.note(spoken(settled, images))
+    if settled.init_bias != config.init_bias and not start.beginning:
+        listen.note("The decoder has no last layer called output whose bias can be set, so it begins with the biases that it has")
     if config.shuffle == AUTO and settled.shuffle == "blocks":
         taken, memory = images * settled.image_shape.size / 1e9, machine_memory() / 1e9
         listen.note(f"The training images take {taken:,.1f} GB of {memory:,.1f} GB of memory: they are shuffled in blocks")

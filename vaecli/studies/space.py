@@ -155,6 +155,8 @@ class Space:
         """What is searched, as JSON values; equal for equal searches, however they were typed."""
         dataset = self.fixed.get("dataset", "mnist")
         fixed = {name: value for name, value in self.fixed.items() if value is not None and value != default_of(name, dataset)}
+        # a study from before its default was data has none, and is another
+        fixed |= {} if "init_bias" in self.varied else {"init_bias": self.fixed.get("init_bias", default_of("init_bias", dataset))}
         varied = {name: list(values) for name, values in self.lists.items()} | {
             name: str(span) for name, span in self.ranges.items()
         }

@@ -1,7 +1,8 @@
-"""Settings that are settled when the number of training images is known, once, before a run begins."""
+"""Settings that are settled when the training images are known, once, before a run begins."""
 
 from dataclasses import replace
 
+from vaecli import registry
 from vaecli.config import Config
 from vaecli.memory import SHARE, machine_memory
 from vaecli.settings import AUTO
@@ -28,7 +29,7 @@ def trained_on(config: Config, images: int) -> int:
 
 
 def settle(config: Config, images: int) -> Config:
-    """The settings with numbers in the place of ``auto``, for so many training images.
+    """The settings with numbers in the place of ``auto``, for so many training images; and as `settled_start` has them.
 
     Steps decide, not epochs: 30 pictures in batches of 200 are 5 steps in 5 epochs, which leave every picture grey.
 
@@ -51,7 +52,18 @@ def settle(config: Config, images: int) -> Config:
     if shuffle == AUTO:
         taken = images * config.image_shape.size if config.has_shape else 0
         shuffle = "all" if taken <= SHARE * machine_memory() else "blocks"
-    return replace(config, batch_size=batch, epochs=epochs, measure_every=every, shuffle=shuffle)
+    return settled_start(replace(config, batch_size=batch, epochs=epochs, measure_every=every, shuffle=shuffle))
+
+
+def settled_start(config: Config) -> Config:
+    """The settings with ``init_bias`` random where a network of others has no layer whose bias it sets."""
+    brought = config.has("arch") and registry.find("arch", config.arch).provider is not None
+    if config.init_bias == "random" or not brought or not config.has_shape:
+        return config
+
+    from vaecli.model import begins_at_data, skeleton  # noqa: PLC0415 - only a network of others has to be made
+
+    return config if begins_at_data(skeleton(config, classes=1)) else replace(config, init_bias="random")
 
 
 def spoken(config: Config, images: int) -> str:

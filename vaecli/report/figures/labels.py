@@ -35,7 +35,7 @@ ARCHITECTURE = Figure(
     "train",
     _networks,
     _judge_networks,
-    options={**FULL, "dry_run": True},
+    options={"labels": "full", "latent_dim": 3, "dry_run": True},
 )
 
 
