@@ -23,9 +23,9 @@ def operations(network: nn.Module, values: Tensor, y: Tensor | None) -> list[dic
         y: its label, shape (1, labels), or None.
 
     Returns:
-        Of each its `kind`, for which assets/network.js has a function; the values that it is computed `of`, where 0 is the network's
-        input, 1 the label, and k + 2 what operation k gives; its `size`, how many numbers it gives; and the numbers and tensors that it
-        needs, of layers the parameter `weight`.
+        Of each its `kind`, for which assets/network.js has a function; the values that it is computed `of`, where 0 is the
+        network's input, 1 the label, and k + 2 what operation k gives; its `size`, how many numbers it gives; and the numbers and
+        tensors that it needs, of layers the parameter `weight`.
 
     Raises:
         VaecliError: the page cannot compute one of them.
@@ -118,18 +118,14 @@ def _conv2d(
     dilation: Any = 1, groups: int = 1,
 ) -> dict[str, Any] | None:  # fmt: skip
     sizes = {"kernel": tuple(weight.shape[2:]), "stride": stride, "padding": padding, "dilation": dilation}
-    same = {
-        name: size if isinstance(size, int) else size[0]
-        for name, size in sizes.items()
-        if isinstance(size, int) or len(set(size)) == 1
-    }
+    sides = {name: {size} if isinstance(size, int) else set(size) for name, size in sizes.items()}
     shapes = {"input": list(input.shape[-3:]), "output": list(result.shape[-3:])}
-    if not isinstance(weight, nn.Parameter) or len(same) < len(sizes) or same.pop("dilation") != 1 or groups != 1:
+    square = all(len(side) == 1 for side in sides.values()) and sides.pop("dilation") == {1} and groups == 1
+    if not square or not isinstance(weight, nn.Parameter) or input.numel() != math.prod(shapes["input"]):
         return None
-    if input.numel() != math.prod(shapes["input"]):
-        return None
+    alike = {name: side.pop() for name, side in sides.items()}
     bias = _given(bias, shapes["output"][0], 0)
-    return {"kind": "convolution", "of": (input,), **same, **shapes, "weight": weight, "bias": bias}
+    return {"kind": "convolution", "of": (input,), **alike, **shapes, "weight": weight, "bias": bias}
 
 
 def _conv_transpose2d(
@@ -195,4 +191,4 @@ _FUNCTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
     "layer_norm": _layer_norm, "interpolate": _interpolate, "add": _add, "cat": _cat,
     **{name: _activation(name) for name in ("relu", "silu", "sigmoid", "tanh")},
 }  # fmt: skip
-"""By the name of PyTorch's function: what describes it, given its result and arguments; None where the page cannot compute it so."""
+"""By the name of PyTorch's function: what describes a call of it by result and arguments; None where the page cannot compute it."""

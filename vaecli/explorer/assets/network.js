@@ -148,11 +148,12 @@ function makeNetwork(operations, labels) {
     out: new Float32Array(operation.size),
   }));
   const y = new Float32Array(labels);
-  return (input, label) => {
+  return (values, label) => {
+    const inputs = [Float32Array.from(values), y];
     y.fill(0);
     if (label >= 0) y[label] = 1;
     for (const operation of made) {
-      OPERATIONS[operation.kind](operation, operation.out, ...operation.of.map((value) => [input, y][value] || made[value - 2].out));
+      OPERATIONS[operation.kind](operation, operation.out, ...operation.of.map((value) => inputs[value] || made[value - 2].out));
     }
     return made.at(-1).out;
   };
