@@ -2,7 +2,8 @@
 
     python tests/benchmarks/recognised.py RUN RUN...
 
-The report's five classifiers of its own MNIST (`vaecli.report.classifier`) judge the means of 2,000 draws of each model's prior, as `vaecli sample` shows them.
+The report's five classifiers (`vaecli.report.classifier`) judge the means of 2,000 draws of each model's prior, as `vaecli sample`
+shows them.
 ± is the standard error over draws and over classifiers. The last line has what they say of 2,000 test images.
 """
 
