@@ -1,11 +1,14 @@
-"""How images and numbers look where no file is written: in a notebook, and in the log of a run."""
+"""How images and numbers look where no file is written: in a notebook, in a terminal, in the log of a run."""
 
 import math
-
-import torch
-from torch import Tensor
+import os
+from typing import TYPE_CHECKING
 
 from vaecli.image_shape import ImageShape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import Tensor
 
 HEIGHT = 84
 """Screen pixels of an image's height at the least."""
@@ -13,13 +16,21 @@ HEIGHT = 84
 _GAP, _LINE = 3, 89
 
 
-def in_bytes(images: Tensor, shape: ImageShape) -> Tensor:
+def animates(console: "Console") -> bool:
+    """Whether a line can be written again there: in a terminal, but not in a notebook's cell, which keeps each of its states.
+
+    A notebook's kernel gives the programs that a cell starts a terminal, or FORCE_COLOR, which rich takes for one.
+    """
+    return console.is_terminal and console.file.isatty() and "JPY_PARENT_PID" not in os.environ
+
+
+def in_bytes(images: "Tensor", shape: ImageShape) -> "Tensor":
     """Bytes, shape (N, channels, height, width), of images of this shape: values in [0, 1], shape (N, D)."""
-    values = (images.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    values = (images.detach().cpu().clamp(0, 1) * 255).round().byte()
     return values.view(-1, shape.channels, shape.height, shape.width)
 
 
-def grid(images: Tensor, columns: int, scale: int = 1, height: int = 0, gap: int = _GAP) -> Tensor:
+def grid(images: "Tensor", columns: int, scale: int = 1, height: int = 0, gap: int = _GAP) -> "Tensor":
     """Images in rows, with a line around each.
 
     Args:
