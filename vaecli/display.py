@@ -77,23 +77,31 @@ def across(shape: ImageShape) -> int:
     return max(1, min(ACROSS, WIDTH // (shape.width * scale_of(shape) + _GAP)))
 
 
-def grid_png(*rows: "Tensor", shape: ImageShape, columns: int = 0) -> bytes:
-    """The PNG of rows of images, below each other.
+def rows_of(*rows: "Tensor", shape: ImageShape, columns: int = 0) -> "Tensor":
+    """The grid of rows of images, below each other.
 
     Args:
         rows: values in [0, 1], shape (N, D); of rows that are too long the first images, a single one goes on below.
         shape: of each image.
-        columns: images in a row, of a single row that goes on below to its end; as many as fit if not given.
+        columns: images in a row, of a single row that goes on below to its end; as many as fit a notebook if not given.
+
+    Returns:
+        Bytes, shape (3, height, width).
     """
     import torch
-    from PIL import Image
 
     most = columns or across(shape)
     images = rows[0] if columns else torch.cat([row[: most * (_ROWS if len(rows) == 1 else 1)] for row in rows])
     columns = min(most, len(rows[0]))
-    pixels = grid(in_bytes(images, shape), columns, scale_of(shape) if columns <= ACROSS else 1)
+    return grid(in_bytes(images, shape), columns, scale_of(shape) if columns <= ACROSS else 1).expand(3, -1, -1)
+
+
+def png(pixels: "Tensor") -> bytes:
+    """The PNG of bytes of shape (3, height, width)."""
+    from PIL import Image
+
     file = io.BytesIO()
-    Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()).save(file, "PNG", optimize=True)
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
@@ -116,9 +124,9 @@ def curves_png(epochs: Sequence[float], lines: Mapping[str, Sequence[float]]) ->
     return file.getvalue()
 
 
-def picture(png: bytes) -> str:
+def picture(file: bytes) -> str:
     """HTML that shows a PNG, which is inside it."""
-    return f'<img alt="" src="data:image/png;base64,{b64encode(png).decode()}">'
+    return f'<img alt="" src="data:image/png;base64,{b64encode(file).decode()}">'
 
 
 def text(words: str) -> str:

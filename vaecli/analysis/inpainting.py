@@ -13,7 +13,7 @@ from vaecli.analysis.inpainting_inference import fit, infer
 from vaecli.analysis.masks import Half, half
 from vaecli.arguments import Count, Seed, Within, checked
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.display import grid_png
+from vaecli.display import png, rows_of
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -121,10 +121,13 @@ class Inpainting:
     mean_fill: Tensor
     shape: ImageShape
 
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows: images, what is seen of them, a fill, and the mean of many."""
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): images, what is seen of them, a fill, and the mean of many."""
         seen = torch.where(self.observed, self.x, MISSING)
-        return grid_png(self.x, seen, *self.fills[:1], self.mean_fill, shape=self.shape)
+        return rows_of(self.x, seen, *self.fills[:1], self.mean_fill, shape=self.shape)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
     def numbers(self) -> dict[str, Tensor]:
         """The numbers of all images, under the names that JSON has for them."""

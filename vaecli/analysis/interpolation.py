@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
-from vaecli.display import grid_png
+from vaecli.display import png, rows_of
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
@@ -39,9 +39,12 @@ class Interpolation:
     mean: Tensor
     shape: ImageShape
 
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): an image, the means on the path, and the other image."""
+        return rows_of(torch.cat((self.ends[:1], self.mean, self.ends[1:])), shape=self.shape)
+
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: an image, the means on the path, and the other image."""
-        return grid_png(torch.cat((self.ends[:1], self.mean, self.ends[1:])), shape=self.shape)
+        return png(self.grid())
 
 
 @checked

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaecli.arguments import Count, Seed, checked
 from vaecli.data.images import UNKNOWN, Images
-from vaecli.display import grid_png
+from vaecli.display import png, rows_of
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
@@ -33,9 +33,12 @@ class Samples:
     draw: Tensor
     shape: ImageShape
 
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): means, and draws below them."""
+        return rows_of(self.mean, self.draw, shape=self.shape)
+
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: means, and draws below them."""
-        return grid_png(self.mean, self.draw, shape=self.shape)
+        return png(self.grid())
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,12 @@ class Reconstructions:
     draw: Tensor
     shape: ImageShape
 
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): images, and their means and draws below them."""
+        return rows_of(self.x, self.mean, self.draw, shape=self.shape)
+
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: images, and their means and draws below them."""
-        return grid_png(self.x, self.mean, self.draw, shape=self.shape)
+        return png(self.grid())
 
 
 @checked
