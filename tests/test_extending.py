@@ -22,6 +22,7 @@ FAMILIES = {
     "gaussian": ("likelihood", "--sigma", 0.2),
     "residual": ("arch", "--width", 24),
     "rings": ("dataset", "--radius", 9),
+    "lines": ("log", None, None),
 }
 
 pytestmark = pytest.mark.usefixtures("own_members")
