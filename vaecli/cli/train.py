@@ -101,14 +101,7 @@ def train(
         beginning.check(chosen)
         if data_dir is None and chosen.dataset == beginning.config.dataset and not config and "dataset" not in settings:
             data_dir = beginning.data_dir
-    if settings.get("init_bias") == "data":
-        from vaecli.training.settle import settled_start
-
-        if settled_start(chosen).init_bias != "data":
-            raise UsageError(
-                f"--init-bias data with --arch {chosen.arch}: its decoder has no last layer called output whose bias it sets; "
-                "expected --init-bias random"
-            )
+    _check_start(chosen, settings)
     if dry_run:
         ignored = ["device", "threads", "name", "out", "resume", "overwrite", "save_every", "log"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
@@ -150,6 +143,18 @@ def train(
         )  # fmt: skip
     else:
         console.result(str(folder))
+
+
+def _check_start(chosen: Config, settings: dict[str, Any]) -> None:
+    """Refuses a start that was asked for and that the decoder cannot have."""
+    if settings.get("init_bias") == "data":
+        from vaecli.training.settle import settled_start
+
+        if settled_start(chosen).init_bias != "data":
+            raise UsageError(
+                f"--init-bias data with --arch {chosen.arch}: its decoder has no last layer called output whose bias it sets; "
+                "expected --init-bias random"
+            )
 
 
 def _beginning(run: str, device: str) -> "Beginning":
