@@ -96,9 +96,9 @@ def vaecli(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def own_members():
     """Takes out again what a test adds to the registry."""
-    before = {family: dict(members) for family, members in registry.REGISTRY.items()}
+    before = {family: dict(members) for family, members in registry.FAMILIES.items()}
     yield
-    for family, members in registry.REGISTRY.items():
+    for family, members in registry.FAMILIES.items():
         members.clear()
         members.update(before[family])
 

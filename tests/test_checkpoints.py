@@ -6,7 +6,10 @@ import vaecli
 from tests.helpers import ROOT
 
 
-@pytest.mark.parametrize(("name", "nats", "active"), [("baseline", 154.80, 2), ("iwae5", 83.53, 22), ("iwae50", 83.31, 22)])
+@pytest.mark.parametrize(
+    ("name", "nats", "active"),
+    [("baseline", 154.80, 2), ("iwae5", 83.53, 22), ("iwae50", 83.31, 22), ("resnet-mixture", 78.78, 17)],
+)
 def test_a_model_of_the_repository_is_as_good_as_it_was_when_it_was_measured(name, nats, active):
     """-L_50 of the first 200 test digits, which other draws of its particles move by about 0.1, and the units in use."""
     run, digits = vaecli.load(ROOT / "checkpoints" / name), vaecli.load_images("mnist", "test", limit=200)

@@ -7,6 +7,7 @@ import torch
 
 import vaecli as library
 from tests.helpers import ROOT
+from vaecli.explorer.operations import operations
 from vaecli.model import build
 from vaecli.training.loop import fit, make_optimizer
 
@@ -21,6 +22,7 @@ FAMILIES = {
     "gaussian": ("likelihood", "--sigma", 0.2),
     "residual": ("arch", "--width", 24),
     "rings": ("dataset", "--radius", 9),
+    "lines": ("log", None, None),
 }
 
 pytestmark = pytest.mark.usefixtures("own_members")
@@ -62,11 +64,20 @@ def test_a_member_of_a_file_trains_measures_samples_inpaints_and_explores(vaecli
         outcome = vaecli(*command, *with_plugin)
         assert outcome.code == 0, (command, outcome.err)
     explored = vaecli("explore", "mine", *with_plugin)
-    refusal = {"arch": "found a network with others, expected --arch mlp", "likelihood": "expected one that the page computes"}.get(
-        family
-    )
+    refusals = {"arch": "the page cannot compute torch.nn.functional.gelu", "likelihood": "expected one that the page computes"}
+    refusal = refusals.get(family)
     assert explored.code == (1 if refusal else 0), explored.err
     assert (refusal or "") in explored.err
+
+
+def test_the_page_takes_the_network_with_silu(plugin):
+    file = plugin("residual")
+    file.write_text(file.read_text().replace("nn.GELU()", "nn.SiLU()"))
+    library.load_plugin(file)
+    model = build(library.Config(arch="residual", width=24))
+    for network, inputs in ((model.encoder, 784), (model.decoder, 2)):
+        kinds = [step["kind"] for step in operations(network, torch.zeros(1, inputs), None)]
+        assert kinds == ["dense", *2 * ["norm", "dense", "silu", "dense", "add"], "dense"]
 
 
 def test_the_laplace_prior_is_a_density_with_its_samples_quantiles_and_a_learned_scale(plugin, digits):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.system
 
 STATE = """
 import locale, logging, os, random, signal, sys, threading, warnings
-import alembic.command, matplotlib, numpy, optuna, sqlalchemy, torch
+import alembic.command, matplotlib, numpy, optuna, sqlalchemy, torch, torch.utils.tensorboard
 import vaecli
 
 def state():
@@ -62,6 +62,9 @@ CALLS = {
     "save_clouds": "plots.save_clouds(Path('a.png'), [('a', points)])",
     "save_panels": "grids.save_panels(Path('b.png'), [[grids.Panel('b', samples.mean, 2, run.config.image_shape)]])",
     "save_thumbnails": "thumbnails.save_thumbnails(Path('c.pdf'), [('c', points, digits)])",
+    "plot": "from matplotlib.figure import Figure; vaecli.plot.latents(run.model, digits, Figure().add_subplot())",
+    "shown": "run._repr_html_(), digits._repr_html_(), samples._repr_png_()",
+    "log": "vaecli.train(vaecli.Config(epochs=1, limit=300), 'checkpoints/logged', log='tensorboard')",
     "refused": """
 try:
     vaecli.train(vaecli.Config(lr=1e6, epochs=1, limit=2000), 'checkpoints/b')

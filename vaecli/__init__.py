@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vaecli import plot
     from vaecli.analysis.inpainting import inpaint
     from vaecli.analysis.interpolation import between
     from vaecli.analysis.sampling import reconstruct, sample
@@ -64,11 +65,14 @@ _HOMES = {
 
 __all__ = [
     "AIS", "VAE", "Config", "Option", "Range", "Run", "VaecliError", "auroc", "between", "configure_torch", "encode", "explore",
-    "inpaint", "load", "load_images", "load_plugin", "measure", "reconstruct", "register", "sample", "score", "search", "train",
+    "inpaint", "load", "load_images", "load_plugin", "measure", "plot", "reconstruct", "register", "sample", "score", "search",
+    "train",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
+    if name == "plot":
+        return import_module("vaecli.plot")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'vaecli' has no attribute {name!r}")

@@ -196,6 +196,8 @@ _NAMES = {
     "Run": "a Run, such as vaecli.load gives",
     "Images": "Images, such as vaecli.load_images gives",
     "Config": "a vaecli.Config",
+    "Axes": "matplotlib Axes",
+    "Pictured": "images, or what sample, reconstruct, between or inpaint gave",
     "device": "a device, such as cpu",
 }
 

@@ -40,7 +40,8 @@ def train_line(settings: Mapping[str, object], name: str | None = None) -> str:
 def torchrun_line(line: str, processes: int, hosts: int = 1) -> str:
     """How a command line is typed for several processes of each host."""
     several = "" if hosts == 1 else f"--nnodes {hosts} ... "
-    return f"torchrun {several}--nproc-per-node {processes} -m {line}"
+    ours = "-- " if " --log " in line else ""  # torchrun takes it for the beginning of its own --log-dir
+    return f"torchrun {several}--nproc-per-node {processes} -m {ours}{line}"
 
 
 def resume_line(folder: Path, root: Path) -> str:

@@ -229,6 +229,20 @@ class VAE(nn.Module):
         likelihood: PixelLikelihood = self.pixel_likelihood(output)
         return likelihood
 
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The reconstructions of images x, shape (B, D): the means of p(x | z, y) at the means z of their posteriors.
+
+        Nothing is drawn. The values are on the scale of x, as `observe` gives it.
+
+        Args:
+            x: images, shape (B, D).
+            y: their labels, shape (B, labels), as `condition` makes them, or None.
+
+        Returns:
+            Shape (B, D).
+        """
+        return self.likelihood(self.posterior(x, y).mean, y).mean
+
     def log_weights(self, x: Tensor, y: Tensor | None, eps: Tensor, q: PosteriorDistribution | None = None) -> LogWeights:
         """The log p(x|z), log p(z) and log q(z|x) of k particles of each of B images.
 

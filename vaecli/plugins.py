@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from vaecli import registry
 from vaecli.errors import UsageError, printable, reason
 from vaecli.reading import read_file
-from vaecli.registry import REGISTRY, Member, Option, Provider
+from vaecli.registry import FAMILIES, REGISTRY, Member, Option, Provider
 
 PLUGINS = "VAECLI_PLUGIN"
 """The environment variable with the paths of plugin files, between which the system's separator of paths stands."""
@@ -57,7 +57,7 @@ def register(
     The member is a choice like vaecli's own: in ``--help``, completion, errors, `vaecli.Config`, runs and every command.
 
     Args:
-        family: ``objective``, ``likelihood``, ``prior``, ``posterior``, ``arch`` or ``dataset``.
+        family: ``objective``, ``likelihood``, ``prior``, ``posterior``, ``arch``, ``dataset`` or ``log``.
         name: lower-case words with hyphens between them.
         summary: a few words for ``--help``.
         path: where the member is defined, as ``"module:name"``; its module is imported when the member is used, not before.
@@ -84,11 +84,13 @@ def register(
         'half'
     """
     given = {**(registry.BY_ARRAY if family == "dataset" else {}), **(options or {})}
-    if family not in REGISTRY:
-        raise UsageError(registry.unknown("{family}", str(family), REGISTRY), family=family)
+    if family not in FAMILIES:
+        raise UsageError(registry.unknown("{family}", str(family), FAMILIES), family=family)
     _check_name("name", name, _NAME, "half-elbo")
     if family == "likelihood" and not binarize:
         raise UsageError("{binarize=}: found none, expected the pixels that the likelihood is of, such as {binarize=none}")
+    if family == "log" and options:
+        raise UsageError("{options=} of a logger: it has none, since it is no setting of a run; expected none")
     for option, default in given.items():
         _check_option(option, default, family, name)
     defaults = registry.OWN if settings is None else settings
@@ -96,11 +98,11 @@ def register(
 
     def add(target: _T) -> _T:
         provider = _loading[-1] if _loading else _home(target)
-        before = REGISTRY[family].get(name)
+        before = FAMILIES[family].get(name)
         if before is not None and (before.provider is None or before.provider.source != provider.source):
             whose = "vaecli" if before.provider is None else before.provider.source or "this session"
             raise UsageError(f"{{name}}: there is a member of this name in {family}, of {whose}; expected another", name=name)
-        REGISTRY[family][name] = replace(member, path=target, provider=provider)
+        FAMILIES[family][name] = replace(member, path=target, provider=provider)
         return target
 
     if path:
@@ -111,7 +113,7 @@ def register(
 def name_of(family: str, kind: type) -> str | None:
     """The name of the member of a family that is this class; None where there is none."""
     written = f"{kind.__module__}:{kind.__qualname__}"
-    return next((name for name, member in REGISTRY[family].items() if member.path is kind or member.path == written), None)
+    return next((name for name, member in FAMILIES[family].items() if member.path is kind or member.path == written), None)
 
 
 def options() -> dict[str, tuple[str, Option, Any]]:
@@ -166,7 +168,7 @@ def load_plugin(file: "str | os.PathLike[str]") -> None:
 
 def known() -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each member, by its family and name, and its options."""
-    return tuple((f"{family} {name}", (*it.defaults,)) for family, members in REGISTRY.items() for name, it in members.items())
+    return tuple((f"{family} {name}", (*it.defaults,)) for family, members in FAMILIES.items() for name, it in members.items())
 
 
 def files() -> list[Path]:
@@ -210,15 +212,15 @@ def unknown_member(family: str, name: str) -> UsageError:
 @contextmanager
 def _from(provider: Provider) -> Iterator[None]:
     """A context in which members come from there, in the place of those of an earlier version; these stay where it fails."""
-    before = {family: dict(members) for family, members in REGISTRY.items()}
-    for members in REGISTRY.values():
+    before = {family: dict(members) for family, members in FAMILIES.items()}
+    for members in FAMILIES.values():
         for name in [name for name, it in members.items() if it.provider and it.provider.source == provider.source]:
             del members[name]
     _loading.append(provider)
     try:
         yield
     except BaseException:
-        for family, members in REGISTRY.items():
+        for family, members in FAMILIES.items():
             members.clear()
             members.update(before[family])
         raise
@@ -253,11 +255,11 @@ def _settings() -> set[str]:
 def _check_option(option: Option, default: Any, family: str, member: str) -> None:
     name, whose = option.name, f"of the {family} {member}"
     _check_name("option", name, _OPTION, "half_width")
-    if any(option in it.options for it in REGISTRY[family].values()):
+    if any(option in it.options for it in FAMILIES[family].values()):
         return  # it is shared with another member
     if hasattr(import_module("vaecli.config").Config, name) or name in reserved:
         raise UsageError(f"{{option}} {whose}: vaecli has an option of this name, expected another", option=name)
-    owners = [(other, it) for other, members in REGISTRY.items() for it, of in members.items() if name in of.defaults]
+    owners = [(other, it) for other, members in FAMILIES.items() for it, of in members.items() if name in of.defaults]
     if owners and owners != [(family, member)]:
         raise UsageError(f"{{option}} {whose}: the {' '.join(owners[0])} has one of this name, expected another", option=name)
     kinds = {type(item) for item in default} if isinstance(default, tuple) else {type(default)}

@@ -19,6 +19,7 @@ from vaecli.image_shape import COLOURS
 if TYPE_CHECKING:
     from vaecli.data.dataset import Dataset
     from vaecli.distributions.pixels import PixelLikelihood
+    from vaecli.loggers.base import Logger
     from vaecli.networks.layers import Architecture
     from vaecli.objectives.base import Objective
     from vaecli.posteriors.base import Posterior
@@ -362,15 +363,23 @@ REGISTRY: dict[str, dict[str, Member]] = {
     },
 }
 
+LOGGERS = {
+    "tensorboard": Member("vaecli.loggers.tensorboard:TensorBoard", "event files in the run's folder, which TensorBoard shows"),
+}
+"""Where the curves of a run go: no setting of the run, so it stands beside the families that `Config` has."""
+
+FAMILIES: dict[str, dict[str, Member]] = REGISTRY | {"log": LOGGERS}
+"""All families, those without settings too."""
+
 
 def options_of(family: str) -> list[Option]:
     """The options that members of a family own, each once, in the order of the registry."""
-    return list(dict.fromkeys(option for member in REGISTRY[family].values() for option in member.options))
+    return list(dict.fromkeys(option for member in FAMILIES[family].values() for option in member.options))
 
 
 def names(family: str) -> list[str]:
     """The names of a family, in the order of the registry."""
-    return list(REGISTRY[family])
+    return list(FAMILIES[family])
 
 
 def find(family: str, name: str) -> Member:
@@ -379,9 +388,9 @@ def find(family: str, name: str) -> Member:
     Raises:
         UsageError: there is no such member; the message suggests the nearest name.
     """
-    if name not in REGISTRY[family]:
+    if name not in FAMILIES[family]:
         raise UsageError(unknown(f"{{{family}}}", name, names(family)), **{family: name})
-    return REGISTRY[family][name]
+    return FAMILIES[family][name]
 
 
 @overload
@@ -396,6 +405,8 @@ def load(family: Literal["posterior"], name: str) -> "Callable[..., Posterior]":
 def load(family: Literal["likelihood"], name: str) -> "type[PixelLikelihood]": ...
 @overload
 def load(family: Literal["objective"], name: str) -> "Callable[..., Objective]": ...
+@overload
+def load(family: Literal["log"], name: str) -> "Callable[..., Logger]": ...
 
 
 def load(family: str, name: str) -> object:

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.helpers import ROOT
 from vaecli.data import load_images
@@ -18,6 +19,7 @@ from vaecli.model import observed_images
 from vaecli.runs.run import read_run
 
 IMAGES = 50
+RESNET = "resnet-mixture"
 MNIST = ROOT / "vaecli" / "data" / "mnist_idx" / "t10k-images-idx3-ubyte.xz"
 
 
@@ -40,6 +42,50 @@ def network(weights, part, x):
     for name in names:
         x = np.tanh(x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
     return x @ weights[f"{part}.output.weight"].T + weights[f"{part}.output.bias"]
+
+
+def linear(weights, name, x):
+    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def convolution(weights, name, x, stride=1):
+    """3 x 3, with a border of zeros."""
+    parts = sliding_window_view(np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3))[:, :, ::stride, ::stride]
+    h = np.einsum("nchwij,ocij->nohw", parts, weights[f"{name}.weight"], optimize=True)
+    return h + weights[f"{name}.bias"][:, None, None]
+
+
+def active(weights, name, x):
+    """Groups of four channels made normal, then SiLU."""
+    groups = x.reshape(len(x), x.shape[1] // 4, -1)
+    groups = (groups - groups.mean(-1, keepdims=True)) / np.sqrt(groups.var(-1, keepdims=True) + 1e-5)
+    h = groups.reshape(x.shape) * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+    return silu(h)
+
+
+def silu(h):
+    return h / (1 + np.exp(-h))
+
+
+def block(weights, name, x):
+    h = convolution(weights, f"{name}.first", active(weights, f"{name}.first_norm", x))
+    return x + convolution(weights, f"{name}.second", active(weights, f"{name}.second_norm", h))
+
+
+def residual_encoder(weights, x):
+    h = x.reshape(-1, 1, 28, 28)
+    for stage in range(2):
+        h = block(weights, f"encoder.blocks.{stage}.0", convolution(weights, f"encoder.down.{stage}", h, 2))
+    h = linear(weights, "encoder.input", active(weights, "encoder.norm", h).reshape(len(h), -1))
+    return linear(weights, "encoder.dense.0", silu(h))
+
+
+def residual_decoder(weights, z):
+    h = linear(weights, "decoder.dense.0", silu(linear(weights, "decoder.input", z))).reshape(-1, 32, 7, 7)
+    h = block(weights, "decoder.blocks.0.0", h).repeat(2, 2).repeat(2, 3)
+    h = block(weights, "decoder.blocks.1.0", convolution(weights, "decoder.up.0", h))
+    h = active(weights, "decoder.norm", h).repeat(2, 2).repeat(2, 3)
+    return convolution(weights, "decoder.output", h).reshape(len(z), -1)
 
 
 def grey_images():
@@ -86,6 +132,12 @@ def importance(name, x, k, noise):
     return np.array(bound), np.array(kl)
 
 
+def log_mixture(weights, z):
+    log_pi = weights["prior.logits"] - np.logaddexp.reduce(weights["prior.logits"])
+    components = [log_normal(z, *parts) for parts in zip(weights["prior.loc"], weights["prior.log_scale"], strict=True)]
+    return np.logaddexp.reduce(log_pi[:, None] + np.stack(components))
+
+
 def test_the_pixels_are_the_same():
     images = grey_images()
     assert torch.equal(load_images("mnist", "test", limit=IMAGES).pixels, torch.tensor(images))
@@ -106,6 +158,19 @@ def test_bounds_agree_within_their_monte_carlo_errors(name, proposal):
     assert error < 0.15
     assert abs(means.mean() - ours.mean) < 4 * error
     assert repeats[0][1].mean() == pytest.approx(measured.kl.mean, rel=1e-5)
+
+
+def test_log_weights_of_residual_networks_and_a_mixture_agree():
+    """By the same noise, so that one draw will do."""
+    weights, x = weights_of(RESNET), drawn(grey_images())[:5]
+    eps = np.random.default_rng(2).standard_normal((3, 5, 50))
+    loc, log_scale = np.split(residual_encoder(weights, x), 2, 1)
+    z = (loc + np.exp(log_scale) * eps).reshape(-1, 50)
+    log_p = log_bernoulli(residual_decoder(weights, z).reshape(3, 5, -1), x) + log_mixture(weights, z).reshape(3, 5)
+    model = read_run(ROOT / "checkpoints" / RESNET).model
+    with torch.inference_mode():
+        ours = model.log_weights(torch.tensor(x).float(), None, torch.tensor(eps).float()).log_w
+    np.testing.assert_allclose(log_p - log_normal(z.reshape(3, 5, 50), loc, log_scale), ours.numpy(), rtol=1e-5)
 
 
 def test_exact_values_agree():

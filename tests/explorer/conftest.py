@@ -24,6 +24,8 @@ KINDS = {
     "levels": {"likelihood": "discretized-logistic", "labels": "full"},
     "convolutions": {"arch": "conv", "channels": (4, 8)},
     "colour": {"dataset": "folder", "image_size": 16, "colour": "rgb"},
+    "residual": {"arch": "residual-mlp", "hidden": (30, 30), "labels": "full"},
+    "blocks": {"arch": "resnet", "channels": (4, 8)},
 }
 """Settings of runs of two latents."""
 
@@ -46,14 +48,18 @@ def run_with(folder, name, **settings):
 
 def settings_of_all():
     """Settings with every likelihood and architecture, with and without labels, of several sizes and latents."""
-    members = product(registry.names("likelihood"), ("mlp", "conv"))  # those that the page computes
-    for number, (likelihood, arch) in enumerate(members):
-        settings = {"likelihood": likelihood, "arch": arch, "latent_dim": (2, 1, 3, 5)[number % 4], "hidden": (60,)}
-        settings |= {"labels": "full"} if number % 2 else {}
-        yield f"{likelihood}-{arch}", settings
-    colour = {"dataset": "folder", "image_size": 32, "colour": "rgb", "latent_dim": 4, "arch": "conv"}
-    yield "colour", colour | {"hidden": (300,)}
+    for round, archs in enumerate((("mlp", "conv"), ("residual-mlp", "resnet"))):
+        for number, (likelihood, arch) in enumerate(product(registry.names("likelihood"), archs)):
+            hidden = (60, 60) if arch == "residual-mlp" else (60,)
+            settings = {"likelihood": likelihood, "arch": arch, "latent_dim": (2, 1, 3, 5)[number % 4], "hidden": hidden}
+            settings |= {"labels": "full"} if (number + round) % 2 else {}
+            yield f"{likelihood}-{arch}", settings
+    folder = {"dataset": "folder", "latent_dim": 4}
+    yield "colour", folder | {"image_size": 32, "colour": "rgb", "arch": "conv", "hidden": (300,)}
+    yield "colour-odd", folder | {"image_size": 19, "colour": "rgb", "arch": "resnet", "channels": (6, 8, 16), "blocks": 2}
+    yield "odd", folder | {"image_size": 27, "colour": "grey", "arch": "resnet", "labels": "full", "hidden": (300, 50)}
     yield "deep", {"hidden": (200, 400, 300), "latent_dim": 20}
+    yield "deep-residual", {"arch": "residual-mlp", "hidden": (300, 300, 300, 200), "latent_dim": 20, "labels": "full"}
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +96,7 @@ def phone(browser, file):
 def two(tmp_path_factory):
     """A page of runs of two latents, by what is special about them; its file, and the runs and images by name."""
     folder = tmp_path_factory.mktemp("rubbed")
-    made = {name: run_with(folder, name, latent_dim=2, hidden=(30,), **settings) for name, settings in KINDS.items()}
+    made = {name: run_with(folder, name, **({"latent_dim": 2, "hidden": (30,)} | settings)) for name, settings in KINDS.items()}
     for run, _ in made.values():  # milder, so that posteriors are as wide as trained ones
         with torch.inference_mode():
             run.model.decoder.output.weight.mul_(0.125)

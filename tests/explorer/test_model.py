@@ -7,6 +7,7 @@ import torch
 
 from tests.browser import in_browser, visit
 from tests.explorer.conftest import run_with, settings_of_all
+from tests.explorer.test_operations import NETWORKS
 from vaecli.analysis.interpolation import spherical, straight
 from vaecli.errors import VaecliError
 from vaecli.explorer import networks
@@ -100,8 +101,10 @@ def test_images_are_those_that_the_model_saw(page, explored):
 
 def test_what_the_page_cannot_compute_is_refused(tmp_path):
     (run, images) = run_with(tmp_path, "odd", hidden=(5,))
-    run.model.decoder.extra = torch.nn.Bilinear(2, 2, 2)
-    with pytest.raises(VaecliError, match="found a network with others"):
+    run.model.decoder.output = torch.nn.Sequential(torch.nn.Softplus(), run.model.decoder.output)
+    with pytest.raises(
+        VaecliError, match=r"cannot compute torch\.nn\.functional\.softplus as the network uses it; expected dense "
+    ):
         explore([run], [images])
     (run, images) = run_with(tmp_path, "other", hidden=(5,))
     run.model.pixel_likelihood = type("Poisson", (run.model.pixel_likelihood,), {})
@@ -123,7 +126,8 @@ def test_few_bits_are_taken_only_where_they_are_precise_enough(tmp_path, monkeyp
 
     def kinds():
         space = payload([run], [images])["spaces"][0]
-        return [[layer["weight"].get("bits", 16) for layer in space[part]] for part in ("layers", "encoder")]
+        parts = (space["decoder"], space["encoder"])
+        return [[step["weight"].get("bits", 16) for step in part if "weight" in step] for part in parts]
 
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     monkeypatch.setattr(networks, "TOLERANCE", 0.5)
@@ -147,3 +151,16 @@ def test_pictures_are_drawn_in_their_colours(page, explored):
         rgba = torch.tensor(page.execute_script(script), dtype=torch.uint8).view(-1, 4)
         assert torch.equal(rgba[:, :channels].T.flatten(), images.pixels[3])
         assert torch.equal(rgba[:, 2], rgba[:, 0]) == (channels == 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_page_computes_networks_of_a_persons_own(page, name):
+    inputs, labels, make = NETWORKS[name]
+    torch.manual_seed(0)
+    network, y = make(), torch.eye(labels)[1:2] if labels else None
+    script = "return Array.from(makeNetwork(arguments[0], arguments[1])(arguments[2], 1))"
+    for values in torch.randn(3, 1, inputs, generator=generator("cpu", "page", name)):
+        steps = networks._network(network, (values, y), lambda values=values: network(values, y), networks.TOLERANCE)
+        found = page.execute_script(script, steps, labels, values[0].tolist())
+        with torch.inference_mode():
+            torch.testing.assert_close(torch.tensor(found), network(values, y).flatten(), atol=5e-3, rtol=0)

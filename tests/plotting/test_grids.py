@@ -4,8 +4,9 @@ import torch.nn.functional as F
 from torchvision.utils import make_grid
 
 from tests.helpers import opened
+from vaecli.display import grid, scale_of
 from vaecli.image_shape import GREY_28, ImageShape
-from vaecli.plotting.grids import Panel, grid, save_panels, scale_of, side_by_side
+from vaecli.plotting.grids import Panel, save_panels, side_by_side
 
 SCALE = scale_of(GREY_28)
 

@@ -205,7 +205,7 @@ def test_ctrl_c_ends_a_script_and_keeps_the_last_epoch(tmp_path, small_mnist):
 
 
 @pytest.mark.system
-def test_a_notebook_shows_a_bar_without_ipywidgets(tmp_path, small_mnist):
+def test_a_notebook_shows_one_line_without_ipywidgets_and_a_command_in_its_cell_writes_lines_alone(tmp_path, small_mnist):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     code = (
@@ -213,16 +213,28 @@ def test_a_notebook_shows_a_bar_without_ipywidgets(tmp_path, small_mnist):
         "c = vaecli.Config(hidden=(10,), batch_size=5, epochs=2)\n"
         f"run = vaecli.train(c, {str(tmp_path / 'run')!r}, data_dir={str(small_mnist)!r}, progress=True)"
     )
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    nbclient.NotebookClient(book, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
-    outputs = book.cells[0].outputs
+    command = f"!{sys.executable} -m vaecli train --data-dir {small_mnist} --hidden 10 --batch-size 5 --epochs 2 --out {tmp_path}"
+    book = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, (code, command))))
+    nbclient.NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    outputs, of_command = (cell.outputs for cell in book.cells)
     (bar,) = [output.data for output in outputs if output.output_type == "display_data"]
-    assert bar["text/html"].startswith('<progress value="240" max="240"></progress> Epoch 2: 240 of 240 steps, loss ')
+    shown = r'<progress value="240" max="240"></progress> Epoch 2: 240 of 240 steps, loss \d+\.\d\d, test -ELBO \d+\.\d\d'
+    assert re.fullmatch(shown, bar["text/html"])
     streams = {output.name for output in outputs if output.output_type == "stream"}
     assert streams == {"stdout"}
     lines = "".join(output.text for output in outputs if output.output_type == "stream").splitlines()
-    assert lines[0] == "Begin training in 2D latent space"
-    assert [line.partition(":")[0] for line in lines[1:3]] == ["Epoch 1", "Epoch 2"]
+    assert [line.split()[0] for line in lines[:2]] == ["Begin", "Training"]
+    printed = "".join(output.text for output in of_command)
+    assert "\x1b" not in printed and printed.count("\r") == printed.count("\r\n")
+    assert [line.split()[0] for line in printed.splitlines()[:4]] == ["Begin", "Epoch", "Epoch", "Training"]
+
+
+@pytest.mark.system
+def test_a_pipe_gets_no_bar_where_colours_are_forced(tmp_path, small_mnist):
+    words = ["train", "--data-dir", small_mnist, "--hidden", "10", "--epochs", "1", "--out", tmp_path]
+    line = [sys.executable, "-m", "vaecli", *map(str, words)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"FORCE_COLOR": "1"}, check=True)
+    assert "\r" not in done.stderr and "\x1b[" not in done.stderr
 
 
 def test_seconds_are_those_of_a_clock():

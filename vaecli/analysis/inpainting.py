@@ -13,6 +13,7 @@ from vaecli.analysis.inpainting_inference import fit, infer
 from vaecli.analysis.masks import Half, half
 from vaecli.arguments import Count, Seed, Within, checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.display import png, rows_of
 from vaecli.distributions.normal import DiagonalNormal
 from vaecli.distributions.pixels import PixelLikelihood
 from vaecli.errors import UsageError
@@ -24,6 +25,9 @@ from vaecli.image_shape import ImageShape
 from vaecli.model import VAE, check_finite
 from vaecli.seeding import generator
 from vaecli.threads import fast_arithmetic
+
+MISSING = 0.35
+"""The grey of pixels that are not seen, in pictures."""
 
 AVERAGED = 200
 """Fills of which the mean is one."""
@@ -116,6 +120,14 @@ class Inpainting:
     fills: Tensor
     mean_fill: Tensor
     shape: ImageShape
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): images, what is seen of them, a fill, and the mean of many."""
+        seen = torch.where(self.observed, self.x, MISSING)
+        return rows_of(self.x, seen, *self.fills[:1], self.mean_fill, shape=self.shape)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
     def numbers(self) -> dict[str, Tensor]:
         """The numbers of all images, under the names that JSON has for them."""

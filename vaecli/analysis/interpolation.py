@@ -9,7 +9,9 @@ from torch import Tensor
 
 from vaecli.arguments import Within, checked
 from vaecli.data.images import Images
+from vaecli.display import png, rows_of
 from vaecli.errors import UsageError
+from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 
 PathKind = Literal["straight", "spherical"]
@@ -28,12 +30,21 @@ class Interpolation:
         z: the latents, from the posterior mean of the first to that of the second, shape (n, latent_dim).
         y: the labels as the decoder sees them, shape (n, labels); None for a model without labels.
         mean: the means of p(x | z, y), shape (n, D).
+        shape: of each image.
     """
 
     ends: Tensor
     z: Tensor
     y: Tensor | None
     mean: Tensor
+    shape: ImageShape
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): an image, the means on the path, and the other image."""
+        return rows_of(torch.cat((self.ends[:1], self.mean, self.ends[1:])), shape=self.shape)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
 
 @checked
@@ -76,7 +87,7 @@ def between(
     z = (straight if path == "straight" else spherical)(start, end, share).to(device)
     if y is not None:
         y = straight(y[0], y[1], share.to(device)) if label is None else model.condition(torch.full((n,), label, device=device))
-    return Interpolation(x, z, y, model.decode(z, y).mean)
+    return Interpolation(x, z, y, model.decode(z, y).mean, model.image_shape)
 
 
 def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaecli.analysis.images import label_number
 from vaecli.arguments import Within, checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.display import WIDTH, png, rows_of
 from vaecli.errors import UsageError
 from vaecli.evaluation.encode import encode
 from vaecli.image_shape import ImageShape
@@ -111,6 +112,15 @@ class Manifold:
     side: int
     shape: ImageShape
     class_name: str = ""
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): the grid; of a large one every second cell, or fewer."""
+        every = -(-self.side * self.shape.width // (2 * WIDTH))
+        cells = self.mean.view(self.side, self.side, -1)[::every, ::every]
+        return rows_of(cells.flatten(0, 1), shape=self.shape, columns=len(cells))
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
 
 @checked

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from vaecli.arguments import Count, Seed, checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.display import png, rows_of
 from vaecli.errors import UsageError
+from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 from vaecli.seeding import generator
 
@@ -22,12 +24,21 @@ class Samples:
         labels: the L labels; empty for a model without labels.
         mean: the means of p(x | z, y), shape (L * n, D).
         draw: an image drawn from each, shape (L * n, D).
+        shape: of each image.
     """
 
     z: Tensor
     labels: tuple[int, ...]
     mean: Tensor
     draw: Tensor
+    shape: ImageShape
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): means, and draws below them."""
+        return rows_of(self.mean, self.draw, shape=self.shape)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,20 @@ class Reconstructions:
         x: the images as the likelihood sees them, shape (N, D).
         mean: the means of p(x | z, y) for a z drawn from each posterior, shape (N, D).
         draw: an image drawn from each, shape (N, D).
+        shape: of each image.
     """
 
     x: Tensor
     mean: Tensor
     draw: Tensor
+    shape: ImageShape
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): images, and their means and draws below them."""
+        return rows_of(self.x, self.mean, self.draw, shape=self.shape)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
 
 
 @checked
@@ -75,7 +95,7 @@ def sample(model: VAE, n: Count = 10, *, labels: Sequence[int] = (), seed: Seed 
     z = model.prior.sample(n, noise).repeat(max(1, len(chosen)), 1)
     y = model.condition(torch.tensor(chosen, device=device).repeat_interleave(n)) if chosen else None
     likelihood = model.decode(z, y)
-    return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise))
+    return Samples(z, chosen, likelihood.mean, likelihood.sample(generator=noise), model.image_shape)
 
 
 @checked
@@ -100,4 +120,4 @@ def reconstruct(model: VAE, images: Images, *, labels_known: bool = True, seed: 
     y = model.condition(images.labels if labels_known else torch.full_like(images.labels, UNKNOWN))
     z = model.encode(x, y).transform(torch.randn(1, len(x), model.latent_dim, generator=noise, device=x.device))
     likelihood = model.decode(z[0], y)
-    return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise))
+    return Reconstructions(x, likelihood.mean, likelihood.sample(generator=noise), model.image_shape)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaecli.analysis.defaults import particles_of
+from vaecli.analysis.defaults import LIKELY_SHOWN, particles_of
 from vaecli.arguments import checked
 from vaecli.data.images import UNKNOWN, Images
+from vaecli.display import table, text
 from vaecli.errors import UsageError
 from vaecli.evaluation.ais import annealed, chain_variance
 from vaecli.evaluation.diagnostics import TRUSTED
@@ -81,6 +82,17 @@ class Scores:
     def untrusted(self) -> float:
         """The share of images whose k-hat is above 0.7."""
         return float((self.k_hat > TRUSTED).double().mean())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the least and the most likely images."""
+        least, most = self.extremes(LIKELY_SHOWN)
+        ranks = self.rank
+        rows = [
+            (ranks[number], self.names[number], f"{self.log_p[number]:.2f}", f"{self.monte_carlo_error[number]:.2f}")
+            for number in (*least, *reversed(most))
+        ]
+        words = f"log p(x) of {len(self):,} image{'s' * (len(self) != 1)}, the least and the most likely"
+        return text(words) + table(["rank", "image", f"{self.heading}, nats", "± over draws"], rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a .csv, in the order of the images; None for what is not known. Rank 1 is the least likely image."""

@@ -138,7 +138,7 @@ def make_app() -> typer.Typer:
     )
     app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
     for name, module, function in (
-        ("train", train, settings_as_options(train.train)),
+        ("train", train, settings_as_options(train.train, None, train.log_option())),
         ("search", search, settings_as_options(search.search, as_searched)),
         ("sample", sample, sample.sample),
         ("reconstruct", reconstruct, reconstruct.reconstruct),

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vaecli import __version__, torchrun
+from vaecli.display import animates
 from vaecli.errors import printable
 
 
@@ -169,7 +170,7 @@ def print_paths(files: Sequence[Path]) -> None:
 
 @contextmanager
 def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
-    """A progress bar with the time that is left; hidden if stderr is not a terminal or is quiet.
+    """A progress bar with the time that is left; hidden if stderr is quiet, no terminal, or a notebook's cell.
 
     Args:
         unit: of what it counts.
@@ -183,7 +184,7 @@ def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
         TimeRemainingColumn(),
         console=stderr,
         transient=True,
-        disable=stderr.quiet or not stderr.is_terminal,
+        disable=stderr.quiet or not animates(stderr),
     )
     with progress:
         yield Bar(progress, total)

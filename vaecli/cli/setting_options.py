@@ -15,13 +15,14 @@ from vaecli.settings import AUTO, is_pair, kind_of, plugin_settings
 
 
 def settings_as_options(
-    command: Callable[..., None], option_of: "Callable[[Field[Any]], inspect.Parameter] | None" = None
+    command: Callable[..., None], option_of: "Callable[[Field[Any]], inspect.Parameter] | None" = None, *more: inspect.Parameter
 ) -> Callable[..., None]:
     """Adds an option for each setting to a command that takes them as its ``settings``: a dict of those that were given.
 
     Args:
         command: the function of the command.
         option_of: makes the option of a setting; one that takes a value of the setting's own type if not given.
+        more: options in the place of parameters of the command, whose words depend on the registry too.
     """
     own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "settings"]
     plugins.reserved.update(parameter.name for parameter in own)
@@ -32,7 +33,9 @@ def settings_as_options(
         chosen = {name: given.pop(name) for name in names}
         command(settings={name: value for name, value in chosen.items() if value is not None}, **given)
 
-    parameters = [*options, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)]
+    replaced = {parameter.name: parameter for parameter in more}
+    own = [replaced.get(parameter.name, parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)) for parameter in own]
+    parameters = [*options, *own]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     wrapped.__doc__ = command.__doc__
@@ -44,7 +47,7 @@ def as_option(setting: "Field[Any]") -> inspect.Parameter:
     """The option of a setting, which takes one value of its type."""
     rule, kind = setting.metadata, kind_of(setting)
     words = rule["choices"] or (registry.names(rule["family"]) if rule["family"] else None)
-    summaries = registry.REGISTRY[rule["family"]].items() if rule["family"] else ()
+    summaries = registry.FAMILIES[rule["family"]].items() if rule["family"] else ()
     lines = [
         rule["help"],
         *(f"{name}: {member.summary}." for name, member in summaries),

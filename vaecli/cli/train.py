@@ -1,5 +1,6 @@
 """``vaecli train``."""
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,17 +13,28 @@ from vaecli.cli.options import AsJson, DataDir, Device, Quiet, run_names, withou
 from vaecli.cli.output_paths import check_not_stdout
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
+from vaecli.cli.setting_options import as_option
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
 from vaecli.provenance import Provenance
 from vaecli.runs.find import CONFIG, FILES, PICTURES, RUNS, checked_name, has_epochs, read_config
+from vaecli.settings import setting
 from vaecli.training.save_every import SaveEvery
 
 if TYPE_CHECKING:
     from vaecli.data.summary import DataSummary
     from vaecli.runs.origin import Beginning
     from vaecli.runs.run import Run
+
+
+def log_option() -> inspect.Parameter:
+    """The option ``--log``, whose help names the loggers that are registered now."""
+    words = "Where curves, bounds and some reconstructions go too while it trains; it changes no bits, and may differ each time."
+    field = setting(None, words, OUTPUT, family="log")
+    field.name, field.type = "log", str | None
+    return as_option(field)
+
 
 HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
 
@@ -67,6 +79,7 @@ def train(
             metavar="N|Nmin",
         ),
     ] = None,
+    log: str | None = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +110,7 @@ def train(
                 "expected --init-bias random"
             )
     if dry_run:
-        ignored = ["device", "threads", "name", "out", "resume", "overwrite", "save_every"]
+        ignored = ["device", "threads", "name", "out", "resume", "overwrite", "save_every", "log"]
         decides_labels = registry.find("dataset", chosen.dataset).own_labels and chosen.labels != "none"
         without_effect(context, "with --dry-run", *ignored, *([] if decides_labels or not chosen.has_shape else ["data_dir"]))
         _print_layers(chosen, data_dir, as_json)
@@ -106,11 +119,15 @@ def train(
     every = None if save_every is None else SaveEvery.of(save_every)
 
     from vaecli.processes import joined
+    from vaecli.runs.logs import logger_of
     from vaecli.runs.run import read_run
     from vaecli.runs.start import Start
 
+    logger_of(log)
     same_data = not (data_dir or "dataset" in settings)
-    start = Start(chosen, data_dir, provenance, same_data, threads=threads, read=reader(), beginning=beginning, save_every=every)
+    start = Start(
+        chosen, data_dir, provenance, same_data, threads=threads, read=reader(), beginning=beginning, save_every=every, log=log
+    )
     folder = out / (checked_name(name) if name is not None else start.run_name)
     if resume and overwrite:
         raise UsageError("--resume with --overwrite: expected only one of them: the one goes on with a run, the other replaces it")

@@ -120,6 +120,7 @@ def _line_to_go_on(folder: Path, start: Start, device: str) -> str:
     words += [] if device == "auto" else ["--device", device]
     words += [] if start.threads is None else ["--threads", str(start.threads)]
     words += [] if start.save_every is None else ["--save-every", str(start.save_every)]
+    words += ["--log", start.log] if isinstance(start.log, str) else []
     written, _ = read_config(folder / CONFIG)
     words += [] if start.config.epochs in (AUTO, written["epochs"]) else ["--epochs", str(start.config.epochs)]
     words += [] if start.config.patience in (None, written.get("patience")) else ["--patience", str(start.config.patience)]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaecli.arguments import check, wrong
+from vaecli.display import across, picture, png, rows_of, text
 from vaecli.errors import UsageError
 from vaecli.image_shape import COLOURS, GREY_28, ImageShape
 from vaecli.seeding import generator
@@ -159,6 +160,25 @@ class Images:
     def digests(self) -> list[str]:
         """BLAKE2b of each image's pixels, 8 bytes in hexadecimal."""
         return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in self.pixels.cpu().contiguous().numpy()]
+
+    def grid(self) -> Tensor:
+        """What a notebook shows, bytes of shape (3, height, width): the first images, in two rows.
+
+        Raises:
+            UsageError: there are none.
+        """
+        if not len(self):
+            raise UsageError("found no images, expected one to show at least")
+        columns = across(self.shape)
+        rows = (self.pixels[start : start + columns].float() / 255 for start in (0, columns))
+        return rows_of(*rows, shape=self.shape)
+
+    def _repr_html_(self) -> str:
+        shown = min(2 * across(self.shape), len(self))
+        labels = f", {len(self.class_names)} labels" if self.class_names else ""
+        some = f"; the first {shown}" if shown < len(self) else ""
+        words = text(f"{len(self):,} image{'s' * (len(self) != 1)} of {self.shape}{labels}{some}")
+        return words + (picture(png(self.grid())) if shown else "")
 
     def know_digest(self, digest: str) -> None:
         """Takes this for the digest, so that it need not be computed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vaecli.display import table, text
 from vaecli.evaluation.schedule import AIS
 
 
@@ -191,6 +192,23 @@ class Measured:
         single = {name: value for name, value in self._single.items() if name in ("elbo", "exact", "ais")}
         bounds = {str(k): bits_per_dim(bound.mean, self.dimensions) for k, bound in self.bounds.items()}
         return {name: bits_per_dim(estimate.mean, self.dimensions) for name, estimate in single.items()} | {"L": bounds}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each number with its errors."""
+        estimates = {name: value for name, value in self._single.items() if name in ("elbo", "reconstruction", "kl")}
+        estimates |= {f"L_{k}": bound for k, bound in self.bounds.items()}
+        estimates |= {name: value for name, value in self._single.items() if name not in estimates}
+        bits = self.bits_per_dim or {}
+        bits |= {f"L_{k}": value for k, value in bits.get("L", {}).items()}
+
+        def row(name: str, estimate: Estimate) -> list[str]:
+            errors = (estimate.standard_error, estimate.monte_carlo_error)
+            numbers = [f"{estimate.mean:.2f}", *("" if error is None else f"{error:.2f}" for error in errors)]
+            return [name, *numbers, f"{bits[name]:.3f}" if name in bits else ""]
+
+        headings = ["", "nats", "± over images", "± over draws", "bits/dim"]
+        words = f"{self.images:,} image{'s' * (self.images != 1)}, {self.active_units} active units"
+        return text(words) + table(headings, [row(name, estimate) for name, estimate in estimates.items()])
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, the bounds under ``L`` by k."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vaecli.errors import VaecliError
+from vaecli.explorer.operations import operations
 from vaecli.model import VAE
-from vaecli.networks.layers import LabelledLinear
 from vaecli.seeding import generator
 
 MANY = 50_000
@@ -29,11 +29,9 @@ MOST_WEIGHT = torch.finfo(torch.float16).max
 _RARE, _LARGEST = 1e-4, 2
 """The share of outputs whose error may exceed its tolerance, and how many times the tolerance no error exceeds."""
 
-_KINDS = {nn.Linear: "dense", nn.Conv2d: "convolution", nn.ConvTranspose2d: "transposed"}
-
 
 def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
-    """The layers of a decoder, in the order in which a latent passes them: large ones with few bits a weight.
+    """The operations of a decoder, in order; the weights of large layers have few bits.
 
     Args:
         model: on the CPU.
@@ -41,15 +39,15 @@ def decoder_of(model: VAE, z: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
         y: their labels, shape (N, labels); None for a model without labels.
 
     Raises:
-        VaecliError: the decoder has layers that the page cannot compute.
+        VaecliError: the page cannot compute the decoder.
     """
     z = torch.cat((z, model.prior.sample(len(z), generator("cpu", "explorer latents"))))
     y = None if y is None else y.repeat(2, 1)
-    return _network(model.decoder, lambda: model.likelihood(z, y).mean, TOLERANCE)
+    return _network(model.decoder, (z[:, : model.prior.decoded], y), lambda: model.likelihood(z, y).mean, TOLERANCE)
 
 
 def encoder_of(model: VAE, x: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
-    """The layers of an encoder, in the order in which an image passes them: large ones with few bits a weight.
+    """The operations of an encoder, in order; the weights of large layers have few bits.
 
     Args:
         model: on the CPU.
@@ -57,9 +55,9 @@ def encoder_of(model: VAE, x: Tensor, y: Tensor | None) -> list[dict[str, Any]]:
         y: their labels, shape (N, labels); None for a model without labels.
 
     Raises:
-        VaecliError: the encoder has layers that the page cannot compute.
+        VaecliError: the page cannot compute the encoder.
     """
-    return _network(model.encoder, lambda: model.encoder(x, y), ENCODER_TOLERANCE)
+    return _network(model.encoder, (x, y), lambda: model.encoder(x, y), ENCODER_TOLERANCE)
 
 
 def base64_of(values: Tensor) -> str:
@@ -83,59 +81,50 @@ def packed(values: Tensor, bits: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _network(network: nn.Module, outputs: Callable[[], Tensor], tolerance: float) -> list[dict[str, Any]]:
-    """The layers, large ones in as few bits as leave the outputs within the tolerance, one after the other.
+def _network(
+    network: nn.Module, inputs: tuple[Tensor, Tensor | None], outputs: Callable[[], Tensor], tolerance: float
+) -> list[dict[str, Any]]:
+    """The operations, large weights in as few bits as leave the outputs within the tolerance, one after the other.
 
     Args:
         network: the network, whose weights are changed meanwhile.
+        inputs: examples, and their labels.
         outputs: runs the network on examples.
         tolerance: of any output.
     """
-    layers = _layers(network)
-    large = [layer for layer in layers if layer.weight.numel() >= MANY]
-    whole = [layer.weight.data for layer in large]
+    values, y = inputs
+    done = operations(network, values[:1], None if y is None else y[:1])
+    most = max((float(tensor.abs().max()) for step in done for tensor in step.values() if isinstance(tensor, Tensor)), default=0.0)
+    if not most <= MOST_WEIGHT:
+        raise VaecliError(
+            f"found a weight of {most:g}, expected at most {MOST_WEIGHT:g}, which half precision holds: train the model anew"
+        )
+    weights = dict.fromkeys(step["weight"] for step in done if "weight" in step)
+    large = [weight for weight in weights if weight.numel() >= MANY]
     exact = outputs()
-    rounded: dict[Any, dict[str, Any]] = {}
-    share, total = 0.0, sum(weight.numel() for weight in whole)
-    for layer in large:
-        share += layer.weight.numel() / total
-        weight = layer.weight.data
+    rounded: dict[Tensor, dict[str, Any]] = {}
+    share, total = 0.0, sum(weight.numel() for weight in large)
+    whole = [weight.data for weight in large]
+    for weight, given in zip(large, whole, strict=True):
+        share += weight.numel() / total
         for bits in BITS:
-            rows, scale = levels(weight, bits)
-            layer.weight.data = rows * scale.view(-1, *[1] * (rows.ndim - 1))
+            rows, scale = levels(given, bits)
+            weight.data = rows * scale.view(-1, *[1] * (rows.ndim - 1))
             if _precise((outputs() - exact).abs(), tolerance * share):
-                rounded[layer] = {"bits": bits, "levels": base64_of(packed(rows, bits)), "scale": base64_of(scale)}
+                rounded[weight] = {"bits": bits, "levels": base64_of(packed(rows, bits)), "scale": base64_of(scale)}
                 break
-            layer.weight.data = weight
-    for layer, weight in zip(large, whole, strict=True):
-        layer.weight.data = weight
-    return [_layer(layer, network, rounded.get(layer) or {"half": base64_of(layer.weight.data.half())}) for layer in layers]
+            weight.data = given
+    for weight, given in zip(large, whole, strict=True):
+        weight.data = given
+    coded = {weight: rounded.get(weight) or {"half": base64_of(weight.data.half())} for weight in weights}
+    return [{name: _coded(value, coded) for name, value in step.items()} for step in done]
 
 
 def _precise(error: Tensor, tolerance: float) -> bool:
     return float((error > tolerance).float().mean()) <= _RARE and float(error.max()) <= _LARGEST * tolerance
 
 
-def _layers(network: nn.Module) -> list[Any]:
-    layers = [module for module in network.modules() if isinstance(module, tuple(_KINDS))]
-    known = sum(parameter.numel() for layer in layers for parameter in layer.parameters())
-    if known != sum(parameter.numel() for parameter in network.parameters()) or not hasattr(network, "activation"):
-        raise VaecliError(
-            "the page computes dense layers and convolutions; found a network with others, expected {arch=mlp} or {arch=conv}"
-        )
-    most = max(float(parameter.detach().abs().max()) for parameter in network.parameters())
-    if not most <= MOST_WEIGHT:
-        raise VaecliError(
-            f"found a weight of {most:g}, expected at most {MOST_WEIGHT:g}, which half precision holds: train the model anew"
-        )
-    return layers
-
-
-def _layer(layer: Any, network: Any, weight: dict[str, Any]) -> dict[str, Any]:
-    kind = next(name for known, name in _KINDS.items() if isinstance(layer, known))
-    common = {"kind": kind, "activation": network.activation, "bias": base64_of(layer.bias.half()), "weight": weight}
-    if kind != "dense":
-        shape = {"kernel": layer.kernel_size[0], "stride": layer.stride[0], "padding": layer.padding[0]}
-        return common | shape | {"inputs": layer.in_channels, "outputs": layer.out_channels}
-    labels = layer.labels if isinstance(layer, LabelledLinear) else 0
-    return common | {"inputs": layer.in_features, "outputs": layer.out_features, "labels": labels}
+def _coded(value: Any, weights: dict[Tensor, dict[str, Any]]) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return weights.get(value) or base64_of(value.half())

@@ -71,7 +71,7 @@ def explore(runs: Annotated[Sequence[Run], Filled], images: Sequence[Images]) ->
         images: of each run, those to show, such as the first 2,000 test images.
 
     Raises:
-        VaecliError: an argument is wrong, or the page cannot compute a decoder's layers, or a likelihood.
+        VaecliError: an argument is wrong, or the page cannot compute a network, or a likelihood.
 
     Example:
         >>> run = vaecli.load("baseline")

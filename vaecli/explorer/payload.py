@@ -67,7 +67,7 @@ def payload(runs: Sequence[Run], images: Sequence[Images]) -> dict[str, Any]:
         images: the images that are shown of each run.
 
     Raises:
-        VaecliError: the page cannot compute a decoder's layers, or a likelihood.
+        VaecliError: the page cannot compute a network, or a likelihood.
     """
     sheets: dict[str, int] = {}
     shown: list[dict[str, Any]] = []
@@ -107,7 +107,7 @@ def _space(run: Run, name: str, images: Images) -> dict[str, Any]:
         "discrete": model.pixel_likelihood.discrete,
         "prior": run.config.prior,
         "standardNormal": registry.STANDARD in registry.find("prior", run.config.prior).capabilities,
-        "layers": decoder_of(model, z, y_few),
+        "decoder": decoder_of(model, z, y_few),
         "loc": base64_of(loc),
         "logScale": base64_of(scale.log().half()),
         "axes": axes.tolist(),

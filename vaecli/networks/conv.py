@@ -68,8 +68,6 @@ def _times(count: int) -> str:
 
 
 class _Encoder(nn.Module):
-    activation = "relu"
-
     def __init__(
         self, shape: ImageShape, channels: tuple[int, ...], smallest: tuple[int, int], labels: int, sizes: tuple[int, ...]
     ) -> None:
@@ -93,8 +91,6 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(Decoder):
-    activation = "relu"
-
     def __init__(
         self, outputs: tuple[int, int], latent_dim: int, labels: int, sizes: tuple[int, ...], channels: tuple[int, ...],
         smallest: tuple[int, int],

@@ -37,8 +37,6 @@ class Dense(nn.Module):
         sizes: outputs of each layer; the last one has no tanh.
     """
 
-    activation = "tanh"
-
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self.input = LabelledLinear(inputs, labels, sizes[0])

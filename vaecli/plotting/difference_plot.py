@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -29,9 +30,16 @@ def save_differences(path: Path, differences: Annotated[Sequence[Difference], Fi
     Raises:
         VaecliError: the file cannot be written.
     """
+    others = len(differences) - 1
+    figure = Figure(figsize=(8, 1.8 + 0.45 * others), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    draw_differences(figure.add_subplot(), differences, split)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    save_figure(path, figure, _DPI)
+
+
+def draw_differences(axes: Axes, differences: Sequence[Difference], split: str = "test") -> None:
+    """The differences in axes, with their captions and a label for each kind of error, as `save_differences`."""
     first, *others = differences
-    figure = Figure(figsize=(8, 1.8 + 0.45 * len(others)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-    axes = figure.add_subplot()
     axes.axvline(0, color="#555555", linewidth=1)
     rows = range(len(others))
     for kind, colour, width, shift in (("standard_error", _MEAN, 2.5, 0.0), ("seeds_standard_error", _SEEDS, 1.2, 0.16)):
@@ -51,5 +59,3 @@ def save_differences(path: Path, differences: Annotated[Sequence[Difference], Fi
         f"{split} {first.heading} less that of {short(first.run, 40)} (nats per image; to the left is better)", parse_math=False
     )
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    save_figure(path, figure, _DPI)

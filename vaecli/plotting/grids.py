@@ -1,25 +1,21 @@
 """Grids of images with captions."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vaecli.arguments import Count, Filled, check, checked, wrong
+from vaecli.display import HEIGHT, grid, in_bytes, scale_of
 from vaecli.errors import printable
 from vaecli.image_shape import ImageShape
 from vaecli.plotting.formats import save_image
 
-HEIGHT = 84
-"""Screen pixels of an image's height at the least."""
-
-_GAP, _LINE, _TEXT = 3, 89, 15
+_TEXT = 15
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
@@ -88,37 +84,6 @@ def side_by_side(columns: Sequence[tuple[str, Tensor]], shape: ImageShape, tall:
     return [list(chain(*blocks[start : start + across])) for start in range(0, len(blocks), across)]
 
 
-def grid(images: Tensor, columns: int, scale: int = 1, height: int = 0, gap: int = _GAP) -> Tensor:
-    """Images in rows, with a line around each.
-
-    Args:
-        images: bytes, shape (N, channels, height, width).
-        columns: images in a row.
-        scale: pixels per side that a pixel of an image gets.
-        height: of a row without lines, in pixels; images that are less high stand in its middle.
-        gap: the width of a line, in pixels.
-
-    Returns:
-        Bytes, shape (channels, height, width) of the whole.
-    """
-    columns, channels = min(columns, len(images)), images.shape[1]
-    high, wide = (side * scale for side in images.shape[2:])
-    height = max(height, high)
-    rows = math.ceil(len(images) / columns)
-    page = images.new_full((channels, rows * (height + gap) + gap, columns * (wide + gap) + gap), _LINE)
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        top, left = gap + row * (height + gap) + (height - high) // 2, gap + column * (wide + gap)
-        enlarged = image.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
-        page[:, top : top + high, left : left + wide] = enlarged
-    return page
-
-
-def scale_of(shape: ImageShape) -> int:
-    """Screen pixels for a pixel of an image: as many as bring its height to HEIGHT or more."""
-    return math.ceil(HEIGHT / shape.height)
-
-
 def short(text: str, most: int = 40) -> str:
     """A name of at most 40 letters, so that it leaves room for a picture; a longer one loses its middle."""
     tail = most // 3  # 24 letters, dots and 13
@@ -132,9 +97,7 @@ def _height(shape: ImageShape) -> int:
 def _draw(panel: Panel, height: int) -> Image.Image:
     """A panel whose rows are this high, so that they stand beside those of others; smaller images are in their middle."""
     shape = panel.shape
-    images = (panel.images.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
-    images = images.view(-1, shape.channels, shape.height, shape.width)
-    values = grid(images, panel.columns, height // shape.height, height)
+    values = grid(in_bytes(panel.images, shape), panel.columns, height // shape.height, height)
     picture = Image.fromarray(values.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
     font = ImageFont.load_default(_TEXT)
     lines = [printable(line) for line in panel.caption.split("\n")]

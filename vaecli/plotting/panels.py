@@ -10,7 +10,7 @@ import torch
 
 from vaecli.analysis.comparison import Decoded, Shown
 from vaecli.analysis.defaults import LIKELY_PICTURED
-from vaecli.analysis.inpainting import Inpainting
+from vaecli.analysis.inpainting import MISSING, Inpainting
 from vaecli.analysis.interpolation import Interpolation
 from vaecli.analysis.latents import Manifold
 from vaecli.analysis.scores import Scores
@@ -19,9 +19,6 @@ from vaecli.data.images import Images
 from vaecli.image_shape import ImageShape
 from vaecli.model import VAE
 from vaecli.plotting.grids import Panel, save_panels, short, side_by_side
-
-MISSING = 0.35
-"""The grey of pixels that are not seen."""
 
 FILM = 20
 """Images of a filmstrip in a row at the most."""

@@ -52,24 +52,29 @@ def save_clouds(
     """
     figure = Figure(figsize=((_SIDE + 1) * len(runs), _SIDE), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     for index, (name, cloud) in enumerate(runs):
-        deep = cloud.points.shape[1] == 3
-        axes = figure.add_subplot(1, len(runs), index + 1, projection="3d" if deep else None)
-        _scatter(axes, cloud)
+        axes = figure.add_subplot(1, len(runs), index + 1, projection="3d" if cloud.points.shape[1] == 3 else None)
+        draw_cloud(axes, cloud, view)
         title(axes, f"{name}: posterior means of {len(cloud.points):,} {split} images")
-        captions = axis_captions(cloud)
-        axes.set_xlabel(captions[0])
-        axes.set_ylabel(captions[1] if len(captions) > 1 else "label")
-        if len(captions) == 1 and not cloud.labelled:
-            axes.set_ylabel("")
-            axes.set_yticks([])
-        if deep:
-            axes.set_zlabel(captions[2])  # type: ignore[attr-defined]
-            if view:
-                axes.view_init(azim=view[0], elev=view[1])  # type: ignore[attr-defined]
-        else:
-            axes.grid(alpha=0.3)
-        class_legend(axes, cloud, away=1.12 if deep else 1.02)
     save_figure(path, figure, _DPI)
+
+
+def draw_cloud(axes: Axes, cloud: Cloud, view: tuple[float, float] | None = None) -> None:
+    """A cloud in axes, with their captions and a legend, as `save_clouds`; of three coordinates the axes are 3-D."""
+    deep = cloud.points.shape[1] == 3
+    _scatter(axes, cloud)
+    captions = axis_captions(cloud)
+    axes.set_xlabel(captions[0])
+    axes.set_ylabel(captions[1] if len(captions) > 1 else "label")
+    if len(captions) == 1 and not cloud.labelled:
+        axes.set_ylabel("")
+        axes.set_yticks([])
+    if deep:
+        axes.set_zlabel(captions[2])  # type: ignore[attr-defined]
+        if view:
+            axes.view_init(azim=view[0], elev=view[1])  # type: ignore[attr-defined]
+    else:
+        axes.grid(alpha=0.3)
+    class_legend(axes, cloud, away=1.12 if deep else 1.02)
 
 
 def _scatter(axes: Axes, cloud: Cloud) -> None:
@@ -120,7 +125,7 @@ def class_legend(axes: Axes, cloud: Cloud, away: float = 1.02) -> None:
         frequent = counts.argsort(descending=True, stable=True)[:LEGEND].sort().values.tolist()
         drawn = [drawn[index] for index in frequent]
         drawn.append(Line2D([], [], linestyle="none", label=f"and {len(labels) - LEGEND:,} more"))
-    _legend(axes, scale=4, away=away, drawn=drawn)
+    legend(axes, scale=4, away=away, drawn=drawn)
 
 
 def axis_captions(cloud: Cloud) -> Sequence[str]:
@@ -144,24 +149,30 @@ def save_variances(path: Path, runs: Annotated[Sequence[tuple[str, Variances]], 
     figure = Figure(figsize=(9, 3.6 * len(runs)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     rows = figure.subplots(len(runs), 1, squeeze=False, sharey=True)
     for axes, (name, variances) in zip(rows[:, 0], runs, strict=True):
-        variance, spread = variances.variance, variances.variance_of_means
-        images, dimensions = variance.shape
-        at = torch.arange(1, dimensions + 1)
-        jitter = torch.rand(images, dimensions, generator=generator("cpu", "jitter")) * 0.5 - 0.25
-        axes.scatter(
-            (at + jitter).flatten().tolist(), variance.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=TEN[0],
-            label=r"$\sigma_d^2$ of each image",
-        )  # fmt: skip
-        axes.scatter(at.tolist(), variance.mean(0).tolist(), marker="_", s=400, color="black", label=r"mean $\sigma_d^2$")
-        axes.scatter(at.tolist(), spread.tolist(), marker="D", s=30, color=TEN[1], label=r"Var$_x(\mu_d)$")
-        axes.set_yscale("log")
-        axes.set_xticks(at.tolist() if dimensions <= 20 else at[4::5].tolist())
-        axes.set_xlabel("latent dimension")
-        axes.set_ylabel("variance")
-        title(axes, f"{name}: {images} images, mean posterior variance {variance.mean():.4f}")
-        axes.grid(alpha=0.3)
-        _legend(axes, formulas=True)
+        draw_variances(axes, variances)
+        mean = variances.variance.mean()
+        title(axes, f"{name}: {len(variances.variance)} images, mean posterior variance {mean:.4f}")
     save_figure(path, figure, _DPI)
+
+
+def draw_variances(axes: Axes, variances: Variances) -> None:
+    """The posterior variance along each latent dimension in axes, with their captions and a legend."""
+    variance, spread = variances.variance, variances.variance_of_means
+    images, dimensions = variance.shape
+    at = torch.arange(1, dimensions + 1)
+    jitter = torch.rand(images, dimensions, generator=generator("cpu", "jitter")) * 0.5 - 0.25
+    axes.scatter(
+        (at + jitter).flatten().tolist(), variance.flatten().tolist(), s=5, alpha=0.35, linewidths=0, color=TEN[0],
+        label=r"$\sigma_d^2$ of each image",
+    )  # fmt: skip
+    axes.scatter(at.tolist(), variance.mean(0).tolist(), marker="_", s=400, color="black", label=r"mean $\sigma_d^2$")
+    axes.scatter(at.tolist(), spread.tolist(), marker="D", s=30, color=TEN[1], label=r"Var$_x(\mu_d)$")
+    axes.set_yscale("log")
+    axes.set_xticks(at.tolist() if dimensions <= 20 else at[4::5].tolist())
+    axes.set_xlabel("latent dimension")
+    axes.set_ylabel("variance")
+    axes.grid(alpha=0.3)
+    legend(axes, formulas=True)
 
 
 @checked
@@ -179,28 +190,38 @@ def save_curves(path: Path, runs: Annotated[Sequence[Curve], Filled]) -> None:
         figsize=(2 * _SIDE, max(0.75 * _SIDE, 0.25 * len(runs))), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     )
     left, right = figure.subplots(1, 2)
-    splits = sorted({curve.measured for curve in runs})
+    draw_curves(left, runs, "losses", "loss")
+    title(left, "training")
+    draw_curves(right, runs)
+    title(right, f"{' or '.join(sorted({curve.measured for curve in runs}))} images")
+    legend(right)
+    save_figure(path, figure, _DPI)
+
+
+def draw_curves(axes: Axes, runs: Sequence[Curve], values: str = "measured_losses", what: str = "-ELBO") -> None:
+    """Curves of runs in axes, with their captions, and a label for each line.
+
+    Args:
+        axes: of matplotlib.
+        runs: their curves.
+        values: the name of the values in a `Curve`.
+        what: they are, in nats per image.
+    """
+    splits = {curve.measured for curve in runs}
     many = max(len(curve.epochs) for curve in runs) > MANY_EPOCHS
     for index, curve in enumerate(runs):
         label = curve.name if len(splits) == 1 else f"{curve.name} ({curve.measured})"
         style: dict[str, Any] = {"marker": "" if many else "o", "markersize": 3, "color": TEN[index % 10], "label": label}
-        left.plot(curve.epochs, curve.losses, **style)
-        right.plot(curve.epochs, curve.measured_losses, **style)
-    for axes, heading, caption in (
-        (left, "training", "loss (nats per image)"),
-        (right, f"{' or '.join(splits)} images", "-ELBO (nats per image)"),
-    ):
-        title(axes, heading)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(caption)
-        if many:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(ScalarFormatter())
-        else:
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-    _legend(right)
-    save_figure(path, figure, _DPI)
+        axes.plot(curve.epochs, getattr(curve, values), **style)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{what} (nats per image)")
+    if many:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+    else:
+        locator: Any = axes.xaxis.get_major_locator()
+        locator.set_params(integer=True)
+    axes.grid(alpha=0.3)
 
 
 def title(axes: Axes, text: str) -> None:
@@ -208,15 +229,13 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(printable(text), parse_math=False)
 
 
-def _legend(
-    axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False, drawn: Sequence[Artist] | None = None
-) -> None:
+def legend(axes: Axes, scale: float = 1, away: float = 1.02, formulas: bool = False, drawn: Sequence[Artist] | None = None) -> None:
     """A legend beside the axes, also of labels that begin with an underscore, which matplotlib leaves out by itself."""
     drawn = [*axes.lines, *axes.collections] if drawn is None else drawn
     labels = [short(printable(str(artist.get_label()))) for artist in drawn]
-    legend = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
-    for text in legend.get_texts():
+    made = axes.legend(drawn, labels, loc="center left", bbox_to_anchor=(away, 0.5), frameon=False, markerscale=scale)
+    for text in made.get_texts():
         text.set_parse_math(formulas)
-    for handle in legend.legend_handles:
+    for handle in made.legend_handles:
         if handle is not None:
             handle.set_alpha(1)

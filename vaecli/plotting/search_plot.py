@@ -44,17 +44,23 @@ def save_search(path: Path, outcome: Outcome) -> None:
     figure = Figure(figsize=(max(6.5, 4.6 * columns), 4.2 * rows), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
     for axes, name in zip(grid, names, strict=False):
-        _draw(axes, name, outcome)
+        draw_setting(axes, name, outcome)
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     for row in range(rows):
-        grid[row * columns].set_ylabel(f"validation -{outcome.plan.by.replace('elbo', 'ELBO')} (nats per image)")
+        grid[row * columns].set_ylabel(bound_caption(outcome))
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     save_figure(path, figure, _DPI)
 
 
-def _draw(axes: Axes, name: str, outcome: Outcome) -> None:
+def bound_caption(outcome: Outcome) -> str:
+    """The caption of the axis of bounds."""
+    return f"validation -{outcome.plan.by.replace('elbo', 'ELBO')} (nats per image)"
+
+
+def draw_setting(axes: Axes, name: str, outcome: Outcome) -> None:
+    """The bound against one setting in axes, with a caption below and a label for each kind of point, as `save_search`."""
     values = [_value_of(row, name, seed) for row in outcome.rows for seed in (trial.seed for trial in row.trials)]
     numeric = all(isinstance(value, int | float) for value in values)
     at = {format_value(value): float(value) if numeric else place for place, value in enumerate(dict.fromkeys(values))}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -59,16 +60,22 @@ def save_thumbnails(path: Path, runs: Annotated[Sequence[tuple[str, Cloud, Image
     for index, (name, cloud, images) in enumerate(runs):
         left = index * (_LEFT + SIDE + right) + _LEFT
         axes = figure.add_axes((left / width, _BELOW / height, SIDE / width, SIDE / height))
-        page, chosen, (low, high) = _page(cloud, images)
-        for _, class_name, colour in kinds(cloud):
-            axes.scatter([], [], s=7, color=colour, label=class_name, marker="s")
-        (x0, y0), (x1, y1) = low.tolist(), high.tolist()
-        axes.imshow(page, extent=(x0, x1, y0, y1), interpolation="none", aspect="auto")
-        title(axes, f"{name}: {len(chosen):,} of {len(images):,} {split} images at their posterior means")
-        axes.set_xlabel(axis_captions(cloud)[0])
-        axes.set_ylabel(axis_captions(cloud)[1])
-        class_legend(axes, cloud)
+        shown = draw_thumbnails(axes, cloud, images)
+        title(axes, f"{name}: {shown:,} of {len(images):,} {split} images at their posterior means")
     save_figure(path, figure, _DPI)
+
+
+def draw_thumbnails(axes: Axes, cloud: Cloud, images: Images) -> int:
+    """Pictures at their latents in axes, with their captions and a legend, as `save_thumbnails`; gives how many are shown."""
+    page, chosen, (low, high) = _page(cloud, images)
+    for _, class_name, colour in kinds(cloud):
+        axes.scatter([], [], s=7, color=colour, label=class_name, marker="s")
+    (x0, y0), (x1, y1) = low.tolist(), high.tolist()
+    axes.imshow(page, extent=(x0, x1, y0, y1), interpolation="none", aspect="auto")
+    axes.set_xlabel(axis_captions(cloud)[0])
+    axes.set_ylabel(axis_captions(cloud)[1])
+    class_legend(axes, cloud)
+    return len(chosen)
 
 
 def spread_out(places: Tensor, width: int, height: int) -> list[int]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vaecli.data.dataset import ReadListener
+from vaecli.display import animates
 from vaecli.errors import printable
 from vaecli.runs.start import Listener
 from vaecli.training.loop import EpochRecord
@@ -38,6 +39,8 @@ def epoch_line(record: EpochRecord, elbo: float, split: str) -> str:
 def shown(split: str, progress: bool = True) -> Iterator[tuple[Listener, ReadListener]]:
     """Callbacks of training and of reading that show notes, a line for each epoch and a bar; a pipe gets lines now and then.
 
+    In a notebook the bar is one line, which also has the last bound that was measured; there are no lines for epochs.
+
     Args:
         split: the images that are measured, ``test`` or ``validation``.
         progress: False for callbacks that do nothing.
@@ -50,14 +53,14 @@ def shown(split: str, progress: bool = True) -> Iterator[tuple[Listener, ReadLis
 
     random.setstate(state)  # a caller's: rich draws from it when it is imported
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True, emoji=False)
-    surface = _notebook if console.is_jupyter else _terminal if console.is_terminal else _pipe
-    with surface(console) as (write, move):
+    surface = _notebook if console.is_jupyter else _terminal if animates(console) else _pipe
+    with surface(console) as (write, move, measured):
 
         def note(text: str) -> None:
             write(printable(text))
 
         def epoch(record: EpochRecord, elbo: float) -> None:
-            write(epoch_line(record, elbo, split))
+            measured(epoch_line(record, elbo, split), f"{split} -ELBO {-elbo:.2f}")
 
         def batch(epoch: int, done: int, total: int, loss: float) -> None:
             move(f"Epoch {epoch}", done, total, f"steps, loss {loss:.2f}")
@@ -68,8 +71,9 @@ def shown(split: str, progress: bool = True) -> Iterator[tuple[Listener, ReadLis
         yield Listener(note, epoch, batch=batch), ReadListener(note, read)
 
 
-_Surface = tuple[Callable[[str], None], Callable[[str, int, int, str], None]]
-"""What writes a line, and what moves the bar: with what is done, how much of it, of how much, and in which unit."""
+_Surface = tuple[Callable[[str], None], Callable[[str, int, int, str], None], Callable[[str, str], None]]
+"""What writes a line; what moves the bar: with what is done, how much of it, of how much, and in which unit; and what shows a
+measurement: with its line, and the bound alone."""
 
 
 @contextmanager
@@ -92,7 +96,7 @@ def _terminal(console: "Console") -> Iterator[_Surface]:
                 tasks[kind] = progress.add_task(what, total=total, unit=unit)
             progress.update(tasks[kind], completed=done, total=total, description=what, unit=unit)
 
-        yield console.print, move
+        yield console.print, move, lambda line, bound: console.print(line)
 
 
 @contextmanager
@@ -108,7 +112,7 @@ def _pipe(console: "Console") -> Iterator[_Surface]:
         if time.monotonic() - last > SELDOM:
             write(f"{what}: {done:,} of {total:,} {unit}")
 
-    yield write, move
+    yield write, move, lambda line, bound: write(line)
 
 
 @contextmanager
@@ -119,11 +123,20 @@ def _notebook(console: "Console") -> Iterator[_Surface]:
     """
     from IPython.display import display
 
-    last, bar = 0.0, None
+    last, bar, shown, known = 0.0, None, ("", ""), ""
     kind, first, begin = "", 0, 0.0
 
+    def show() -> None:
+        nonlocal bar
+        text = ", ".join(filter(None, (shown[1], known)))
+        data = {"text/plain": text, "text/html": f"{shown[0]} {html.escape(text)}"}
+        if bar is None:
+            bar = display(data, raw=True, display_id=True)
+        else:
+            bar.update(data, raw=True)
+
     def move(what: str, done: int, total: int, unit: str) -> None:
-        nonlocal bar, last, kind, first, begin
+        nonlocal last, shown, kind, first, begin
         now = time.monotonic()
         if kind != unit.partition(",")[0]:
             kind, first, begin = unit.partition(",")[0], done, now
@@ -131,14 +144,15 @@ def _notebook(console: "Console") -> Iterator[_Surface]:
             return
         last = now
         left = f", {_clock((now - begin) * (total - done) / (done - first))} left" if first < done < total else ""
-        text = f"{what}: {done:,} of {total:,} {unit}{left}"
-        data = {"text/plain": text, "text/html": f'<progress value="{done}" max="{total}"></progress> {html.escape(text)}'}
-        if bar is None:
-            bar = display(data, raw=True, display_id=True)
-        else:
-            bar.update(data, raw=True)
+        shown = f'<progress value="{done}" max="{total}"></progress>', f"{what}: {done:,} of {total:,} {unit}{left}"
+        show()
 
-    yield print, move
+    def measured(line: str, bound: str) -> None:
+        nonlocal known
+        known = bound
+        show()
+
+    yield print, move, measured
 
 
 def _clock(seconds: float) -> str:

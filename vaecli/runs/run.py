@@ -16,14 +16,15 @@ from vaecli.data.dataset import Request
 from vaecli.data.idx import SPLITS
 from vaecli.data.images import UNKNOWN, Images, Take, first, taken
 from vaecli.data.load import Read, check_digest, read_split
-from vaecli.errors import CheckpointError, DataError, UsageError, printable
-from vaecli.evaluation.soundness import Warnings
+from vaecli.display import curves_png, picture, table, text
+from vaecli.errors import CheckpointError, DataError, UsageError, format_value, printable
+from vaecli.evaluation.soundness import Warnings, sentence
 from vaecli.files import csv_bytes
 from vaecli.model import VAE
 from vaecli.provenance import MemberRecord, Origin, Provenance
 from vaecli.reading import read_file
 from vaecli.registry import SEPARATE
-from vaecli.runs.find import FILES, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, read_log, read_rows
+from vaecli.runs.find import FILES, MODEL, PICTURES, RUNS, find_checkpoint, has_epochs, measured_split, read_log, read_rows
 from vaecli.runs.folder import locked_folder
 from vaecli.runs.format import check_weights, digest_of_weights, filled, unpack, weights_of
 from vaecli.runs.objects import open_with
@@ -86,6 +87,26 @@ class Run:
         now = {(it.family, it.name): it.sha256 for it in self.config.members}
         before = self.provenance.members if self.provenance else ()
         return tuple(it for it in before if now.get((it.family, it.name), it.sha256) != it.sha256)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the last results, the curves of training, and the settings."""
+        settings = table(["setting", "value"], ((name, format_value(value)) for name, value in self.config.to_json().items()))
+        results = table(["result", ""], ((name, format_value(value)) for name, value in self.results.items()))
+        said = "".join(text(sentence(name, numbers)) for name, numbers in self.warnings.items())
+        name = f"{self.path}: " if self.path != Path() else ""
+        parameters = sum(weights.numel() for weights in self.model.parameters())
+        words = f"{name}{self.config.run_name}, {parameters:,} parameters"
+        return f"{text(words)}{results}{self._curves()}{said}<details><summary>settings</summary>{settings}</details>"
+
+    def _curves(self) -> str:
+        """The picture of the loss and of -ELBO by epoch; none without a log."""
+        try:
+            log = self.log
+        except CheckpointError:
+            return ""
+        split = measured_split(log[0]) or "test"
+        lines = {"training loss": [row["loss"] for row in log], f"{split} -ELBO": [-row[f"{split}_elbo"] for row in log]}
+        return picture(curves_png([row["epoch"] for row in log], lines))
 
     def check_beside(self, name: str, other: object) -> None:
         """Refuses images that do not fit its model, as `vaecli.VAE.check_beside`."""

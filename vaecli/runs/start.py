@@ -21,6 +21,7 @@ from vaecli.provenance import DataRecord, Origin, Provenance
 from vaecli.reading import is_folder
 from vaecli.runs.find import CONFIG, FILES, LOSS, PICTURES, TRAINING, has_epochs, is_stopped, read_config, standing
 from vaecli.runs.folder import Folder, Unwritten, locked_folder
+from vaecli.runs.logs import MakeLogger
 from vaecli.runs.origin import Beginning, recalled
 from vaecli.runs.state import Training, load_training, save_again
 from vaecli.settings import AUTO
@@ -72,6 +73,7 @@ class Start:
         stopped: whether the run's `patience` has ended, so that no more are trained.
         position: where training begins after these, within an epoch; None right after them.
         save_every: how often to save the run within its epochs.
+        log: the name of the logger that its curves go to, or its class; None for none.
         beginning: the weights of another run, with which a run without a finished epoch begins; None for its own, and where another
             process has them.
     """
@@ -87,6 +89,7 @@ class Start:
     stopped: bool = False
     position: Position | None = None
     save_every: SaveEvery | None = None
+    log: str | MakeLogger | None = None
     beginning: Beginning | None = None
 
     @property

@@ -1,7 +1,7 @@
 """Training and resuming a run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,6 +33,7 @@ from vaecli.runs.facts import facts_of
 from vaecli.runs.find import CONFIG, PICTURES, TRAINING, has_epochs, is_stopped, standing
 from vaecli.runs.folder import Folder
 from vaecli.runs.format import weights_of
+from vaecli.runs.logs import Log, logger_of
 from vaecli.runs.objects import with_objects
 from vaecli.runs.origin import begin_with, check_starts
 from vaecli.runs.pictures import difference, picture_list
@@ -59,6 +60,7 @@ def train(
     images: Any = None, labels: Any = None, test_images: Any = None, test_labels: Any = None,
     init: Run | PathLike | None = None, on_epoch: Callable[[dict[str, float]], object] | None = None,
     on_batch: Callable[[int, int, float], object] | None = None, progress: bool = False, save_every: int | str | None = None,
+    log: Any = None,
 ) -> Run:  # fmt: skip
     """The run of a VAE that is trained, and measured after each epoch on the images that it holds out, or the test images.
 
@@ -94,6 +96,8 @@ def train(
         progress: show a bar, a line for each epoch and the notes of training: on stderr, or in a notebook.
         save_every: also save the run after every so many steps, such as 500, or minutes, such as ``"10min"``, within its epochs. It
             changes no bits, and is not kept.
+        log: where its curves, bounds and some reconstructions go too: the name of a logger, such as ``tensorboard``, or a class of
+            your own (`vaecli.loggers.base.Logger`). It changes no bits, and is not kept.
 
     An exception that a callback raises, or Ctrl-C, ends training; the run keeps what was saved last, and resumes from there. With
     several processes the first one calls and shows.
@@ -119,6 +123,7 @@ def train(
     if resume and overwrite:
         raise UsageError("{resume=} with {overwrite=}: expected only one of them")
     folder, notes = Path(folder), list[str]()
+    logger_of(log)
     config = with_objects(config, folder, {"objective": objective, "arch": arch, "encoder": encoder, "decoder": decoder})
     processes = joined(resolve_device(device))
     with processes.agreeing():
@@ -133,7 +138,7 @@ def train(
         read = read or read_once(replace(reading, note=listen.note))
         place, before = None if data_dir is None else Path(data_dir), _written(folder)
         every = None if save_every is None else SaveEvery.of(save_every)
-        start = Start(config, place, threads=threads, read=read, beginning=beginning, save_every=every)
+        start = Start(config, place, threads=threads, read=read, beginning=beginning, save_every=every, log=log)
         with held_folder(folder, start, config.to_json() if resume else None, processes, listen) as (held, start):
             try:
                 train_in(held, start, device, listen, processes)
@@ -237,47 +242,72 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     split, model = _split(chosen), _model(start, chosen, images, listen).to(placed)
     images, held_out, sample = _placed(images, placed, listen), held_out.to(placed), sample.to(placed)
     optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
-    keeper = _Keeper(folder, source, model, optimizer, chosen, provenance, images.class_names, steps, listen)
+    log = Log(None, model, sample, split, 0)
+    keeper = _Keeper(folder, source, model, optimizer, chosen, provenance, images.class_names, steps, listen, log)
     done = start.position.results(steps) if start.position else {"epoch": finished}
     if done.get("step", 0) > steps:
         raise CheckpointError(f"{path / TRAINING}: found {standing(done)}: the file is damaged")
+    begun = int(done["epoch"] * steps + done.get("step", 0))
     if training:
-        training.restore(optimizer, int(done["epoch"] * steps + done.get("step", 0)))
+        training.restore(optimizer, begun)
         keeper.take_up(training)
     elif processes.is_main and not has_epochs(path):
         save_settings(folder, chosen, provenance)
         _save_pictures(folder, source)
     listen.note(f"Begin training in {chosen.latent_dim}D latent space{f' after {standing(done)}' if any(done.values()) else ''}")
 
-    def on_batch(epoch: int, done: int, loss: float) -> None:
-        listen.batch(epoch, (epoch - 1) * steps + done, chosen.number("epochs") * steps, loss)
+    if processes.is_main and (opened := logger_of(start.log)):
+        log.logger = opened(path, chosen.to_json(), begun)
+        listen.note(log.logger.told)
 
-    resolved, warnings = replace(chosen, precision=provenance.precision), Warnings()
-    on_save = keeper.save_within if processes.is_main else lambda position: None
-    try:
-        for record in fit(
-            model, optimizer, images, resolved, finished, on_batch, processes, start.position, start.save_every, on_save,
-            listen.note,
-        ):  # fmt: skip
-            tested = evaluate(model, sample, processes=processes)
-            row, elbo = _row(record, tested, split), float(tested.elbo.mean())
-            if not is_recoverable(elbo, model.image_shape):
-                raise diverged(f"epoch {record.epoch}: the {split} -ELBO", -elbo, record.epoch, chosen)
-            results = _results(record.epoch, record.elbo, tested, split, len(held_out))
-            ended, kept = keeper.choose(row, results, processes)
-            if ended:
-                kept, warnings = _ended(keeper, row, kept, tested, images, held_out, sample, processes)
-            keeper.save_epoch(row, results, kept, warnings, ended)
-            listen.epoch(record, elbo)
-            listen.row({name: float(value) for name, value in row.items()})
-            if ended:
-                break
-    except Diverged as error:
-        if not processes.is_main:
-            raise
-        raise keeper.marked(error) from None
+    warnings = _fit(keeper, start, images, held_out, sample, processes)
     _tell_end(keeper.results, is_stopped(keeper.rows, chosen), warnings, listen, _done(model, len(held_out), split, keeper.results))
     return keeper.results
+
+
+def _fit(keeper: "_Keeper", start: Start, images: Images, held_out: Images, sample: Images, processes: Processes) -> Warnings:
+    """What the numbers say against the run, after training it to its end and writing it after each measurement.
+
+    Args:
+        keeper: the run.
+        start: the state in which training begins.
+        images: the training images.
+        held_out: those that the run is measured on.
+        sample: a part of them, where there is a `test_limit`.
+        processes: that share the run.
+    """
+    config, model, steps, listen, log = keeper.config, keeper.model, keeper.steps, keeper.listen, keeper.log
+
+    def on_batch(epoch: int, done: int, loss: float) -> None:
+        listen.batch(epoch, (epoch - 1) * steps + done, config.number("epochs") * steps, loss)
+        log.batch(loss, (epoch - 1) * steps + done)
+
+    resolved, warnings = replace(config, precision=keeper.provenance.precision), Warnings()
+    on_save = keeper.save_within if processes.is_main else lambda position: None
+    with closing(log):
+        try:
+            for record in fit(
+                model, keeper.optimizer, images, resolved, start.finished, on_batch, processes, start.position, start.save_every,
+                on_save, listen.note,
+            ):  # fmt: skip
+                tested = evaluate(model, sample, processes=processes)
+                row, elbo = _row(record, tested, log.split), float(tested.elbo.mean())
+                if not is_recoverable(elbo, model.image_shape):
+                    raise diverged(f"epoch {record.epoch}: the {log.split} -ELBO", -elbo, record.epoch, config)
+                results = _results(record.epoch, record.elbo, tested, log.split, len(held_out))
+                ended, kept = keeper.choose(row, results, processes)
+                if ended:
+                    kept, warnings = _ended(keeper, row, kept, tested, images, held_out, sample, processes)
+                keeper.save_epoch(row, results, kept, warnings, ended)
+                listen.epoch(record, elbo)
+                listen.row({name: float(value) for name, value in row.items()})
+                if ended:
+                    break
+        except Diverged as error:
+            if not processes.is_main:
+                raise
+            raise keeper.marked(error) from None
+    return warnings
 
 
 def _ended(
@@ -331,6 +361,7 @@ class _Keeper:
     class_names: tuple[str, ...]
     steps: int
     listen: Listener
+    log: Log
     rows: list[dict[str, Any]] = field(default_factory=list)
     results: dict[str, float] = field(default_factory=dict)
     kept: bool = False
@@ -339,6 +370,7 @@ class _Keeper:
     def take_up(self, training: Training) -> None:
         """Goes on with the log, the results and the best epoch of a run."""
         self.rows, self.results, self.kept, self.best = list(training.log), training.kept, True, training.best
+        self.log.rows = len(self.rows)
 
     def choose(self, row: dict[str, Any], results: dict[str, float], processes: Processes) -> tuple[bool, dict[str, float]]:
         """Whether training ends after this epoch, and the results of the weights to keep; the first process decides for all."""
@@ -373,6 +405,7 @@ class _Keeper:
                 kept if kept["epoch"] == row["epoch"] else results, self.provenance, self.class_names, warnings, self.best, ended,
             )  # fmt: skip
             self.results, self.kept = kept, True
+        self.log.measured(row, results, self.optimizer.lr, row["epoch"] * self.steps, ended)
 
     def save_within(self, position: Position) -> None:
         """Writes the run at a position within an epoch."""

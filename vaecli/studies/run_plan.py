@@ -12,7 +12,8 @@ from vaecli.arguments import PathLike, Within, checked
 from vaecli.data.load import Read, Source, read_once
 from vaecli.data.summary import DataSummary, summarise
 from vaecli.device import resolve_device
-from vaecli.errors import CheckpointError, UsageError, VaecliError
+from vaecli.display import table
+from vaecli.errors import CheckpointError, UsageError, VaecliError, format_value
 from vaecli.evaluation.measure import measure
 from vaecli.runs.find import RUNS
 from vaecli.runs.reuse import RunIndex, is_finished, is_run_of, same_images
@@ -56,6 +57,21 @@ class Outcome:
     def trials(self) -> list[Trial]:
         """All trials, by number."""
         return sorted((trial for row in self.rows for trial in row.trials), key=lambda trial: trial.number)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the settings, the best first, each with its best run."""
+        names = [name for name in self.plan.space.varied if name != "seed"]
+        rows = [
+            [
+                *(format_value(row.settings[name]) for name in names),
+                "" if row.value is None else f"{row.value:.2f}",
+                "" if row.standard_error is None else f"{row.standard_error:.2f}",
+                row.trials[0].name,
+            ]
+            for row in self.rows
+        ]
+        bound = f"validation {self.plan.by.replace('elbo', 'ELBO')}, nats"
+        return table([*(name.replace("_", " ") for name in names), bound, "± over seeds", "best run"], rows)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; docs/json.md lists them."""

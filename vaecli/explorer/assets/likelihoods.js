@@ -56,13 +56,13 @@ const LIKELIHOODS = {
 
 // p(x | z, y): the mean of each pixel, and the log probability of an image's bytes. And q(z | x, y) where the page has the encoder.
 function makeModel(space, images) {
-  const side = [images.height, images.width], network = makeNetwork(space.layers, side), outputs = space.layers.at(-1);
+  const labels = space.classes.length, network = makeNetwork(space.decoder, labels);
   const { mean, logProb, value } = LIKELIHOODS[space.likelihood], { size } = images;
-  const encoder = space.encoder && makeNetwork(space.encoder, side);
+  const encoder = space.encoder && makeNetwork(space.encoder, labels);
   const meansOf = (output) => Float32Array.from({ length: size }, (_, i) => mean(output[i], output[size + i]));
   return {
     output: network,
-    outputs: size * (outputs.kind === "dense" ? outputs.outputs / size : outputs.outputs / images.channels),
+    outputs: space.decoder.at(-1).size,
     meansOf,
     mean: (z, label) => meansOf(network(z, label)),
     // Writes log p(x_i | z, y) of each pixel, of an output that `output` gave.

@@ -1,8 +1,8 @@
-// Networks, from their weights: dense layers, convolutions and transposed convolutions.
+// Networks: lists of operations, each of which writes what it makes of one or more arrays.
 
 // Four outputs at a time, which takes a third of the time of one by one.
-function dense(layer, input, out) {
-  const { weight, bias, inputs, outputs } = layer;
+function dense({ weight, bias, inputs }, out, input) {
+  const outputs = out.length;
   let o = 0;
   for (; o + 4 <= outputs; o += 4) {
     let [a, b, c, d] = [bias[o], bias[o + 1], bias[o + 2], bias[o + 3]];
@@ -22,33 +22,58 @@ function dense(layer, input, out) {
   }
 }
 
-// Each output pixel is a sum over kernel x kernel pixels of each input channel; those outside the image are 0.
-function convolution(layer, input, out) {
-  const { weight, bias, inputs, outputs, kernel, stride, padding, height, width, outHeight, outWidth } = layer;
-  const area = outHeight * outWidth;
-  for (let o = 0; o < outputs; o++) {
-    out.fill(bias[o], o * area, (o + 1) * area);
-    for (let i = 0; i < inputs; i++) {
-      for (let ky = 0; ky < kernel; ky++) {
-        for (let kx = 0; kx < kernel; kx++) {
-          const w = weight[((o * inputs + i) * kernel + ky) * kernel + kx];
-          const first = Math.max(0, Math.ceil((padding - kx) / stride));
-          const last = Math.min(outWidth - 1, Math.floor((width - 1 + padding - kx) / stride));
-          for (let y = 0; y < outHeight; y++) {
-            const row = y * stride - padding + ky;
-            if (row < 0 || row >= height) continue;
-            let from = (i * height + row) * width + first * stride - padding + kx;
-            for (let x = first, to = o * area + y * outWidth + first; x <= last; x++, to++, from += stride) out[to] += w * input[from];
-          }
-        }
+// Each output pixel is a sum over a window of the image with a border of zeros. Four pixels and two channels at a time, which is four times as quick.
+function convolution({ weight, bias, padding, padded, steps, corners, input: [inputs, height, width], output: [outputs] }, out, input) {
+  const across = width + 2 * padding, down = height + 2 * padding, area = corners.length, n = steps.length;
+  for (let i = 0; i < inputs; i++) {
+    for (let y = 0; y < height; y++) {
+      const from = (i * height + y) * width;
+      padded.set(input.subarray(from, from + width), (i * down + y + padding) * across + padding);
+    }
+  }
+  for (let o = 0; o < outputs; o += 2) {
+    const other = Math.min(o + 1, outputs - 1);
+    for (let p = 0; p < area; p += 4) {
+      const q = Math.min(p + 1, area - 1), r = Math.min(p + 2, area - 1), s = Math.min(p + 3, area - 1);
+      const atP = corners[p], atQ = corners[q], atR = corners[r], atS = corners[s];
+      let a = bias[o], b = a, c = a, d = a, e = bias[other], f = e, g = e, h = e;
+      for (let i = 0, w = o * n, v = other * n; i < n; i++, w++, v++) {
+        const step = steps[i], one = weight[w], two = weight[v];
+        const vp = padded[atP + step], vq = padded[atQ + step], vr = padded[atR + step], vs = padded[atS + step];
+        a += one * vp;
+        b += one * vq;
+        c += one * vr;
+        d += one * vs;
+        e += two * vp;
+        f += two * vq;
+        g += two * vr;
+        h += two * vs;
       }
+      const to = o * area, too = other * area;
+      out[to + p] = a;
+      out[to + q] = b;
+      out[to + r] = c;
+      out[to + s] = d;
+      out[too + p] = e;
+      out[too + q] = f;
+      out[too + r] = g;
+      out[too + s] = h;
     }
   }
 }
 
+// Where in the image with its border each output pixel's window begins, and how far from there the value of each weight is.
+function windows({ kernel, stride, padding, input: [inputs, height, width], output: [, rows, columns] }) {
+  const across = width + 2 * padding, area = (height + 2 * padding) * across;
+  return {
+    padded: new Float32Array(inputs * area),
+    steps: Int32Array.from({ length: inputs * kernel * kernel }, (_, i) => Math.floor(i / kernel / kernel) * area + Math.floor(i / kernel) % kernel * across + i % kernel),
+    corners: Int32Array.from({ length: rows * columns }, (_, p) => (Math.floor(p / columns) * across + p % columns) * stride),
+  };
+}
+
 // Each input pixel adds a stamp of kernel x kernel to each output channel.
-function transposed(layer, input, out) {
-  const { weight, bias, inputs, outputs, kernel, stride, padding, height, width, outHeight, outWidth } = layer;
+function transposed({ weight, bias, kernel, stride, padding, input: [inputs, height, width], output: [outputs, outHeight, outWidth] }, out, input) {
   const area = outHeight * outWidth;
   for (let o = 0; o < outputs; o++) out.fill(bias[o], o * area, (o + 1) * area);
   for (let i = 0; i < inputs; i++) {
@@ -72,48 +97,64 @@ function transposed(layer, input, out) {
   }
 }
 
-const ACTIVATIONS = {
-  relu: (h) => { for (let i = 0; i < h.length; i++) if (h[i] < 0) h[i] = 0; },
-  tanh: (h) => { for (let i = 0; i < h.length; i++) h[i] = Math.tanh(h[i]); },
-};
-
-const LAYERS = { dense, convolution, transposed };
-
-// Convolutions begin with the image, transposed ones end with it.
-function sizes(layers, [height, width]) {
-  for (const layer of layers.filter((one) => one.kind === "convolution")) {
-    const small = (n) => Math.floor((n + 2 * layer.padding - layer.kernel) / layer.stride) + 1;
-    Object.assign(layer, { height, width, outHeight: small(height), outWidth: small(width) });
-    [height, width] = [layer.outHeight, layer.outWidth];
-  }
-  for (const layer of layers.filter((one) => one.kind === "transposed").reverse()) {
-    const small = (n) => (n + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-    Object.assign(layer, { outHeight: height, outWidth: width, height: small(height), width: small(width) });
-    [height, width] = [layer.height, layer.width];
+// Groups of channels, each less its mean and over its standard deviation; then each channel has a scale and a bias.
+function norm({ groups, eps, scale, bias }, out, input) {
+  const size = input.length / groups, area = input.length / scale.length;
+  for (let first = 0; first < input.length; first += size) {
+    let [sum, squares] = [0, 0];
+    for (let i = first; i < first + size; i++) sum += input[i];
+    const mean = sum / size;
+    for (let i = first; i < first + size; i++) squares += (input[i] - mean) ** 2;
+    const deviation = Math.sqrt(squares / size + eps);
+    for (let i = first; i < first + size; i++) {
+      const channel = Math.floor(i / area);
+      out[i] = (input[i] - mean) / deviation * scale[channel] + bias[channel];
+    }
   }
 }
 
-// A function from values and a label (-1: unknown) to the raw output, which the next call overwrites.
-function makeNetwork(layers, side) {
-  const made = layers.map((layer) => ({ ...layer, weight: weightsOf(layer.weight), bias: halvesOf(layer.bias) }));
-  sizes(made, side);
-  for (const layer of made) {
-    layer.out = new Float32Array(layer.outputs * (layer.kind === "dense" ? 1 : layer.outHeight * layer.outWidth));
-    if (layer.labels) layer.in = new Float32Array(layer.inputs);
+// Each pixel is one of the image's: those of some rows and columns, as often as they are named.
+function resize({ side: [height, width], rows, columns }, out, input) {
+  for (let from = 0, to = 0; from < input.length; from += height * width) {
+    for (const row of rows) for (const column of columns) out[to++] = input[from + row * width + column];
   }
+}
+
+function join(_, out, ...inputs) {
+  let to = 0;
+  for (const input of inputs) {
+    out.set(input, to);
+    to += input.length;
+  }
+}
+
+const OPERATIONS = {
+  dense, convolution, transposed, norm, resize, join,
+  add: (_, out, a, b) => { for (let i = 0; i < out.length; i++) out[i] = a[i] + b[i]; },
+  relu: (_, out, h) => { for (let i = 0; i < out.length; i++) out[i] = Math.max(0, h[i]); },
+  sigmoid: (_, out, h) => { for (let i = 0; i < out.length; i++) out[i] = 1 / (1 + Math.exp(-h[i])); },
+  silu: (_, out, h) => { for (let i = 0; i < out.length; i++) out[i] = h[i] / (1 + Math.exp(-h[i])); },
+  tanh: (_, out, h) => { for (let i = 0; i < out.length; i++) out[i] = Math.tanh(h[i]); },
+};
+
+// A function from values and a label (-1: unknown), one of so many, to the raw output, which the next call overwrites.
+function makeNetwork(operations, labels) {
+  const made = operations.map((operation) => ({
+    ...operation,
+    ...(operation.kind === "convolution" ? windows(operation) : {}),
+    weight: operation.weight && weightsOf(operation.weight),
+    scale: operation.scale && halvesOf(operation.scale),
+    bias: operation.bias && halvesOf(operation.bias),
+    out: new Float32Array(operation.size),
+  }));
+  const y = new Float32Array(labels);
   return (values, label) => {
-    let h = values;
-    made.forEach((layer, index) => {
-      if (layer.labels) {
-        layer.in.set(h);
-        layer.in.fill(0, layer.inputs - layer.labels);
-        if (label >= 0) layer.in[layer.inputs - layer.labels + label] = 1;
-        h = layer.in;
-      }
-      LAYERS[layer.kind](layer, h, layer.out);
-      if (index < made.length - 1) ACTIVATIONS[layer.activation](layer.out);
-      h = layer.out;
-    });
-    return h;
+    const inputs = [Float32Array.from(values), y];
+    y.fill(0);
+    if (label >= 0) y[label] = 1;
+    for (const operation of made) {
+      OPERATIONS[operation.kind](operation, operation.out, ...operation.of.map((value) => inputs[value] || made[value - 2].out));
+    }
+    return made.at(-1).out;
   };
 }

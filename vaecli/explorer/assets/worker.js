@@ -37,8 +37,8 @@ function makeBeside() {
       answered(answer);
     }, pause);
     const there = ({ space, images, z, label, bytes }) => {
-      const { layers, latents, likelihood } = space, { channels, height, width, size } = images;
-      if (known !== space) worker.postMessage({ space: { layers, latents, likelihood }, images: { channels, height, width, size } });
+      const { decoder, latents, likelihood, classes } = space, { size } = images;
+      if (known !== space) worker.postMessage({ space: { decoder, latents, likelihood, classes }, images: { size } });
       known = space;
       worker.postMessage({ z, label, bytes });
     };

@@ -1,0 +1,1 @@
+"""Where the curves of a run go while it trains, one place a file; `base` says what they share."""
