@@ -236,7 +236,9 @@ def _train(folder: Folder, start: Start, placed: torch.device, listen: Listener,
     provenance = common(processes, provenance)
     summary = summarise(source.images("train"), source.images("test"), start.config)
     _tell(listen, start, len(images), len(held_out), path, provenance, summary)
-    chosen = _settled(start, len(images), listen, processes)
+    chosen = _settled(start.config, len(images), listen, processes)
+    if chosen.init_bias != start.config.init_bias and not start.beginning:
+        listen.note("The decoder has no last layer called output whose bias can be set, so it begins with the biases that it has")
     split, model = _split(chosen), _model(start, chosen, images, listen).to(placed)
     images, held_out, sample = _placed(images, placed, listen), held_out.to(placed), sample.to(placed)
     optimizer, steps = make_optimizer(model, chosen), steps_per_epoch(images, chosen)
@@ -493,15 +495,12 @@ def _tell_end(results: Mapping[str, float], stopped: bool, warnings: Warnings, l
         listen.note(sentence(name, numbers))
 
 
-def _settled(start: Start, images: int, listen: Listener, processes: Processes) -> Config:
+def _settled(config: Config, images: int, listen: Listener, processes: Processes) -> Config:
     """The settings for so many training images, the same in every process; says what was settled."""
-    config = start.config
     settled = settle(config, images)
     settled = replace(settled, shuffle=processes.all_gather(settled.shuffle)[0])  # others may have another memory
     if AUTO in (config.epochs, config.batch_size):
         listen.note(spoken(settled, images))
-    if settled.init_bias != config.init_bias and not start.beginning:
-        listen.note("The decoder has no last layer called output whose bias can be set, so it begins with the biases that it has")
     if config.shuffle == AUTO and settled.shuffle == "blocks":
         taken, memory = images * settled.image_shape.size / 1e9, machine_memory() / 1e9
         listen.note(f"The training images take {taken:,.1f} GB of {memory:,.1f} GB of memory: they are shuffled in blocks")
