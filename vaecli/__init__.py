@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vaecli import plot
+    from vaecli.analysis.exporting import export
     from vaecli.analysis.inpainting import inpaint
     from vaecli.analysis.interpolation import between
     from vaecli.analysis.sampling import reconstruct, sample
@@ -50,6 +51,7 @@ _HOMES = {
     "configure_torch": "vaecli.threads",
     "encode": "vaecli.evaluation.encode",
     "explore": "vaecli.explorer.page",
+    "export": "vaecli.analysis.exporting",
     "inpaint": "vaecli.analysis.inpainting",
     "load": "vaecli.runs.run",
     "load_images": "vaecli.data.load",
@@ -65,8 +67,8 @@ _HOMES = {
 
 __all__ = [
     "AIS", "VAE", "Config", "Option", "Range", "Run", "VaecliError", "auroc", "between", "configure_torch", "encode", "explore",
-    "inpaint", "load", "load_images", "load_plugin", "measure", "plot", "reconstruct", "register", "sample", "score", "search",
-    "train",
+    "export", "inpaint", "load", "load_images", "load_plugin", "measure", "plot", "reconstruct", "register", "sample", "score",
+    "search", "train",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tests.helpers import from_shell, one_line
 from vaecli import registry
 from vaecli.runs.find import CONFIG, MODEL
 
-COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "score", "explore", "latent-plot", "inpaint", "compare"]
+COMMANDS = ["train", "search", "sample", "reconstruct", "encode", "score", "explore", "export", "latent-plot", "inpaint", "compare"]
 
 
 @pytest.mark.system

@@ -100,6 +100,7 @@ COMMANDS = {
         ["score", "small", "--limit", "3"], ["score", "small", "--limit", "2", "--by", "L_2", "--against", "fashion-mnist"],
     ],
     "vaecli explore": [["explore", "small"]],
+    "vaecli export": [["export", "small", "--to", "torch"]],
     "vaecli latent-plot": [
         ["latent-plot", "small", "--csv"], ["latent-plot", "small", "--variance"], ["latent-plot", "small", "--manifold"],
         ["latent-plot", "small", "--thumbnails"],

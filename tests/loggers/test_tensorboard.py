@@ -164,7 +164,7 @@ def test_a_command_says_where_its_log_is_and_how_to_go_on(vaecli, small_mnist, m
     short = ["--data-dir", small_mnist, "--epochs", 1, "--hidden", 10, "--name", "run", "--log", "tensorboard"]
     outcome = vaecli("train", *short)
     assert outcome.code == 0, outcome.err
-    assert outcome.err.splitlines()[1] == "TensorBoard shows it: tensorboard --logdir checkpoints"
+    assert outcome.err.splitlines()[1] == "Logging to checkpoints/run, for TensorBoard"
     assert len(curve("checkpoints/run", "test/elbo")) == 1
     with stopped_when_saved_within_an_epoch(monkeypatch):
         stopped = vaecli("train", *short, "--overwrite", "--save-every", 2)

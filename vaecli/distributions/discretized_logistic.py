@@ -84,6 +84,10 @@ class DiscretizedLogistic(PixelLikelihood):
     def mean(self) -> Tensor:
         """The mean of the 256 levels, shape (..., D): sum_j P(level > j) / 255 over the 255 edges between them."""
         loc = self.loc
+        if torch.compiler.is_exporting():  # blocks would fix the number of images; other programs' sigmoid is coarse near 0
+            share = 1 / (1 + (self.output.select(-2, 1).to(loc.dtype) + _SHIFT).exp())
+            inverse = (share + _LEAST_SHARE) * _MOST
+            return ((loc.unsqueeze(-1) - _edges(loc)) * inverse.unsqueeze(-1)).sigmoid().mean(-1)
         m, inverse, edges = loc.reshape(-1, 1), (-self.log_scale).exp().reshape(-1, 1), _edges(loc)
         mean = m.new_empty(len(m))  # small results kept between the blocks would leave holes in memory
         for start in range(0, len(m), _BLOCK // 256):

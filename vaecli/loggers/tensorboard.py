@@ -25,7 +25,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], step: int) -> None:
-        self.told = f"TensorBoard shows it: tensorboard --logdir {folder.parent}"
+        self.told = f"Logging to {folder}, for TensorBoard"
         for old in folder.glob("events.out.tfevents.*") if step == 0 else ():
             old.unlink()
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
