@@ -54,7 +54,7 @@ class Config:
     )
     labels: str = setting("none", "Labels that encoder and decoder see.", "Data", choices=LABELS)
     label_fraction: float | None = setting(
-        None, "The share of the training images that keep their label, of partial labels.", "Data", low=0, high=1
+        None, "With partial labels: the share of the training images that keep theirs.", "Data", low=0, high=1
     )
     limit: int | None = setting(None, "Train on the first N images only.", "Data", low=1, high=2_000_000)
     validation: int | None = setting(
@@ -107,7 +107,7 @@ class Config:
         low=1, high=MAX_EPOCHS, auto=True,
     )  # fmt: skip
     shuffle: str | None = setting(
-        None, "Order of the images in an epoch; blocks: those of 64 parts of the file at a time, for more than fit in memory; "
+        None, "Order of the images in an epoch; blocks: 64 parts of the file at a time, for more images than fit in memory; "
         "auto: by the memory.", "Training", choices=("auto", "all", "blocks"), usual="all",
     )  # fmt: skip
     test_limit: int | None = setting(

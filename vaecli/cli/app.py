@@ -5,13 +5,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from difflib import get_close_matches
 from functools import cache, wraps
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -32,13 +33,13 @@ from vaecli.cli import (
     search,
     train,
 )
-from vaecli.cli.commands import Command, Group, options_of
-from vaecli.cli.declare import DATA, OTHERS, example, optional
+from vaecli.cli.commands import Command, Group, options_of, show_all
+from vaecli.cli.declare import DATA, EVERYDAY, HELPING, OTHERS, examples, optional
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
-from vaecli.errors import UsageError, VaecliError, format_value, is_out_of_memory, printable, reason
+from vaecli.errors import UsageError, VaecliError, either, format_value, is_out_of_memory, printable, reason
 from vaecli.files import CACHE
 
 _OF_MANY_PROCESSES = ("train", "compare")
@@ -100,17 +101,35 @@ def _app(
         raise typer.Exit()  # the first process does it
 
 
-def _with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--cache``, the place of prepared pictures, and ``--plugin``, which `_load_plugins` reads, to a command."""
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all", help="Show all options and exit.", callback=show_all, is_eager=True, show_default=False,
+        rich_help_panel=HELPING,
+    ),
+]  # fmt: skip
+
+
+def _with_shared_options(command: Callable[..., None], everyday: Collection[str] = ()) -> Callable[..., None]:
+    """Adds the options of all commands: ``--cache``, the place of prepared pictures, and ``--plugin``, which `_load_plugins` reads.
+
+    Args:
+        command: the function of the command.
+        everyday: its parameters that help shows first; all if there are none, else ``--help-all`` shows the others.
+    """
     types = get_type_hints(command, include_extras=True)
+    types |= {name: _in_section(types[name], EVERYDAY) for name in everyday}
     own = [parameter.replace(annotation=types[name]) for name, parameter in inspect.signature(command).parameters.items()]
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in (("cache", Cache), ("plugin", Plugin))
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in (("cache", Cache, None), ("plugin", Plugin, None), ("help_all", HelpAll, False))
+        if everyday or name != "help_all"
     ]
 
     @wraps(command)
-    def wrapped(*words: Any, cache: str | None = None, plugin: object = None, **given: Any) -> None:
+    def wrapped(
+        *words: Any, cache: str | None = None, plugin: object = None, help_all: bool = False, **given: Any
+    ) -> None:  # fmt: skip
         before = os.environ.get(CACHE)
         if cache is not None:
             os.environ[CACHE] = cache  # also of the processes that a search starts
@@ -127,16 +146,24 @@ def _with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _in_section(annotation: Any, section: str) -> Any:
+    """The type of an option that help shows in another section."""
+    kind, option = get_args(annotation)
+    option = copy(option)
+    option.rich_help_panel = section
+    return Annotated[kind, option]
+
+
 def make_app() -> typer.Typer:
     """All commands, with the options of the members that are registered now."""
     app = typer.Typer(
         name="vaecli",
         cls=Group,
-        no_args_is_help=True,
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
+    app.callback(**examples("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
     for name, module, function in (
         ("train", train, settings_as_options(train.train)),
         ("search", search, settings_as_options(search.search, as_searched)),
@@ -152,7 +179,7 @@ def make_app() -> typer.Typer:
         ("prepare", prepare, prepare.prepare),
         ("cache", cached, cached.cache),
     ):
-        app.command(name, cls=Command, **module.HELP)(_with_shared_options(function))
+        app.command(name, cls=Command, **module.HELP)(_with_shared_options(function, getattr(module, "EVERYDAY", ())))
     return app
 
 
@@ -339,12 +366,6 @@ def _options() -> dict[str, set[str]]:
     return {name: options_of(command.params) for name, command in _group().commands.items()}
 
 
-def _either(words: Iterable[str]) -> str:
-    """Words with commas and an `or` between them."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} or {last}" if first else last
-
-
 def _check_threads() -> None:
     """Sees whether the system lets this process start the threads that it computes with; OpenMP ends the process where not.
 
@@ -372,8 +393,8 @@ def _system_error(error: Exception, command: str | None) -> str | None:
     """The message for an error of the system, memory that ran out or a package that is missing; None for any other, a bug."""
     if is_out_of_memory(error):
         own = _options().get(command or "", set())
-        less = _either(flag(name) for name in _SMALLER if flag(name) in own)
-        fewer = _either(flag(name) for name in _FEWER if flag(name) in own)
+        less = either(flag(name) for name in _SMALLER if flag(name) in own)
+        fewer = either(flag(name) for name in _FEWER if flag(name) in own)
         advice = [f"try a smaller {less}"] * bool(less) + [f"{'' if less else 'try '}fewer images with {fewer}"] * bool(fewer)
         return f"not enough memory; {', or '.join(advice) or 'end other programs'}"
     if isinstance(error, ModuleNotFoundError):

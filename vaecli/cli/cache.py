@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, example, flag_option
+from vaecli.cli.declare import OUTPUT, examples, flag_option
 from vaecli.cli.options import AsJson, Quiet
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from vaecli.data.prepared import Kept
 
-HELP = example("vaecli cache --clear")
+HELP = examples("vaecli cache --clear")
 OF = "A folder of pictures, or one above it; all of them if not given."
-CLEAR = "Remove it: of the folder of pictures given, or all."
+CLEAR = "Remove them: those of the folder given, or all."
 
 
 def cache(

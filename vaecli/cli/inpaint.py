@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.declare import example, flag_option, label_option, optional
+from vaecli.cli.declare import INFERENCE, examples, flag_option, label_option, optional
 from vaecli.cli.options import (
     AsJson,
     Count,
@@ -33,8 +33,10 @@ from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 if TYPE_CHECKING:
     from vaecli.analysis.inpainting import Inpainting
 
-HELP = example("vaecli inpaint --label 0 --observed top")
-INFERENCE = "Inference"
+HELP = examples(
+    "vaecli inpaint --label 0 --observed top", "vaecli inpaint --image FILE --mask MASK.png", "vaecli inpaint iwae50 --n 3 --ais"
+)
+EVERYDAY = ("n", "digit", "image", "observed", "mask", "draws", "kind", "out")
 
 HEADINGS = {
     "log_p_missing_given_seen": "log p(missing | seen)",
@@ -62,7 +64,9 @@ def inpaint(
     observed: Annotated[
         Literal["top", "bottom", "left", "right"], typer.Option(help="The half that is seen.", rich_help_panel=INFERENCE)
     ] = "top",
-    mask: Annotated[Path | None, optional("A picture instead of --observed: what is white in it is seen.", INFERENCE)] = None,
+    mask: Annotated[
+        Path | None, optional("A picture instead of --observed: what is white in it is seen.", INFERENCE, metavar="FILE")
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, max=100, help="Completions of each image.", rich_help_panel=INFERENCE)] = 3,
     kind: Annotated[
         Literal["mean", "draw"], typer.Option(help="Fill with the pixels' means or with draws.", rich_help_panel=INFERENCE)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, example, flag_option, label_option
+from vaecli.cli.declare import DATA, examples, flag_option, label_option
 from vaecli.cli.options import (
     AsJson,
     Count,
@@ -25,7 +25,7 @@ from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
-HELP = example("vaecli reconstruct --label 4 --n 5")
+HELP = examples("vaecli reconstruct --label 4 --n 5")
 
 
 def reconstruct(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import example, label_option, optional
+from vaecli.cli.declare import BETWEEN, IMAGES, examples, label_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunName, Seed, without_effect
 from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import listener, reader
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from vaecli.data import Images, Read
     from vaecli.runs.run import Run
 
-HELP = example("vaecli sample --n 20 --kind mean")
-BETWEEN = "Between two images"
+HELP = examples("vaecli sample --n 20 --kind mean")
 N = "Latents to draw from the prior; of a conditional model, for each label. With --between: pictures on the path."
 ENDS = "A filmstrip from one image to another instead: numbers of test images, from 0, or picture files."
 MOST = 10_000
@@ -34,12 +33,13 @@ MOST = 10_000
 def sample(
     context: typer.Context,
     run: RunName = None,
-    n: Annotated[int, typer.Option(min=1, max=MOST, help=N)] = 10,
+    n: Annotated[int, typer.Option(min=1, max=MOST, help=N, rich_help_panel=IMAGES)] = 10,
     kind: Annotated[
-        Literal["mean", "draw", "both"], typer.Option(help="The decoder's means, draws from its pixels, or means above draws.")
+        Literal["mean", "draw", "both"],
+        typer.Option(help="The decoder's means, draws from its pixels, or means above draws.", rich_help_panel=IMAGES),
     ] = "both",
     digit: Annotated[
-        str | None, label_option("The label, of a conditional model: a name or a number; every label if not given.", panel=None)
+        str | None, label_option("The label, of a conditional model: a name or a number; every label if not given.", IMAGES)
     ] = None,
     between: Annotated[tuple[str, str] | None, optional(ENDS, BETWEEN, metavar="A B")] = None,
     path: Annotated[

@@ -13,7 +13,7 @@ from vaecli import registry
 from vaecli.analysis.defaults import LIKELY_SHOWN, particles_of
 from vaecli.cli import console
 from vaecli.cli.compare_table import with_error
-from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
+from vaecli.cli.declare import DATA, OUTPUT, TABLE, examples, flag_option, label_option, optional
 from vaecli.cli.options import (
     AT,
     AsJson,
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from vaecli.data import Images
     from vaecli.runs.run import Run
 
-HELP = example("vaecli score --image PICTURES --against mnist")
+HELP = examples("vaecli score", "vaecli score --image PICTURES --against mnist", "vaecli score iwae50 --limit 500 --by ais")
+EVERYDAY = ("by", "against", "limit", "split", "digit", "image", "data_dir", "out")
 BY = "The bound on log p(x): L_K with K particles, or ais, closer and many times as slow."
 AGAINST = "Other images, to measure how well the likelihood tells them apart (AUROC): a data set's name, or your own pictures."
 MARGINAL = "Sum a conditional model's label out."
@@ -52,8 +53,8 @@ MARGINAL = "Sum a conditional model's label out."
 def score(
     context: typer.Context,
     run: RunName = None,
-    by: Annotated[str, typer.Option(metavar="L_K|ais", help=BY)] = "L_50",
-    against: Annotated[str | None, optional(AGAINST, metavar="DATASET|PATH")] = None,
+    by: Annotated[str, typer.Option(metavar="L_K|ais", help=BY, rich_help_panel=TABLE)] = "L_50",
+    against: Annotated[str | None, optional(AGAINST, TABLE, metavar="DATASET|PATH")] = None,
     limit: Annotated[
         int | None, optional("Score N images of a split or data set, drawn by a fixed seed.", DATA, min=1, max=2_000_000)
     ] = None,
@@ -67,7 +68,8 @@ def score(
     ais_leapfrog: Leapfrog = AT.leapfrog,
     device: Device = "auto",
     out: Annotated[
-        Path | None, optional("Folder for table and picture; the run's if not given.", OUTPUT, callback=check_folder_out)
+        Path | None,
+        optional("Folder for table and picture; the run's if not given.", OUTPUT, metavar="DIR", callback=check_folder_out),
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,

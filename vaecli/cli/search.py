@@ -8,9 +8,8 @@ import typer
 from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.declare import OUTPUT, SEARCH, examples, flag_option, optional
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunsFolder, without_effect
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
 from vaecli.cli.signals import Interruption
 from vaecli.command_line import as_option
@@ -23,8 +22,12 @@ if TYPE_CHECKING:
     from vaecli.studies.run_plan import Outcome
     from vaecli.studies.trials import Trial
 
-HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
-SEARCH = "Search"
+HELP = examples(
+    "vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2",
+    "vaecli search --lr 1e-4:1e-2 --hidden 500 --trials 30 --prune",
+    "vaecli search --objective elbo,iwae,dreg --workers 4 --dry-run",
+)
+EVERYDAY = ("dataset", "latent_dim", "objective", "lr", "seed", "trials", "workers", "dry_run")
 
 
 def search(
@@ -34,7 +37,7 @@ def search(
         str, typer.Option(metavar="elbo|L_k", help="Bound on the validation images to choose by.", rich_help_panel=SEARCH)
     ] = "elbo",
     trials: Annotated[
-        int | None, optional(rf"Runs, where there is a range. [dim]\[default: {TRIALS} for each seed][/dim]", SEARCH)
+        int | None, optional("Runs, where there is a range.", SEARCH, show_default=f"{TRIALS} for each seed")
     ] = None,
     prune: Annotated[
         bool, flag_option("--prune", "Stop a run whose bound after an epoch is below the median of the others'.", SEARCH)
@@ -51,13 +54,16 @@ def search(
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
-    name: Annotated[str | None, optional("The search's name; made from the settings if not given.", OUTPUT)] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
+    name: Annotated[str | None, optional("The search's name; made from the settings if not given.", OUTPUT, metavar="NAME")] = None,
+    out: RunsFolder = RUNS,
     dry_run: Annotated[bool, flag_option("--dry-run", "Train nothing: list the trials and estimate their time.", OUTPUT)] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Train a run for each of many settings, and choose the best by images that were held out of training."""
+    """Train a run for each of many settings, and choose the best by images that were held out of training.
+
+    A setting takes one value, several with commas between them, or a range of numbers, LOW:HIGH, from which trials are drawn.
+    """
     console.set_quiet(quiet)
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device

@@ -7,9 +7,8 @@ import typer
 
 from vaecli import registry
 from vaecli.cli import console
-from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, run_names, without_effect
-from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, examples, flag_option, optional
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunsFolder, run_names, without_effect
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
 from vaecli.cli.training import train_run
@@ -24,14 +23,21 @@ if TYPE_CHECKING:
     from vaecli.runs.origin import Beginning
     from vaecli.runs.run import Run
 
-HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
+HELP = examples(
+    "vaecli train",
+    "vaecli train --latent-dim 3 --objective iwae --k 10 --resume",
+    "vaecli train --dataset folder --data-dir PICTURES --arch conv --latent-dim 32",
+)
+EVERYDAY = ("dataset", "latent_dim", "arch", "objective", "epochs", "data_dir", "name", "resume")
 
 
 def train(
     context: typer.Context,
     settings: dict[str, Any],
     data_dir: DataDir = None,
-    config: Annotated[Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING)] = None,
+    config: Annotated[
+        Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING, metavar="FILE")
+    ] = None,
     from_run: Annotated[
         str | None,
         optional(
@@ -50,8 +56,8 @@ def train(
             "CPU threads, written into the run: another number may change its last bits; one a core if not given.", COMPUTING, min=1
         ),
     ] = None,
-    name: Annotated[str | None, optional("The run's name; made from the settings if not given.", OUTPUT)] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
+    name: Annotated[str | None, optional("The run's name; made from the settings if not given.", OUTPUT, metavar="NAME")] = None,
+    out: RunsFolder = RUNS,
     resume: Annotated[
         bool,
         flag_option("--resume", "Go on with the run of this name where it was saved last; start it if there is none.", OUTPUT),
