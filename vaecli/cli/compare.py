@@ -32,6 +32,7 @@ from vaecli.cli.options import (
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
+from vaecli.cli.tables import print_table
 from vaecli.errors import CheckpointError, UsageError, either
 from vaecli.evaluation.schedule import AIS
 from vaecli.registry import unknown
@@ -134,7 +135,7 @@ def compare(
         draw()
     rows = []
     for run, name, sample in zip(opened, names, chosen, strict=True):
-        with console.bar("%", 100) as bar:
+        with console.bar("%", 1, name) as bar:
             measured = measure(
                 run.model, sample.images.to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
@@ -157,9 +158,9 @@ def compare(
         more = {"differences": [difference.to_json() for difference in apart]} if apart else {}
         console.result_json("compare", named, files, split=split, table=table, **more)
         return
-    console.table(compare_table.table(table, particles, split))
+    print_table(compare_table.table(table, particles, split))
     if apart:
-        console.table(compare_table.differences_table(apart))
+        print_table(compare_table.differences_table(apart))
     remarks = chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels))
     for remark in chain(remarks, compare_table.about_differences(rows, apart)):
         console.note(remark)
@@ -303,4 +304,4 @@ def _particles(text: str) -> list[int]:
 
 
 def _show(bar: console.Bar, name: str, share: float, part: str) -> None:
-    bar(round(100 * share), f"{name} {part}")
+    bar(share, f"{name} {part}")

@@ -70,7 +70,8 @@ def encode(
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))
     path = latents_path(out, opened.path)
-    latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label)
+    with console.bar("images", description=f"Encoding {len(images):,} images"):
+        latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label)
     write_file(path, latents.file(path.suffix.lower()))
     size, latent_dim = latents.mean.shape
     console.written("encode", names_and_folders([opened]), [path], as_json, images=size, latent_dim=latent_dim)

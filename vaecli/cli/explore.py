@@ -42,6 +42,7 @@ def explore(
     for run, part in zip(opened, images, strict=True):
         if n and len(part) < n:
             console.note(f"{run.name}: {len(part):,} images, all that the {split} split has")
-    page = explore(opened, images).encode()
+    with console.bar("runs", description="Computing the page"):
+        page = explore(opened, images).encode()
     write_file(path, page)
     console.written("explore", names_and_folders(opened), [path], as_json, images=[len(part) for part in images], bytes=len(page))

@@ -56,7 +56,7 @@ def report(
 
     folder = out or Path("report-quick" if quick else "report")
     change = {**(QUICK if quick else {}), **({"epochs": epochs} if epochs else {})}
-    with console.bar(f"of {PARTS} parts", PARTS) as bar:
+    with console.bar("%", PARTS) as bar:
         built = build(
             folder, figures, change=change, explorer=only is None, quick=quick, device=device, train=_train_on(device), on_part=bar
         )

@@ -32,11 +32,11 @@ from vaecli.cli.options import (
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
+from vaecli.cli.tables import Table, print_table
 from vaecli.errors import UsageError
 from vaecli.evaluation.schedule import AIS
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from torch import Tensor
 
     from vaecli.analysis.scores import Auroc, Scores
@@ -117,7 +117,7 @@ def score(
         more: dict[str, Any] = {} if area is None else {"auroc": {"value": area.value, "standard_error": area.standard_error}}
         console.result_json("score", names_and_folders([opened]), files, by=by, images=rows, **more)
         return
-    console.table(_table(found))
+    print_table(_table(found))
     if area is not None:
         console.result(_sentence(area, found))
     for remark in _remarks(opened, found, by, marginal_labels):
@@ -191,9 +191,7 @@ def _table(found: list[tuple[str, Scores]]) -> Table:
     """The least and the most likely images of each set."""
     scores = found[0][1]
     discrete, tailed = scores.dimensions is not None, not scores.k_hat.isnan().any()
-    table = console.new_table(
-        ["images", "name", "label"], ["rank", f"-{scores.heading}"] + ["bits/dim"] * discrete + ["k-hat"] * tailed
-    )
+    table = Table.of(["images", "name", "label"], ["rank", f"-{scores.heading}"] + ["bits/dim"] * discrete + ["k-hat"] * tailed)
     for title, scores in found:
         rows = scores.rows()
         least, most = scores.extremes(LIKELY_SHOWN)

@@ -11,6 +11,7 @@ from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, examples, flag_optio
 from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunsFolder, run_names, without_effect
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
+from vaecli.cli.tables import Table, print_table
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
@@ -151,10 +152,10 @@ def _print_layers(config: Config, data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         console.result_json("train", [], [], **layers.to_json(), settings=config.to_json())
         return
-    table = console.new_table(HEADINGS[:-2], HEADINGS[-2:])
+    table = Table.of(HEADINGS[:-2], HEADINGS[-2:])
     for row in layers.cells():
         table.add_row(*row)
-    console.table(table)
+    print_table(table)
 
 
 def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:

@@ -92,7 +92,7 @@ def train_run(
 
 
 def _bar() -> AbstractContextManager[Show]:
-    return console.bar("steps")
+    return console.bar("steps", description="Preparing")
 
 
 def _written(folder: Path) -> int | None:
