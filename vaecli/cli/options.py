@@ -68,7 +68,7 @@ RunsFolder = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
-AsJson = Annotated[bool, flag_option("--json", "Print one JSON object instead of paths.", OUTPUT)]
+AsJson = Annotated[bool, flag_option("--json", "Print one JSON object instead of paths and tables.", OUTPUT)]
 Out = Annotated[
     Path | None,
     optional(
@@ -77,6 +77,18 @@ Out = Annotated[
         metavar="PATH",
         callback=check_picture_out,
     ),
+]
+OutImages = Annotated[
+    Path | None,
+    optional(
+        "Folder, or .png, .pdf or .svg file, for the picture; .npz file with --as npz; the run's folder if not given.",
+        OUTPUT,
+        metavar="PATH",
+    ),
+]
+ImageFiles = Annotated[
+    Literal["png", "npz"] | None,
+    optional("Instead of one picture the images as they are: .png files in a folder, or arrays in an .npz file.", OUTPUT, "--as"),
 ]
 
 
