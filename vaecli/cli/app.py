@@ -27,12 +27,16 @@ from vaecli.cli import (
     latent_plot,
     prepare,
     reconstruct,
+    remove,
+    rename,
     report,
     sample,
     score,
     search,
+    show,
     train,
 )
+from vaecli.cli import list as listing
 from vaecli.cli.commands import Command, Group, options_of, show_all
 from vaecli.cli.declare import DATA, EVERYDAY, HELPING, OTHERS, examples, optional
 from vaecli.cli.search_settings import as_searched
@@ -47,6 +51,9 @@ _OF_MANY_PROCESSES = ("train", "compare")
 
 _OF_ONE_PROCESS = ("report", "search")
 """Commands that do not run under torchrun."""
+
+_OF_FILES = (listing, show, rename, remove)
+"""Commands that read neither images nor models, and take no options of these."""
 
 _INVOKED = "vaecli"
 
@@ -164,22 +171,27 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback(**examples("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
-    for name, module, function in (
-        ("train", train, settings_as_options(train.train)),
-        ("search", search, settings_as_options(search.search, as_searched)),
-        ("sample", sample, sample.sample),
-        ("reconstruct", reconstruct, reconstruct.reconstruct),
-        ("encode", encode, encode.encode),
-        ("latent-plot", latent_plot, latent_plot.latent_plot),
-        ("score", score, score.score),
-        ("explore", explore, explore.explore),
-        ("inpaint", inpaint, inpaint.inpaint),
-        ("compare", compare, compare.compare),
-        ("report", report, report.report),
-        ("prepare", prepare, prepare.prepare),
-        ("cache", cached, cached.cache),
+    for section, name, module, function in (
+        ("Train", "train", train, settings_as_options(train.train)),
+        ("Train", "search", search, settings_as_options(search.search, as_searched)),
+        ("Look into runs", "sample", sample, sample.sample),
+        ("Look into runs", "reconstruct", reconstruct, reconstruct.reconstruct),
+        ("Look into runs", "encode", encode, encode.encode),
+        ("Look into runs", "latent-plot", latent_plot, latent_plot.latent_plot),
+        ("Look into runs", "score", score, score.score),
+        ("Look into runs", "explore", explore, explore.explore),
+        ("Look into runs", "inpaint", inpaint, inpaint.inpaint),
+        ("Look into runs", "compare", compare, compare.compare),
+        ("Look into runs", "report", report, report.report),
+        ("Keep order", "list", listing, listing.list_),
+        ("Keep order", "show", show, show.show),
+        ("Keep order", "rename", rename, rename.rename_),
+        ("Keep order", "remove", remove, remove.remove_),
+        ("Keep order", "prepare", prepare, prepare.prepare),
+        ("Keep order", "cache", cached, cached.cache),
     ):
-        app.command(name, cls=Command, **module.HELP)(_with_shared_options(function, getattr(module, "EVERYDAY", ())))
+        whole = function if module in _OF_FILES else _with_shared_options(function, getattr(module, "EVERYDAY", ()))
+        app.command(name, cls=Command, rich_help_panel=section, **module.HELP)(whole)
     return app
 
 

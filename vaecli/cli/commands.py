@@ -33,9 +33,12 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the commands, then the options."""
         sections: dict[str, list[tuple[str, str]]] = {}
+        left = max(map(len, self.commands))
         for name, command in self.commands.items():
             about = (command.help or "").partition("\n")[0]
-            sections.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append((name, _whole(about)))
+            sections.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append(
+                (f"{name:<{left}}", _whole(about))
+            )
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
