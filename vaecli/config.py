@@ -7,7 +7,7 @@ setting like the others: an argument of `Config`, an attribute, a key in JSON.
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -54,7 +54,7 @@ class Config:
     )
     labels: str = setting("none", "Labels that encoder and decoder see.", "Data", choices=LABELS)
     label_fraction: float | None = setting(
-        None, "The share of the training images that keep their label, of partial labels.", "Data", low=0, high=1
+        None, "With partial labels: the share of the training images that keep theirs.", "Data", low=0, high=1
     )
     limit: int | None = setting(None, "Train on the first N images only.", "Data", low=1, high=2_000_000)
     validation: int | None = setting(
@@ -107,7 +107,7 @@ class Config:
         low=1, high=MAX_EPOCHS, auto=True,
     )  # fmt: skip
     shuffle: str | None = setting(
-        None, "Order of the images in an epoch; blocks: those of 64 parts of the file at a time, for more than fit in memory; "
+        None, "Order of the images in an epoch; blocks: 64 parts of the file at a time, for more images than fit in memory; "
         "auto: by the memory.", "Training", choices=("auto", "all", "blocks"), usual="all",
     )  # fmt: skip
     test_limit: int | None = setting(
@@ -377,17 +377,21 @@ class Config:
         """A folder name from the settings: `data`, latent size, objective, then every setting that is not the default."""
         parts = [data, f"z{self.latent_dim}", self.objective]
         parts += [f"k{self.k}"] if self.k not in (None, 1) else []
-        plain = Config(dataset=self.dataset, latent_dim=self.latent_dim, objective=self.objective, k=self.k, arch=self.arch,
-                       prior=self.prior, posterior=self.posterior, likelihood=self.likelihood, image_size=self.image_size,
-                       absent=self.absent)  # fmt: skip
-        usual = Config(dataset=self.dataset, absent=self.absent)
-        for field in settings():
-            value = getattr(self, field.name)
-            if field.name in ("arch", "prior", "posterior", "likelihood", "image_size"):
-                parts += [short_name(field.name, value)] if value != getattr(usual, field.name) else []
-            elif value != getattr(plain, field.name):
-                parts.append(short_name(field.name, value))
-        return "-".join(parts)
+        others = {name: value for name, value in self.differing().items() if name not in ("latent_dim", "objective", "k")}
+        return "-".join([*parts, *(short_name(name, value) for name, value in others.items())])
+
+    def differing(self, make: "Callable[..., Config] | None" = None) -> dict[str, Any]:
+        """The settings that are not the defaults of the data set and of the members chosen, by name, in the order of help.
+
+        Args:
+            make: makes settings of arguments; those of many runs are had sooner with ``functools.cache(Config)``.
+        """
+        make = make or Config
+        chosen = ("latent_dim", "objective", "arch", "prior", "posterior", "likelihood", "image_size")
+        usual = make(dataset=self.dataset, absent=self.absent)
+        plain = make(dataset=self.dataset, absent=self.absent, **{name: getattr(self, name) for name in chosen})
+        base = {field.name: getattr(usual if field.name in chosen else plain, field.name) for field in settings()}
+        return {name: value for name, default in base.items() if (value := getattr(self, name)) != default}
 
 
 SETTINGS = tuple(field for field in fields(Config) if field.metadata)

@@ -1,7 +1,7 @@
 """The mistakes a user can make. Each message is one line: what was found, what was expected, what to type next."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import ENOMEM
 from pathlib import PurePath
 from unicodedata import category
@@ -142,3 +142,9 @@ class Interrupted(VaecliError):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def either(words: Iterable[str]) -> str:
+    """Words with commas and an `or` between them."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} or {last}" if first else last

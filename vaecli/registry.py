@@ -221,11 +221,11 @@ BY_ARRAY: dict[Option, Any] = {
     PIXEL_RANGE: ByData("auto, by the values of all images"),
 }
 
-RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels; 16,32,64 for 64")
+RESIDUAL_CHANNELS_BY_SIZE = BySize(_residual_channels, "16,32 for 28 and 32 pixels, 16,32,64 for 64")
 
 A_THIRD = ByLatents(lambda latents: max(1, latents // 3), "a third of the latents")
 
-CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels; 32,64,128 for 64")
+CHANNELS_BY_SIZE = BySize(_channels, "32,64 for 28 and 32 pixels, 32,64,128 for 64")
 
 REGISTRY: dict[str, dict[str, Member]] = {
     "dataset": {

@@ -41,11 +41,6 @@ def test_other_values_that_begin_with_a_dash_are_values(vaecli, words):
     assert "where its value is expected" not in vaecli("latent-plot", *words).err
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in OPTIONS)], ids=" ".join)
-def test_help_shows_no_type_for_flags(vaecli, command):
-    assert "bool" not in vaecli(*command, "--help").out
-
-
 def advised():
     """The settings in messages of the library, and the files that have them."""
     for path in SOURCES.rglob("*.py"):

@@ -11,7 +11,7 @@ from tests.helpers import MORE, put, refused
 from vaecli.config import Config
 from vaecli.model import skeleton
 from vaecli.runs.find import CONFIG, FILES, LOSS, MODEL, TRAINING
-from vaecli.runs.format import _heading, _start_digest
+from vaecli.runs.header import heading, start_digest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux reports it")
 
@@ -61,12 +61,12 @@ def test_a_config_that_somebody_keeps_open_and_never_ends(alone, run_copy):
 def sparse_checkpoint(path, config, tensors, body, right_digest=True):
     """A checkpoint whose tensors are a hole of `body` bytes; `tensors` are its header's, the digest is that of zeros."""
     stated = {"format": 1, "config": config, "results": {"epoch": 1}}
-    digest = _start_digest(stated)
+    digest = start_digest(stated)
     if right_digest:
         weights = skeleton(Config.from_json(config)).state_dict()
         zeros = bytes(1 << 20)
         for name in sorted(weights):
-            digest.update(_heading(name, weights[name].dtype, weights[name].shape))
+            digest.update(heading(name, str(weights[name].dtype).removeprefix("torch."), weights[name].shape))
             left = 4 * weights[name].numel()
             while left:
                 digest.update(zeros[: min(left, len(zeros))])

@@ -93,8 +93,11 @@ COMMANDS = {
         ["search", *SEARCHED, "--lr", "1e-3,1e-2", "--dry-run"],
         ["search", *SEARCHED, "--lr", "1e-3:1e-2", "--dry-run"],
     ],
-    "vaecli sample": [["sample", "small"], ["sample", "small", "--between", "0", "1"]],
-    "vaecli reconstruct": [["reconstruct", "small"]],
+    "vaecli sample": [
+        ["sample", "small"], ["sample", "small", "--between", "0", "1"], ["sample", "small", "--as", "png"],
+        ["sample", "small", "--as", "npz"],
+    ],
+    "vaecli reconstruct": [["reconstruct", "small"], ["reconstruct", "small", "--as", "png"]],
     "vaecli encode": [["encode", "small"]],
     "vaecli score": [
         ["score", "small", "--limit", "3"], ["score", "small", "--limit", "2", "--by", "L_2", "--against", "fashion-mnist"],
@@ -118,13 +121,17 @@ COMMANDS = {
         ["compare", "small", "labels", "small1", "labels1", "--limit", "9", "--table-only", "--by", "elbo"],
         ["compare", "stopped", "best", "--limit", "9", "--table-only"],
     ],
+    "vaecli list": [["list"], ["list", "--sort", "elbo", "--filter", "small"]],
+    "vaecli show": [["show", "small"], ["show", "begun"], ["show"]],
+    "vaecli rename": [["rename", "small", "other"]],
+    "vaecli remove": [["remove", "small", "--yes"]],
     "vaecli prepare": [["prepare", "--data-dir", PICTURES]],
     "vaecli cache": [["cache"]],
     "vaecli report": [["report", "--quick", "--only", "5"]],
 }  # fmt: skip
 NEVER_HERE = {
     "table[].diverged_epoch", "table[].kl_is_exact", "table[].last_epoch", "last_epoch", "test_kl_particles",
-    "validation_kl_particles",
+    "validation_kl_particles", "members[].family", "members[].name", "members[].source",
 }  # fmt: skip
 
 
@@ -154,6 +161,11 @@ def test_what_a_command_prints_is_what_the_page_says(vaecli, run_copy, small_mni
     if title == "vaecli inpaint":
         more = ["--latent-dim", "3", "--epochs", "1", "--limit", "200", "--name", "three"]
         assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
+    if title in ("vaecli list", "vaecli show", "vaecli rename"):
+        more = ["--from", "small", "--epochs", "1", "--limit", "60", "--name", "begun"]
+        assert vaecli("train", *more, "--data-dir", small_mnist, "-q").code == 0
+        (run_copy.parent / "damaged").mkdir()
+        (run_copy.parent / "damaged" / "config.json").write_text("{")
     np.save("array.npy", np.random.default_rng(0).random((30, 8, 9)))
     seen = set()
     for words in COMMANDS[title]:

@@ -9,7 +9,7 @@ from tests.helpers import one_line
 VALUES = {
     "sample": {
         "--n": "3", "--kind": "mean", "--digit": "3", "--between": "0 1", "--path": "spherical", "--data-dir": "x", "--seed": "1",
-        "--device": "cpu", "--out": "x.png",
+        "--device": "cpu", "--out": "x", "--as": "png",
     },
     "encode": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x",
@@ -21,7 +21,7 @@ VALUES = {
     },
     "reconstruct": {
         "--n": "3", "--split": "test", "--digit": "3", "--image": "x.png", "--no-label": None, "--data-dir": "x", "--seed": "1",
-        "--device": "cpu", "--out": "x.png",
+        "--device": "cpu", "--out": "x", "--as": "npz",
     },
     "explore": {"--n": "3", "--split": "test", "--data-dir": "x", "--out": "x.html"},
     "latent-plot": {
@@ -44,8 +44,8 @@ VALUES = {
 REFUSED = {
     "sample": {
         "--between": ["--kind", "--seed"],
-        "--path": ["--n", "--kind", "--digit", "--data-dir", "--seed", "--device", "--out"],
-        "--data-dir": ["--n", "--kind", "--digit", "--path", "--seed", "--device", "--out"],
+        "--path": ["--n", "--kind", "--digit", "--data-dir", "--seed", "--device", "--out", "--as"],
+        "--data-dir": ["--n", "--kind", "--digit", "--path", "--seed", "--device", "--out", "--as"],
     },
     "encode": {
         "--image": ["--n", "--split", "--no-label", "--data-dir"],

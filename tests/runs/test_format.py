@@ -6,7 +6,7 @@ from tests.helpers import DATA
 from vaecli.data import load_images
 from vaecli.evaluation.importance import evaluate
 from vaecli.runs.find import CONFIG, read_config
-from vaecli.runs.format import FORMAT
+from vaecli.runs.header import FORMAT
 from vaecli.runs.run import read_run
 from vaecli.runs.state import load_training
 

@@ -52,7 +52,7 @@ def run(tmp_path_factory):
 def packed(tensors, about):
     """A file of any tensors that safetensors can write, with a digest that fits."""
     about = {"format": format.FORMAT, **about}
-    digest = format._start_digest(about)
+    digest = format.start_digest(about)
     format._add(digest, tensors)
     return save_tensors(tensors, {"vaecli": json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)})
 

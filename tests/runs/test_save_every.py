@@ -20,7 +20,8 @@ from vaecli.errors import CheckpointError, Diverged, UsageError
 from vaecli.runs import state
 from vaecli.runs import train as training
 from vaecli.runs.find import CONFIG, LOSS, MODEL, TRAINING, standing
-from vaecli.runs.format import pack, read_about, unpack
+from vaecli.runs.format import pack, unpack
+from vaecli.runs.header import read_record
 from vaecli.runs.run import load
 from vaecli.runs.state import load_training
 from vaecli.training import loop
@@ -303,7 +304,7 @@ def test_killed_within_an_epoch_it_ends_as_if_it_never_was(tmp_path, small_mnist
                 os.kill(process.pid, signal.SIGKILL)
                 break
         process.wait()
-        seen.add(standing(read_about(tmp_path / "torn" / TRAINING).results))  # the first file that a save writes
+        seen.add(standing(read_record(tmp_path / "torn" / TRAINING).results))  # the first file that a save writes
     assert len(seen) == 4 and any("steps" in place for place in seen)
     assert subprocess.run(line, check=False).returncode == 0
     whole = fit("whole", replace(SMALL, batch_size=1, epochs=3))

@@ -5,13 +5,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from difflib import get_close_matches
 from functools import cache, wraps
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -27,19 +28,23 @@ from vaecli.cli import (
     latent_plot,
     prepare,
     reconstruct,
+    remove,
+    rename,
     report,
     sample,
     score,
     search,
+    show,
     train,
 )
-from vaecli.cli.commands import Command, Group, options_of
-from vaecli.cli.declare import DATA, OTHERS, example, optional
+from vaecli.cli import list as listing
+from vaecli.cli.commands import Command, Group, options_of, show_all
+from vaecli.cli.declare import DATA, EVERYDAY, HELPING, OTHERS, examples, optional
 from vaecli.cli.search_settings import as_searched
 from vaecli.cli.setting_options import settings_as_options
 from vaecli.cli.signals import Interruption, leave
 from vaecli.command_line import as_option, flag
-from vaecli.errors import UsageError, VaecliError, format_value, is_out_of_memory, printable, reason
+from vaecli.errors import UsageError, VaecliError, either, format_value, is_out_of_memory, printable, reason
 from vaecli.files import CACHE
 
 _OF_MANY_PROCESSES = ("train", "compare")
@@ -47,6 +52,9 @@ _OF_MANY_PROCESSES = ("train", "compare")
 
 _OF_ONE_PROCESS = ("report", "search")
 """Commands that do not run under torchrun."""
+
+_OF_FILES = (listing, show, rename, remove)
+"""Commands that read neither images nor models, and take no options of these."""
 
 _INVOKED = "vaecli"
 
@@ -101,17 +109,35 @@ def _app(
         raise typer.Exit()  # the first process does it
 
 
-def _with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds ``--cache``, the place of prepared pictures, and ``--plugin``, which `_load_plugins` reads, to a command."""
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all", help="Show all options and exit.", callback=show_all, is_eager=True, show_default=False,
+        rich_help_panel=HELPING,
+    ),
+]  # fmt: skip
+
+
+def _with_shared_options(command: Callable[..., None], everyday: Collection[str] = ()) -> Callable[..., None]:
+    """Adds the options of all commands: ``--cache``, the place of prepared pictures, and ``--plugin``, which `_load_plugins` reads.
+
+    Args:
+        command: the function of the command.
+        everyday: its parameters that help shows first; all if there are none, else ``--help-all`` shows the others.
+    """
     types = get_type_hints(command, include_extras=True)
+    types |= {name: _in_section(types[name], EVERYDAY) for name in everyday}
     own = [parameter.replace(annotation=types[name]) for name, parameter in inspect.signature(command).parameters.items()]
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in (("cache", Cache), ("plugin", Plugin))
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in (("cache", Cache, None), ("plugin", Plugin, None), ("help_all", HelpAll, False))
+        if everyday or name != "help_all"
     ]
 
     @wraps(command)
-    def wrapped(*words: Any, cache: str | None = None, plugin: object = None, **given: Any) -> None:
+    def wrapped(
+        *words: Any, cache: str | None = None, plugin: object = None, help_all: bool = False, **given: Any
+    ) -> None:  # fmt: skip
         before = os.environ.get(CACHE)
         if cache is not None:
             os.environ[CACHE] = cache  # also of the processes that a search starts
@@ -128,33 +154,46 @@ def _with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _in_section(annotation: Any, section: str) -> Any:
+    """The type of an option that help shows in another section."""
+    kind, option = get_args(annotation)
+    option = copy(option)
+    option.rich_help_panel = section
+    return Annotated[kind, option]
+
+
 def make_app() -> typer.Typer:
     """All commands, with the options of the members that are registered now."""
     app = typer.Typer(
         name="vaecli",
         cls=Group,
-        no_args_is_help=True,
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    app.callback(**example("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
-    for name, module, function in (
-        ("train", train, settings_as_options(train.train, None, train.log_option())),
-        ("search", search, settings_as_options(search.search, as_searched)),
-        ("sample", sample, sample.sample),
-        ("reconstruct", reconstruct, reconstruct.reconstruct),
-        ("encode", encode, encode.encode),
-        ("latent-plot", latent_plot, latent_plot.latent_plot),
-        ("score", score, score.score),
-        ("explore", explore, explore.explore),
-        ("export", export, export.export),
-        ("inpaint", inpaint, inpaint.inpaint),
-        ("compare", compare, compare.compare),
-        ("report", report, report.report),
-        ("prepare", prepare, prepare.prepare),
-        ("cache", cached, cached.cache),
+    app.callback(**examples("vaecli train --latent-dim 3 --objective iwae --k 10"))(_app)
+    for section, name, module, function in (
+        ("Train", "train", train, settings_as_options(train.train, None, train.log_option())),
+        ("Train", "search", search, settings_as_options(search.search, as_searched)),
+        ("Look into runs", "sample", sample, sample.sample),
+        ("Look into runs", "reconstruct", reconstruct, reconstruct.reconstruct),
+        ("Look into runs", "encode", encode, encode.encode),
+        ("Look into runs", "latent-plot", latent_plot, latent_plot.latent_plot),
+        ("Look into runs", "score", score, score.score),
+        ("Look into runs", "explore", explore, explore.explore),
+        ("Look into runs", "export", export, export.export),
+        ("Look into runs", "inpaint", inpaint, inpaint.inpaint),
+        ("Look into runs", "compare", compare, compare.compare),
+        ("Look into runs", "report", report, report.report),
+        ("Keep order", "list", listing, listing.list_),
+        ("Keep order", "show", show, show.show),
+        ("Keep order", "rename", rename, rename.rename_),
+        ("Keep order", "remove", remove, remove.remove_),
+        ("Keep order", "prepare", prepare, prepare.prepare),
+        ("Keep order", "cache", cached, cached.cache),
     ):
-        app.command(name, cls=Command, **module.HELP)(_with_shared_options(function))
+        whole = function if module in _OF_FILES else _with_shared_options(function, getattr(module, "EVERYDAY", ()))
+        app.command(name, cls=Command, rich_help_panel=section, **module.HELP)(whole)
     return app
 
 
@@ -341,12 +380,6 @@ def _options() -> dict[str, set[str]]:
     return {name: options_of(command.params) for name, command in _group().commands.items()}
 
 
-def _either(words: Iterable[str]) -> str:
-    """Words with commas and an `or` between them."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} or {last}" if first else last
-
-
 def _check_threads() -> None:
     """Sees whether the system lets this process start the threads that it computes with; OpenMP ends the process where not.
 
@@ -374,8 +407,8 @@ def _system_error(error: Exception, command: str | None) -> str | None:
     """The message for an error of the system, memory that ran out or a package that is missing; None for any other, a bug."""
     if is_out_of_memory(error):
         own = _options().get(command or "", set())
-        less = _either(flag(name) for name in _SMALLER if flag(name) in own)
-        fewer = _either(flag(name) for name in _FEWER if flag(name) in own)
+        less = either(flag(name) for name in _SMALLER if flag(name) in own)
+        fewer = either(flag(name) for name in _FEWER if flag(name) in own)
         advice = [f"try a smaller {less}"] * bool(less) + [f"{'' if less else 'try '}fewer images with {fewer}"] * bool(fewer)
         return f"not enough memory; {', or '.join(advice) or 'end other programs'}"
     if isinstance(error, ModuleNotFoundError):

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, example, flag_option
+from vaecli.cli.declare import OUTPUT, examples, flag_option
 from vaecli.cli.options import AsJson, Quiet
+from vaecli.cli.tables import Table, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from vaecli.data.prepared import Kept
 
-HELP = example("vaecli cache --clear")
+HELP = examples("vaecli cache --clear")
 OF = "A folder of pictures, or one above it; all of them if not given."
-CLEAR = "Remove it: of the folder of pictures given, or all."
+CLEAR = "Remove them: those of the folder given, or all."
 
 
 def cache(
@@ -46,7 +45,7 @@ def cache(
         console.result_json("cache", [], [], cache=None if root is None else str(root), cleared=clear, kept=entries)
         return
     if kept and not clear:
-        console.table(_table(kept))
+        print_table(_table(kept))
     total = sum(entry.bytes for entry in kept)
     if root is None:
         console.note("Prepared pictures are not kept (none)")
@@ -55,7 +54,7 @@ def cache(
 
 
 def _table(kept: list[Kept]) -> Table:
-    table = console.new_table(["pictures of", "shape"], ["pictures", "MB", "last used"])
+    table = Table.of(["pictures of", "shape"], ["pictures", "MB", "last used"])
     for entry in sorted(kept, key=lambda it: -it.used):
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         shape = " x ".join(map(str, entry.shape))

@@ -13,9 +13,8 @@ import typer
 from vaecli import torchrun
 from vaecli.analysis.defaults import COMPARED_IMAGES
 from vaecli.cli import compare_table, console
-from vaecli.cli.declare import COMPUTING, OUTPUT, example, flag_option, optional
+from vaecli.cli.declare import ANNEALING, COMPUTING, OUTPUT, TABLE, examples, flag_option, optional
 from vaecli.cli.options import (
-    ANNEALING,
     AT,
     AsJson,
     Chains,
@@ -33,7 +32,8 @@ from vaecli.cli.options import (
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs, resolve_device
-from vaecli.errors import CheckpointError, UsageError
+from vaecli.cli.tables import print_table
+from vaecli.errors import CheckpointError, UsageError, either
 from vaecli.evaluation.schedule import AIS
 from vaecli.registry import unknown
 
@@ -46,9 +46,13 @@ if TYPE_CHECKING:
     from vaecli.data.images import Take
     from vaecli.runs.run import Run
 
-HELP = example("vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo")
-TABLE = "Table"
-SORTS = f"[{'|'.join(compare_table.SORTS)}]"
+HELP = examples(
+    "vaecli compare mnist-z2-elbo mnist-z3-elbo --sort test_elbo",
+    "vaecli compare baseline --exact --table-only",
+    "vaecli compare iwae50 iwae5 --k 50,5000 --by L_5000 --limit 1000",
+)
+EVERYDAY = ("k", "limit", "by", "sort", "exact", "table_only", "as_csv", "out")
+SORT = f"Best first by this column; as given if not: {either(compare_table.SORTS)}."
 PROPOSAL = "Where L_k's particles come from: the posterior (the literature's way), or half of them from the prior."
 BDMC = "Certify that schedule: bound log p(x) of images drawn from the model from both sides."
 PER_IMAGE = "Each image's numbers too: compare-images.csv with --csv, lists with --json."
@@ -66,7 +70,7 @@ def compare(
     ] = "50",
     limit: Annotated[int | None, optional("Measure on N images, drawn by a fixed seed.", TABLE, min=1, max=2_000_000)] = None,
     by: Annotated[str | None, optional(BY, TABLE, metavar="elbo|L_K|exact|ais")] = None,
-    sort: Annotated[str | None, optional("Best first by this column; as given if not.", TABLE, metavar=SORTS)] = None,
+    sort: Annotated[str | None, optional(SORT, TABLE, metavar="COLUMN")] = None,
     exact: Annotated[bool, flag_option("--exact", "log p(x) itself, by quadrature over 1 or 2 latents.", TABLE)] = False,
     proposal: Annotated[Literal["posterior", "mixture"], typer.Option(help=PROPOSAL, rich_help_panel=TABLE)] = "posterior",
     repeats: Annotated[int, typer.Option(min=1, max=1000, help=REPEATS, rich_help_panel=TABLE)] = 1,
@@ -93,7 +97,8 @@ def compare(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help=SEED, rich_help_panel=COMPUTING)] = 0,
     device: Device = "auto",
     out: Annotated[
-        Path | None, optional("Folder for the pictures; the first run's if not given.", OUTPUT, callback=check_folder_out)
+        Path | None,
+        optional("Folder for the pictures; the first run's if not given.", OUTPUT, metavar="DIR", callback=check_folder_out),
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -130,7 +135,7 @@ def compare(
         draw()
     rows = []
     for run, name, sample in zip(opened, names, chosen, strict=True):
-        with console.bar("%", 100) as bar:
+        with console.bar("%", 1, name) as bar:
             measured = measure(
                 run.model, sample.images.to(torch_device), k=particles, exact=exact, proposal=proposal, repeats=repeats,
                 marginal_labels=marginal_labels, ais=ais and AIS(ais_temperatures, ais_chains, ais_leapfrog),
@@ -153,9 +158,9 @@ def compare(
         more = {"differences": [difference.to_json() for difference in apart]} if apart else {}
         console.result_json("compare", named, files, split=split, table=table, **more)
         return
-    console.table(compare_table.table(table, particles, split))
+    print_table(compare_table.table(table, particles, split))
     if apart:
-        console.table(compare_table.differences_table(apart))
+        print_table(compare_table.differences_table(apart))
     remarks = chain(*map(compare_table.remarks, table), compare_table.cautions(rows, marginal_labels))
     for remark in chain(remarks, compare_table.about_differences(rows, apart)):
         console.note(remark)
@@ -299,4 +304,4 @@ def _particles(text: str) -> list[int]:
 
 
 def _show(bar: console.Bar, name: str, share: float, part: str) -> None:
-    bar(round(100 * share), f"{name} {part}")
+    bar(share, f"{name} {part}")

@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vaecli.cli import console
+from vaecli.cli.tables import Table
 from vaecli.command_line import as_option
 from vaecli.errors import UsageError
 from vaecli.registry import unknown
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from vaecli.analysis.comparison import Row
     from vaecli.analysis.differences import Difference
 
@@ -60,7 +58,7 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
     discrete = any("bits_per_dim" in row for row in rows)
     numbers += ["bits/dim"] if discrete else []
     numbers += ["active units", "parameters", "seconds"]
-    runs = console.new_table(["run", *(name.replace("_", " ") for name in differing)], numbers)
+    runs = Table.of(["run", *(name.replace("_", " ") for name in differing)], numbers)
     for row in rows:
         settings = [row["settings"].get(name, "") for name in differing]
         errors = row["standard_error"]
@@ -86,7 +84,7 @@ def table(rows: list[dict[str, Any]], particles: list[int], split: str) -> Table
 def differences_table(differences: Sequence[Difference]) -> Table:
     """The differences of runs, or of groups of runs by seed, from the first: negative where they are better."""
     by = differences[0].heading
-    runs = console.new_table(["run"], ["seeds", by, f"less that of {differences[0].run}", "± over images", "± over seeds"])
+    runs = Table.of(["run"], ["seeds", by, f"less that of {differences[0].run}", "± over images", "± over seeds"])
     for it in differences:
         errors = (it.standard_error, it.seeds_standard_error)
         apart = [f"{-it.value:+.2f}", *("" if error is None else f"{error:.2g}" for error in errors)] if it.by_seed else [""] * 3

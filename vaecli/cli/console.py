@@ -10,14 +10,15 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaecli import __version__, torchrun
 from vaecli.display import animates
@@ -32,6 +33,12 @@ def _console(*, stderr: bool) -> Console:
 
 
 stdout, stderr = _console(stderr=False), _console(stderr=True)
+
+SELDOM = 30.0
+"""Seconds without a line on stderr after which a pipe gets one while there is work."""
+
+_said = [time.monotonic()]
+"""When the last note was printed."""
 
 
 def prepare() -> None:
@@ -85,9 +92,9 @@ def close_output(stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def result(text: str) -> None:
+def result(text: str, bold: bool = False) -> None:
     """Prints one result on stdout, on one line."""
-    stdout.print(printable(text))
+    stdout.print(printable(text), style="bold" if bold else None)
 
 
 def result_json(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], **own: Any) -> None:
@@ -117,34 +124,20 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def written(command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], as_json: bool, **own: Any) -> None:
-    """Prints the files that a command wrote: a path on each line, or one JSON object as `result_json`."""
+def written(
+    command: str, runs: Sequence[tuple[str, Path]], files: Sequence[Path], as_json: bool, place: Path | None = None, **own: Any
+) -> None:  # fmt: skip
+    """Prints the files that a command wrote: a path on each line, that of their folder `place`, or one JSON object."""
     if as_json:
         result_json(command, runs, files, **own)
     else:
-        print_paths(files)
-
-
-def new_table(text: Iterable[str], numbers: Iterable[str]) -> Table:
-    """A table without rows, with headings of columns of text, then of columns of numbers."""
-    empty = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in text:
-        empty.add_column(heading, overflow="fold")
-    for heading in numbers:
-        empty.add_column(heading, justify="right", no_wrap=True)
-    return empty
-
-
-def table(value: Table) -> None:
-    """Prints a table on stdout at its full width: a narrow terminal wraps its lines, and no number is cut off."""
-    console = Console(markup=False, highlight=False, emoji=False, width=400)
-    console.width = max(console.measure(value).maximum, 1)
-    console.print(value, soft_wrap=True)
+        print_paths(files if place is None else [place])
 
 
 def note(text: str) -> None:
     """Prints a note on stderr, on one line; nothing under ``--quiet``."""
     stderr.print(printable(text))
+    _said[0] = time.monotonic()
 
 
 def error(text: str) -> None:
@@ -169,34 +162,73 @@ def print_paths(files: Sequence[Path]) -> None:
 
 
 @contextmanager
-def bar(unit: str, total: int | None = None) -> Iterator["Bar"]:
-    """A progress bar with the time that is left; hidden if stderr is quiet, no terminal, or a notebook's cell.
+def bar(unit: str, total: float | None = None, description: str = "") -> Iterator["Bar"]:
+    """A progress bar with the time that is left; other than a terminal gets a line after `SELDOM` seconds of silence.
 
     Args:
-        unit: of what it counts.
+        unit: of what it counts; ``%`` for the share alone.
         total: how many there are; None if that is known only later.
+        description: of the work.
     """
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit, markup=False),
+        TextColumn("{task.fields[count]}", markup=False),
         TimeRemainingColumn(),
         console=stderr,
         transient=True,
         disable=stderr.quiet or not animates(stderr),
     )
+    made, ended = Bar(progress, unit, total, description), threading.Event()
+    speaker = threading.Thread(target=made.speak, args=(ended,), daemon=True)
     with progress:
-        yield Bar(progress, total)
+        if progress.disable and not stderr.quiet:
+            with suppress(RuntimeError):  # the system lets no more threads start
+                speaker.start()
+        try:
+            yield made
+        finally:
+            ended.set()
+            if speaker.ident is not None:
+                speaker.join()
 
 
 class Bar:
     """A progress bar, to be called with the amount done and a description of the work."""
 
-    def __init__(self, progress: Progress, total: int | None) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
+    def __init__(self, progress: Progress, unit: str, total: float | None, description: str) -> None:
+        self._progress, self._unit = progress, unit
+        self._task = progress.add_task(description, total=total, count="")
+        self._made = time.monotonic()
+        self._first: tuple[float, float] | None = None
 
-    def __call__(self, done: float, description: str | None = None, total: int | None = None) -> None:
+    def __call__(self, done: float, description: str | None = None, total: float | None = None) -> None:
         """Shows `done` of the total, which may be given now."""
         self._progress.update(self._task, completed=done, description=description, total=total)
+        task = self._progress.tasks[0]
+        if task.total is not None:
+            share, amount = done / max(task.total, 1e-9), f"{done:,.0f} of {task.total:,.0f} {self._unit}"
+            self._progress.update(self._task, count=f"{100 * share:.0f} %" if self._unit == "%" else amount)
+        if self._first is None or done < self._first[1]:
+            self._first = (time.monotonic(), done)
+
+    def speak(self, ended: threading.Event) -> None:
+        """Says how far the work is, seldom, until it has ended."""
+        while not ended.wait(min(1.0, SELDOM)):
+            if time.monotonic() - _said[0] >= SELDOM:
+                note(self.line())
+
+    def line(self) -> str:
+        """How far the work is, in words: ``baseline ELBO: 35 %, about 2 min left``."""
+        task, now = self._progress.tasks[0], time.monotonic()
+        begun, first = self._first or (now, 0.0)
+        left = (now - begun) * ((task.total or 0) - task.completed) / (task.completed - first) if task.completed > first else 0
+        how = [task.fields["count"], f"about {duration(left)} left" if left else f"{duration(now - self._made)} so far"]
+        return ": ".join(filter(None, [task.description, ", ".join(filter(None, how))]))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``40 s``, ``5 min`` or ``1.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
+from vaecli.cli.declare import DATA, OUTPUT, examples, flag_option, label_option, optional
 from vaecli.cli.options import (
     AsJson,
     Device,
@@ -23,7 +23,7 @@ from vaecli.cli.output_paths import check_latents_out, latents_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
-HELP = example("vaecli encode --split train --out latents.csv")
+HELP = examples("vaecli encode --split train --out latents.csv")
 FORMATS = "Folder, or .npz, .csv or .safetensors file, for the latents; latents.npz in the run's folder if not given."
 
 
@@ -70,7 +70,8 @@ def encode(
             console.note(f"{data_dir}: other {split} images than those of the run {opened.name}")
     note_fewer(context, len(images))
     path = latents_path(out, opened.path)
-    latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label)
+    with console.bar("images", description=f"Encoding {len(images):,} images"):
+        latents = latents_of(opened.model.to(torch_device), images.to(torch_device), labels_known=not no_label)
     write_file(path, latents.file(path.suffix.lower()))
     size, latent_dim = latents.mean.shape
     console.written("encode", names_and_folders([opened]), [path], as_json, images=size, latent_dim=latent_dim)

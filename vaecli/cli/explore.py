@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, OUTPUT, example, optional
+from vaecli.cli.declare import DATA, OUTPUT, examples, optional
 from vaecli.cli.options import AsJson, DataDir, Quiet, RunNames, Split
 from vaecli.cli.output_paths import check_page_out, page_path
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import names_and_folders, open_runs
 
-HELP = example("vaecli explore baseline --out explore.html")
+HELP = examples("vaecli explore baseline --out explore.html")
 N = "Images of each run, the first of the split; if not given, 2,000, or fewer of large ones."
 PLACE = "Folder, or .html file, for the page; explore.html in the first run's folder if not given."
 
@@ -42,6 +42,7 @@ def explore(
     for run, part in zip(opened, images, strict=True):
         if n and len(part) < n:
             console.note(f"{run.name}: {len(part):,} images, all that the {split} split has")
-    page = explore(opened, images).encode()
+    with console.bar("runs", description="Computing the page"):
+        page = explore(opened, images).encode()
     write_file(path, page)
     console.written("explore", names_and_folders(opened), [path], as_json, images=[len(part) for part in images], bytes=len(page))

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, example, optional
+from vaecli.cli.declare import OUTPUT, examples, optional
 from vaecli.cli.options import AsJson, Quiet, RunName
 from vaecli.cli.output_paths import check_folder_out
 from vaecli.cli.runs import names_and_folders, open_run
 
-HELP = example("vaecli export --to onnx")
+HELP = examples("vaecli export --to onnx", "vaecli export baseline --to torch --out FOLDER")
 
 
 def export(

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.declare import example, flag_option, label_option, optional
+from vaecli.cli.declare import INFERENCE, examples, flag_option, label_option, optional
 from vaecli.cli.options import (
     AsJson,
     Count,
@@ -29,12 +28,15 @@ from vaecli.cli.options import (
 from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
+from vaecli.cli.tables import Table, print_table
 
 if TYPE_CHECKING:
     from vaecli.analysis.inpainting import Inpainting
 
-HELP = example("vaecli inpaint --label 0 --observed top")
-INFERENCE = "Inference"
+HELP = examples(
+    "vaecli inpaint --label 0 --observed top", "vaecli inpaint --image FILE --mask MASK.png", "vaecli inpaint iwae50 --n 3 --ais"
+)
+EVERYDAY = ("n", "digit", "image", "observed", "mask", "draws", "kind", "out")
 
 HEADINGS = {
     "log_p_missing_given_seen": "log p(missing | seen)",
@@ -62,7 +64,9 @@ def inpaint(
     observed: Annotated[
         Literal["top", "bottom", "left", "right"], typer.Option(help="The half that is seen.", rich_help_panel=INFERENCE)
     ] = "top",
-    mask: Annotated[Path | None, optional("A picture instead of --observed: what is white in it is seen.", INFERENCE)] = None,
+    mask: Annotated[
+        Path | None, optional("A picture instead of --observed: what is white in it is seen.", INFERENCE, metavar="FILE")
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, max=100, help="Completions of each image.", rich_help_panel=INFERENCE)] = 3,
     kind: Annotated[
         Literal["mean", "draw"], typer.Option(help="Fill with the pixels' means or with draws.", rich_help_panel=INFERENCE)
@@ -130,7 +134,7 @@ def inpaint(
     if as_json:
         console.result_json("inpaint", names_and_folders([opened]), [path], **_json(filled, images.labels.tolist()))
         return
-    console.table(_table(filled))
+    print_table(_table(filled))
     if filled.unconverged:
         console.result(f"log p is not exact: {filled.unconverged:,} of {len(images):,} images had not converged on the finest grid")
     console.print_paths([path])
@@ -174,7 +178,7 @@ def _table(filled: "Inpainting") -> Table:
     rows, means = filled.rows(), filled.means()
     names = [f"image {index}" for index in range(1, len(rows) + 1)] + [f"mean of {len(rows)}"]
     headings = {name: heading for name, heading in HEADINGS.items() if not math.isnan(means.get(name, math.nan))}
-    images = console.new_table(["nats"], headings.values())
+    images = Table.of(["nats"], headings.values())
     for name, row, errors in zip(names, [*rows, means], [*filled.error_rows(), filled.errors_of_means()], strict=True):
         images.add_row(name, *(f"{row[column]:.2f}" + _error(errors.get(column)) for column in headings))
     return images

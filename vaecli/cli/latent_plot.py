@@ -8,7 +8,7 @@ import typer
 
 from vaecli.analysis.defaults import CLOUD_IMAGES, VARIANCE_IMAGES
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
+from vaecli.cli.declare import DATA, OUTPUT, PICTURE, examples, flag_option, label_option, optional
 from vaecli.cli.options import AsJson, DataDir, Device, Out, Quiet, RunNames, Split, comma_list, note_fewer, without_effect
 from vaecli.cli.output_paths import picture_path
 from vaecli.cli.reading import reader
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from vaecli.data.images import Images
     from vaecli.runs.run import Run
 
-HELP = example("vaecli latent-plot --n 10000")
-PICTURE = "Picture"
+HELP = examples(
+    "vaecli latent-plot --n 10000", "vaecli latent-plot baseline --thumbnails", "vaecli latent-plot baseline --manifold"
+)
+EVERYDAY = ("n", "split", "variance", "manifold", "thumbnails", "digit", "as_csv", "out")
 N = f"Images; {CLOUD_IMAGES} if not given, {VARIANCE_IMAGES} with --variance."
 DIMENSIONS = "Principal components shown of more than 3 latents; 2 if not given."
 
@@ -35,7 +37,7 @@ def latent_plot(
     split: Split = "test",
     data_dir: DataDir = None,
     dimensions: Annotated[int | None, optional(DIMENSIONS, PICTURE, min=2, max=3)] = None,
-    view: Annotated[str | None, optional("Where a 3-D plot is seen from, degrees.", PICTURE, metavar="AZIM,ELEV")] = None,
+    view: Annotated[str | None, optional("Where a 3-D plot is seen from, in degrees.", PICTURE, metavar="AZIM,ELEV")] = None,
     variance: Annotated[
         bool, flag_option("--variance", "The posterior variance along each latent dimension instead.", PICTURE)
     ] = False,

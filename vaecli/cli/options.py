@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeVar
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import COMPUTING, DATA, OUTPUT, flag_option, optional
-from vaecli.cli.output_paths import check_picture_out
+from vaecli.cli.declare import ANNEALING, COMPUTING, DATA, OUTPUT, flag_option, optional
+from vaecli.cli.output_paths import check_not_stdout, check_picture_out
 from vaecli.errors import UsageError
 from vaecli.evaluation.schedule import AIS
 from vaecli.reading import is_folder
@@ -25,7 +25,7 @@ def run_names(incomplete: str) -> list[str]:
 RunName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]",
+        metavar="RUN",
         help="A run's folder, a checkpoint file, or a name under checkpoints/; the newest run if not given.",
         show_default=False,
         autocompletion=run_names,
@@ -34,7 +34,7 @@ RunName = Annotated[
 RunNames = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[RUN]...",
+        metavar="RUN",
         help="Runs' folders, checkpoint files, or names under checkpoints/; the newest run if none is given.",
         show_default=False,
         autocompletion=run_names,
@@ -48,8 +48,8 @@ Device = Annotated[
 DataDir = Annotated[
     Path | None,
     optional(
-        "Folder of your own pictures, or tar shards of them ('{000..127}.tar'), for --dataset folder; file of arrays, for "
-        "--dataset array; else folder of the data set's files, to read instead of its own place.",
+        "Where the images are: a folder of your own pictures or tar shards of them ('{000..127}.tar'), a file of arrays, or the "
+        "folder of a data set's files.",
         DATA,
     ),
 ]
@@ -64,18 +64,35 @@ Count = Annotated[
 Pictures = Annotated[
     list[Path] | None, optional("Your own picture instead, or a folder with pictures at any depth; may be given again.", DATA)
 ]
+RunsFolder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.", rich_help_panel=OUTPUT)]
-AsJson = Annotated[bool, flag_option("--json", "Print one JSON object instead of paths.", OUTPUT)]
+AsJson = Annotated[bool, flag_option("--json", "Print one JSON object instead of paths and tables.", OUTPUT)]
 Out = Annotated[
     Path | None,
     optional(
-        "Folder, or .png, .pdf or .svg file, for the picture; the run's folder if not given.", OUTPUT, callback=check_picture_out
+        "Folder, or .png, .pdf or .svg file, for the picture; the run's folder if not given.",
+        OUTPUT,
+        metavar="PATH",
+        callback=check_picture_out,
     ),
+]
+OutImages = Annotated[
+    Path | None,
+    optional(
+        "Folder, or .png, .pdf or .svg file, for the picture; .npz file with --as npz; the run's folder if not given.",
+        OUTPUT,
+        metavar="PATH",
+    ),
+]
+ImageFiles = Annotated[
+    Literal["png", "npz"] | None,
+    optional("Instead of one picture the images as they are: .png files in a folder, or arrays in an .npz file.", OUTPUT, "--as"),
 ]
 
 
 AT = AIS()
-ANNEALING = "Annealing"
 Temperatures = Annotated[int, typer.Option(min=1, max=100_000, help="Steps from q(z|x) to p(x, z).", rich_help_panel=ANNEALING)]
 Chains = Annotated[int, typer.Option(min=1, max=1000, help="Chains per image.", rich_help_panel=ANNEALING)]
 Leapfrog = Annotated[int, typer.Option(min=1, max=1000, help="Leapfrog steps at each temperature.", rich_help_panel=ANNEALING)]

@@ -8,10 +8,32 @@ from vaecli.cli import console
 from vaecli.errors import UsageError, VaecliError
 from vaecli.plotting.formats import SUFFIXES
 
+OUTPUTS = (
+    "sample.png", "between.png", "reconstruct.png", "inpaint.png", "explore.html", "latents.npz", "scores.csv", "scores.png",
+    *(f"latent-{kind}.{suffix}" for kind in ("plot", "variance", "manifold", "thumbnails") for suffix in ("png", "csv")),
+    *(f"compare-{kind}.png" for kind in ("reconstructions", "samples", "losses", "differences")),
+    *(f"{name}.npz" for name in ("samples", "between", "reconstructions")),
+    *(f"samples/{kind}-*.png" for kind in ("mean", "draw")), "between/mean-*.png",
+    *(f"reconstructions/{kind}-*.png" for kind in ("original", "mean", "draw")),
+    *(f"{network}.{suffix}" for network in ("encoder", "decoder") for suffix in ("onnx", "pt2")),
+    "compare.csv", "compare-differences.csv", "compare-images.csv",
+)  # fmt: skip
+"""The files that commands write into a run's folder where no other place is given."""
+
 
 def check_picture_out(out: Path | None) -> Path | None:
     """The value of ``--out`` if one picture can be written there: a folder, or a file in one of the formats."""
     return _check_file_out(out, "pictures", SUFFIXES)
+
+
+def check_images_out(out: Path | None, files: str | None) -> None:
+    """Refuses an ``--out`` where images cannot be written: as one picture, or with ``--as`` as files or arrays."""
+    if files == "png":
+        check_folder_out(out)
+    elif files == "npz":
+        _check_file_out(out, "arrays", (".npz",))
+    else:
+        check_picture_out(out)
 
 
 def check_latents_out(out: Path | None) -> Path | None:
@@ -56,6 +78,19 @@ def picture_path(out: Path | None, folder: Path, name: str) -> Path:
 def latents_path(out: Path | None, folder: Path) -> Path:
     """The path of a file of latents: `out` if that names one, else ``latents.npz`` in the folder `out` or in the run's folder."""
     return _file_path(out, folder, "latents.npz", "latents", LATENT_SUFFIXES)
+
+
+def images_folder(out: Path | None, folder: Path, name: str) -> Path:
+    """The folder of images that are a file each: `out`, else the folder `name` in the run's."""
+    path = folder / name if out is None else out
+    if path.exists() and not path.is_dir():
+        raise VaecliError(f"{path}: found a file, expected a place for a folder of images; choose another with --out")
+    return path
+
+
+def arrays_path(out: Path | None, folder: Path, name: str) -> Path:
+    """The path of a file of arrays: `out` if that names one, else `name` in the folder `out` or in the run's folder."""
+    return _file_path(out, folder, name, "arrays", (".npz",))
 
 
 def page_path(out: Path | None, folder: Path) -> Path:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, example, optional
+from vaecli.cli.declare import DATA, examples, optional
 from vaecli.cli.options import AsJson, Quiet
 from vaecli.cli.reading import reader
 from vaecli.errors import UsageError
 
-HELP = example("vaecli prepare --data-dir PICTURES --image-size 64")
+HELP = examples("vaecli prepare --data-dir PICTURES --image-size 64")
 
 
 def prepare(
@@ -20,8 +20,8 @@ def prepare(
         int | None, optional("Height and width, in pixels; as train's if not given.", DATA, min=8, max=256)
     ] = None,
     colour: Annotated[Literal["grey", "rgb"] | None, optional("As train's if not given.", DATA)] = None,
-    limit: Annotated[int | None, optional("The first N pictures to train on only.", DATA, min=1, max=2_000_000)] = None,
-    validation: Annotated[int | None, optional("Pictures that train holds out, beside those.", DATA, min=1, max=2_000_000)] = None,
+    limit: Annotated[int | None, optional("Only the first N pictures to train on.", DATA, min=1, max=2_000_000)] = None,
+    validation: Annotated[int | None, optional("Pictures that train holds out, beside these.", DATA, min=1, max=2_000_000)] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

@@ -5,13 +5,15 @@ from typing import Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import DATA, example, flag_option, label_option
+from vaecli.cli.declare import DATA, examples, flag_option, label_option
+from vaecli.cli.image_files import write_images
 from vaecli.cli.options import (
     AsJson,
     Count,
     DataDir,
     Device,
-    Out,
+    ImageFiles,
+    OutImages,
     Pictures,
     Quiet,
     RunName,
@@ -21,11 +23,16 @@ from vaecli.cli.options import (
     note_fewer,
     without_effect,
 )
-from vaecli.cli.output_paths import picture_path
+from vaecli.cli.output_paths import check_images_out, picture_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
 
-HELP = example("vaecli reconstruct --label 4 --n 5")
+HELP = examples(
+    "vaecli reconstruct --label 4 --n 5",
+    "vaecli reconstruct --image PICTURES",
+    "vaecli reconstruct baseline --n 1000 --as npz --out digits.npz",
+)
+EVERYDAY = ("n", "split", "digit", "image", "data_dir", "seed", "out", "files")
 
 
 def reconstruct(
@@ -41,12 +48,14 @@ def reconstruct(
     data_dir: DataDir = None,
     seed: Seed = 0,
     device: Device = "auto",
-    out: Out = None,
+    out: OutImages = None,
+    files: ImageFiles = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode images and decode them again: each row an original, its reconstruction's mean, and a draw."""
     console.set_quiet(quiet)
+    check_images_out(out, files)
     if image:
         without_effect(context, "with --image", "split", "data_dir", "no_label")
     count = count_of_pictures(context, n, image) if image else n
@@ -57,6 +66,8 @@ def reconstruct(
         if image:
             without_effect(context, "with --image and a run without labels", "digit")
 
+    import numpy as np
+
     from vaecli.analysis.images import choose_images
     from vaecli.analysis.sampling import reconstruct as encode_and_decode
     from vaecli.plotting.grids import save_panels, side_by_side
@@ -66,9 +77,16 @@ def reconstruct(
         opened, split, count, label=digit, pictures=image or (), data_dir=data_dir, read=reader(), listen=listener()
     ).to(torch_device)
     note_fewer(context, len(images))
-    path = picture_path(out, opened.path, "reconstruct.png")
     decoded = encode_and_decode(opened.model.to(torch_device), images, labels_known=not no_label, seed=seed)
+    named = names_and_folders([opened])
+    if files:
+        rows = {"original": decoded.x, "mean": decoded.mean, "draw": decoded.draw}
+        about = {"label": images.labels.cpu().numpy(), "name": np.array(images.names or [*map(str, range(len(images)))])}
+        written, place = write_images(files, rows, opened.config.image_shape, about, out, opened.path, "reconstructions")
+        console.written("reconstruct", named, written, as_json, place)
+        return
+    path = picture_path(out, opened.path, "reconstruct.png")
     save_panels(
         path, side_by_side([("original", decoded.x), ("mean", decoded.mean), ("draw", decoded.draw)], opened.config.image_shape)
     )
-    console.written("reconstruct", names_and_folders([opened]), [path], as_json)
+    console.written("reconstruct", named, [path], as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, TRAINING, example, flag_option, optional
+from vaecli.cli.declare import OUTPUT, TRAINING, examples, flag_option, optional
 from vaecli.cli.options import AsJson, Device, Quiet, comma_list, without_effect
 from vaecli.cli.output_paths import check_folder_out
 from vaecli.cli.runs import resolve_device
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vaecli.report.build import OnStep, Train
     from vaecli.report.definitions import Figure
 
-HELP = example("vaecli report --only 1,4,13")
+HELP = examples("vaecli report --only 1,4,13")
 
 
 def report(
@@ -33,6 +33,7 @@ def report(
         optional(
             "Folder of the page and its pictures; report, or report-quick with --quick, if not given.",
             OUTPUT,
+            metavar="DIR",
             callback=check_folder_out,
         ),
     ] = None,
@@ -55,7 +56,7 @@ def report(
 
     folder = out or Path("report-quick" if quick else "report")
     change = {**(QUICK if quick else {}), **({"epochs": epochs} if epochs else {})}
-    with console.bar(f"of {PARTS} parts", PARTS) as bar:
+    with console.bar("%", PARTS) as bar:
         built = build(
             folder, figures, change=change, explorer=only is None, quick=quick, device=device, train=_train_on(device), on_part=bar
         )

@@ -13,7 +13,7 @@ from vaecli import registry
 from vaecli.analysis.defaults import LIKELY_SHOWN, particles_of
 from vaecli.cli import console
 from vaecli.cli.compare_table import with_error
-from vaecli.cli.declare import DATA, OUTPUT, example, flag_option, label_option, optional
+from vaecli.cli.declare import DATA, OUTPUT, TABLE, examples, flag_option, label_option, optional
 from vaecli.cli.options import (
     AT,
     AsJson,
@@ -32,18 +32,19 @@ from vaecli.cli.options import (
 from vaecli.cli.output_paths import check_folder_out, picture_path
 from vaecli.cli.reading import listener, reader
 from vaecli.cli.runs import names_and_folders, open_run, resolve_device
+from vaecli.cli.tables import Table, print_table
 from vaecli.errors import UsageError
 from vaecli.evaluation.schedule import AIS
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from torch import Tensor
 
     from vaecli.analysis.scores import Auroc, Scores
     from vaecli.data import Images
     from vaecli.runs.run import Run
 
-HELP = example("vaecli score --image PICTURES --against mnist")
+HELP = examples("vaecli score", "vaecli score --image PICTURES --against mnist", "vaecli score iwae50 --limit 500 --by ais")
+EVERYDAY = ("by", "against", "limit", "split", "digit", "image", "data_dir", "out")
 BY = "The bound on log p(x): L_K with K particles, or ais, closer and many times as slow."
 AGAINST = "Other images, to measure how well the likelihood tells them apart (AUROC): a data set's name, or your own pictures."
 MARGINAL = "Sum a conditional model's label out."
@@ -52,8 +53,8 @@ MARGINAL = "Sum a conditional model's label out."
 def score(
     context: typer.Context,
     run: RunName = None,
-    by: Annotated[str, typer.Option(metavar="L_K|ais", help=BY)] = "L_50",
-    against: Annotated[str | None, optional(AGAINST, metavar="DATASET|PATH")] = None,
+    by: Annotated[str, typer.Option(metavar="L_K|ais", help=BY, rich_help_panel=TABLE)] = "L_50",
+    against: Annotated[str | None, optional(AGAINST, TABLE, metavar="DATASET|PATH")] = None,
     limit: Annotated[
         int | None, optional("Score N images of a split or data set, drawn by a fixed seed.", DATA, min=1, max=2_000_000)
     ] = None,
@@ -67,7 +68,8 @@ def score(
     ais_leapfrog: Leapfrog = AT.leapfrog,
     device: Device = "auto",
     out: Annotated[
-        Path | None, optional("Folder for table and picture; the run's if not given.", OUTPUT, callback=check_folder_out)
+        Path | None,
+        optional("Folder for table and picture; the run's if not given.", OUTPUT, metavar="DIR", callback=check_folder_out),
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -115,7 +117,7 @@ def score(
         more: dict[str, Any] = {} if area is None else {"auroc": {"value": area.value, "standard_error": area.standard_error}}
         console.result_json("score", names_and_folders([opened]), files, by=by, images=rows, **more)
         return
-    console.table(_table(found))
+    print_table(_table(found))
     if area is not None:
         console.result(_sentence(area, found))
     for remark in _remarks(opened, found, by, marginal_labels):
@@ -189,9 +191,7 @@ def _table(found: list[tuple[str, Scores]]) -> Table:
     """The least and the most likely images of each set."""
     scores = found[0][1]
     discrete, tailed = scores.dimensions is not None, not scores.k_hat.isnan().any()
-    table = console.new_table(
-        ["images", "name", "label"], ["rank", f"-{scores.heading}"] + ["bits/dim"] * discrete + ["k-hat"] * tailed
-    )
+    table = Table.of(["images", "name", "label"], ["rank", f"-{scores.heading}"] + ["bits/dim"] * discrete + ["k-hat"] * tailed)
     for title, scores in found:
         rows = scores.rows()
         least, most = scores.extremes(LIKELY_SHOWN)

@@ -1,18 +1,19 @@
 """``vaecli search``."""
 
+import math
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vaecli.cli import console
-from vaecli.cli.declare import OUTPUT, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, without_effect
-from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.console import duration
+from vaecli.cli.declare import OUTPUT, SEARCH, examples, flag_option, optional
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunsFolder, without_effect
 from vaecli.cli.search_table import bound_of, heading, line, table, tested
 from vaecli.cli.signals import Interruption
+from vaecli.cli.tables import Table, print_table
 from vaecli.command_line import as_option
 from vaecli.errors import Interrupted, format_value
 from vaecli.runs.find import RUNS
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from vaecli.studies.run_plan import Outcome
     from vaecli.studies.trials import Trial
 
-HELP = example("vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2")
-SEARCH = "Search"
+HELP = examples(
+    "vaecli search --latent-dim 2,3,5,10,20 --seed 0,1,2",
+    "vaecli search --lr 1e-4:1e-2 --hidden 500 --trials 30 --prune",
+    "vaecli search --objective elbo,iwae,dreg --workers 4 --dry-run",
+)
+EVERYDAY = ("dataset", "latent_dim", "objective", "lr", "seed", "trials", "workers", "dry_run")
 
 
 def search(
@@ -34,7 +39,7 @@ def search(
         str, typer.Option(metavar="elbo|L_k", help="Bound on the validation images to choose by.", rich_help_panel=SEARCH)
     ] = "elbo",
     trials: Annotated[
-        int | None, optional(rf"Runs, where there is a range. [dim]\[default: {TRIALS} for each seed][/dim]", SEARCH)
+        int | None, optional("Runs, where there is a range.", SEARCH, show_default=f"{TRIALS} for each seed")
     ] = None,
     prune: Annotated[
         bool, flag_option("--prune", "Stop a run whose bound after an epoch is below the median of the others'.", SEARCH)
@@ -51,13 +56,16 @@ def search(
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
-    name: Annotated[str | None, optional("The search's name; made from the settings if not given.", OUTPUT)] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
+    name: Annotated[str | None, optional("The search's name; made from the settings if not given.", OUTPUT, metavar="NAME")] = None,
+    out: RunsFolder = RUNS,
     dry_run: Annotated[bool, flag_option("--dry-run", "Train nothing: list the trials and estimate their time.", OUTPUT)] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Train a run for each of many settings, and choose the best by images that were held out of training."""
+    """Train a run for each of many settings, and choose the best by images that were held out of training.
+
+    A setting takes one value, several with commas between them, or a range of numbers, LOW:HIGH, from which trials are drawn.
+    """
     console.set_quiet(quiet)
     plan = Plan.of(
         settings, out, name=name, by=by, trials=trials, prune=prune, storage=storage, data_dir=data_dir, device=device
@@ -77,7 +85,7 @@ def search(
             "search", [(trial.name, Path(trial.path)) for trial in outcome.trials if trial.path], [picture], **outcome.to_json()
         )
         return
-    console.table(table(outcome))
+    print_table(table(outcome))
     console.note(tested(outcome))
     console.print_paths([picture, outcome.path])
 
@@ -95,10 +103,10 @@ def _run_plan(plan: Plan, workers: int) -> "Outcome":
         console.note("Others on this machine see the password in --storage with ps; PGPASSWORD or ~/.pgpass keeps it from them")
     console.note(heading(plan))
     done = 0
-    with Interruption() as interruption, console.bar("trials", plan.total) as bar:
+    with Interruption() as interruption, console.bar("%", plan.total) as bar:
 
         def progress(share: float, total: int, what: str) -> None:
-            bar(share, what, total)
+            bar(share, f"Run {min(max(1, math.ceil(share)), total)} of {total}: {what}", total)
 
         def show_data(summary: "DataSummary") -> None:
             for text in summary.lines(as_option):
@@ -120,8 +128,8 @@ def _print_plan(plan: Plan, workers: int, as_json: bool) -> None:
     """Prints the trials of a plan, with their estimated seconds."""
     from vaecli.studies.estimate import estimate
 
-    with console.bar("%", 100) as bar:
-        seconds = estimate(plan, workers, lambda share: bar(100 * share, "timing a few steps"))
+    with console.bar("%", 1, "timing a few steps") as bar:
+        seconds = estimate(plan, workers, bar)
     seeds = plan.space.seeds
     sampled = bool(plan.space.ranges)
     total = (sum(seconds) / len(seconds) * plan.total if sampled else sum(seconds) * len(seeds)) / workers
@@ -135,20 +143,20 @@ def _print_plan(plan: Plan, workers: int, as_json: bool) -> None:
             ranges={name: str(span) for name, span in plan.space.ranges.items()},
         )  # fmt: skip
         return
-    console.table(_sampled(plan) if sampled else _listed(plan, seconds))
-    console.result(f"{plan.total:,} trials, about {_duration(total)} with {workers} worker{'s' if workers > 1 else ''} here")
+    print_table(_sampled(plan) if sampled else _listed(plan, seconds))
+    console.result(f"{plan.total:,} trials, about {duration(total)} with {workers} worker{'s' if workers > 1 else ''} here")
 
 
 def _listed(plan: Plan, seconds: list[float]) -> Table:
-    made = console.new_table([*(name.replace("_", " ") for name in plan.space.varied), "about"], [])
+    made = Table.of([*(name.replace("_", " ") for name in plan.space.varied), "about"], [])
     for seed in plan.space.seeds:
         for values, spent in zip(plan.combinations, seconds, strict=True):
-            made.add_row(*(format_value(seed if name == "seed" else values[name]) for name in plan.space.varied), _duration(spent))
+            made.add_row(*(format_value(seed if name == "seed" else values[name]) for name in plan.space.varied), duration(spent))
     return made
 
 
 def _sampled(plan: Plan) -> Table:
-    made = console.new_table(["setting", "values", ""], [])
+    made = Table.of(["setting", "values", ""], [])
     for name, span in plan.space.ranges.items():
         made.add_row(name.replace("_", " "), str(span), "sampled by TPE" + (", logarithmic" if span.log else ""))
     for name, values in plan.space.lists.items():
@@ -156,9 +164,3 @@ def _sampled(plan: Plan) -> Table:
     if len(plan.space.seeds) > 1:
         made.add_row("seed", ",".join(map(str, plan.space.seeds)), "all of them with every sample")
     return made
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -22,14 +22,14 @@ def as_searched(setting: "Field[Any]") -> inspect.Parameter:
     plain = as_option(setting)
     option = get_args(plain.annotation)[1]
     kind = kind_of(setting)
-    metavar = {int: "N|N,N,...|LOW:HIGH", float: "X|X,X,...|LOW:HIGH", str: "NAME|NAME,NAME,..."}.get(kind, option.metavar)
+    metavar = {int: "N,N|LOW:HIGH", float: "X,X|LOW:HIGH"}.get(kind, option.metavar)
     if setting.name in WITHOUT_LISTS:
         metavar = option.metavar if kind is str else "N"
     elif setting.name == "seed":
-        metavar = "N|N,N,..."
-    text = option.help if setting.name != "validation" else option.help.replace("default: none", f"default: {VALIDATION}")
+        metavar = "N,N"
+    default = option.show_default if setting.name != "validation" else f"{VALIDATION}"
     made = typer.Option(
-        flag(setting.name), help=text, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=False,
+        flag(setting.name), help=option.help, metavar=metavar, rich_help_panel=option.rich_help_panel, show_default=default,
         parser=_parser(setting.name, kind, setting.metadata["auto"], is_pair(setting)), autocompletion=option.autocompletion,
     )  # fmt: skip
     return plain.replace(annotation=Annotated[Any, made])

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from vaecli.cli import console
 from vaecli.cli.compare_table import with_error
+from vaecli.cli.tables import Table, signed
 from vaecli.errors import format_value
 from vaecli.studies.trials import DONE, FAILED, PRUNED
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from vaecli.studies.plan import Plan
     from vaecli.studies.run_plan import Outcome
     from vaecli.studies.trials import RankedSettings, Trial
 
-_WIDE = 12
-
 
 def heading(plan: Plan) -> str:
     """The line above those of `line`."""
-    return _aligned(["trial", *_names(plan), bound_of(plan), "seconds", "run"])
+    return _aligned(plan, ["trial", *_names(plan), bound_of(plan), "seconds", "run"])
 
 
 def line(plan: Plan, trial: Trial) -> str:
@@ -29,7 +26,7 @@ def line(plan: Plan, trial: Trial) -> str:
     values = [format_value(_value_of(trial, name)) for name in plan.space.varied]
     bound = {DONE: _number(trial.value), PRUNED: f"{_number(trial.value)} pruned", FAILED: "failed"}[trial.state]
     seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
-    return _aligned([str(trial.number), *values, bound, seconds, trial.error or trial.name])
+    return _aligned(plan, [str(trial.number), *values, bound, seconds, trial.error or trial.name])
 
 
 def table(outcome: Outcome) -> Table:
@@ -37,10 +34,11 @@ def table(outcome: Outcome) -> Table:
     plan = outcome.plan
     names = [name for name in plan.space.varied if name != "seed"]
     seeds = len(plan.space.seeds)
-    made = console.new_table(
-        [name.replace("_", " ") for name in names], [bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"]
+    made = Table.of(
+        [name.replace("_", " ") for name in names],
+        [bound_of(plan), *(["seeds"] if seeds > 1 else []), "seconds"],
+        ["best run" if seeds > 1 else "run"],
     )
-    made.add_column("best run" if seeds > 1 else "run")
     for row in outcome.rows:
         spent = [trial.seconds for trial in row.trials if trial.seconds is not None]
         made.add_row(
@@ -89,6 +87,12 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{-value:.2f}"
 
 
-def _aligned(cells: list[str]) -> str:
+def _aligned(plan: Plan, cells: list[str]) -> str:
+    """The cells of a line, each below its heading: as wide as that, or as the longest value where it is known before."""
+    known = {name: map(format_value, values) for name, values in plan.space.lists.items()}
+    known["seed"] = map(str, plan.space.seeds)
+    longest = [max(map(len, [*known.get(name, ["0.001234"]), name])) for name in plan.space.varied]
     *first, last = cells
-    return "  ".join([*(cell.rjust(_WIDE) if at else cell.rjust(5) for at, cell in enumerate(first)), last])
+    widths = [5, *longest, max(len(bound_of(plan)), len("1234.56 pruned")), 8]
+    line = "  ".join([*(cell.rjust(width) for cell, width in zip(first, widths, strict=True)), last])
+    return signed(line, console.stderr)

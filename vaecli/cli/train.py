@@ -8,12 +8,12 @@ import typer
 
 from vaecli import registry
 from vaecli.cli import console
-from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, example, flag_option, optional
-from vaecli.cli.options import AsJson, DataDir, Device, Quiet, run_names, without_effect
-from vaecli.cli.output_paths import check_not_stdout
+from vaecli.cli.declare import COMPUTING, OUTPUT, TRAINING, examples, flag_option, optional
+from vaecli.cli.options import AsJson, DataDir, Device, Quiet, RunsFolder, run_names, without_effect
 from vaecli.cli.reading import reader
 from vaecli.cli.runs import resolve_device
 from vaecli.cli.setting_options import as_option
+from vaecli.cli.tables import Table, print_table
 from vaecli.cli.training import train_run
 from vaecli.config import Config, merge
 from vaecli.errors import CheckpointError, UsageError
@@ -36,14 +36,21 @@ def log_option() -> inspect.Parameter:
     return as_option(field)
 
 
-HELP = example("vaecli train --latent-dim 3 --objective iwae --k 10")
+HELP = examples(
+    "vaecli train",
+    "vaecli train --latent-dim 3 --objective iwae --k 10 --resume",
+    "vaecli train --dataset folder --data-dir PICTURES --arch conv --latent-dim 32",
+)
+EVERYDAY = ("dataset", "latent_dim", "arch", "objective", "epochs", "data_dir", "name", "resume")
 
 
 def train(
     context: typer.Context,
     settings: dict[str, Any],
     data_dir: DataDir = None,
-    config: Annotated[Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING)] = None,
+    config: Annotated[
+        Path | None, optional("A run's config.json to repeat; other options change it.", TRAINING, metavar="FILE")
+    ] = None,
     from_run: Annotated[
         str | None,
         optional(
@@ -62,8 +69,8 @@ def train(
             "CPU threads, written into the run: another number may change its last bits; one a core if not given.", COMPUTING, min=1
         ),
     ] = None,
-    name: Annotated[str | None, optional("The run's name; made from the settings if not given.", OUTPUT)] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.", rich_help_panel=OUTPUT, callback=check_not_stdout)] = RUNS,
+    name: Annotated[str | None, optional("The run's name; made from the settings if not given.", OUTPUT, metavar="NAME")] = None,
+    out: RunsFolder = RUNS,
     resume: Annotated[
         bool,
         flag_option("--resume", "Go on with the run of this name where it was saved last; start it if there is none.", OUTPUT),
@@ -179,10 +186,10 @@ def _print_layers(config: Config, data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         console.result_json("train", [], [], **layers.to_json(), settings=config.to_json())
         return
-    table = console.new_table(HEADINGS[:-2], HEADINGS[-2:])
+    table = Table.of(HEADINGS[:-2], HEADINGS[-2:])
     for row in layers.cells():
         table.add_row(*row)
-    console.table(table)
+    print_table(table)
 
 
 def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:

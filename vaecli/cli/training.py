@@ -92,7 +92,7 @@ def train_run(
 
 
 def _bar() -> AbstractContextManager[Show]:
-    return console.bar("steps")
+    return console.bar("steps", description="Preparing")
 
 
 def _written(folder: Path) -> int | None:
@@ -103,11 +103,11 @@ def _written(folder: Path) -> int | None:
 
 def _standing(folder: Path) -> str:
     """The state of an interrupted run, in words."""
-    from vaecli.runs.format import read_about
+    from vaecli.runs.header import read_record
 
     if not has_epochs(folder):
         return f"{folder}: no epoch is finished"
-    return f"{folder} keeps {standing(read_about(folder / (TRAINING if (folder / TRAINING).exists() else MODEL)).results)}"
+    return f"{folder} keeps {standing(read_record(folder / (TRAINING if (folder / TRAINING).exists() else MODEL)).results)}"
 
 
 def _line_to_go_on(folder: Path, start: Start, device: str) -> str:

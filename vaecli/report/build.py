@@ -179,20 +179,21 @@ def build(
     def show(description: str, more: float = 0) -> None:
         on_part(round(PARTS * (done + more) / max(1e-9, every)), description)
 
-    for config in configs:
-        if config in folders:
-            continue
+    missing_runs = [config for config in configs if config not in folders]
+    for number, config in enumerate(missing_runs, 1):
         folder, epochs = folder_for(config, _same_images(shared)), _epochs(config)
 
-        def on_step(steps: int, doing: str | None, total: int | None, folder: Path = folder, epochs: float = epochs) -> None:
-            show(f"{folder.name} {(doing or '').lower()}", epochs * steps / (total or max(1, steps)))
+        run = f"Run {number} of {len(missing_runs)}: {folder.name}"
+
+        def on_step(steps: int, doing: str | None, total: int | None, run: str = run, epochs: float = epochs) -> None:
+            show(f"{run} {(doing or '').lower()}", epochs * steps / (total or max(1, steps)))
 
         train(config, folder, on_step, shared.read)
         folders[config] = folder
         done += epochs
     work = _Work(out, State.read(out / STATE), device, quick, change, folders, shared)
-    for figure in figures:
-        show(f"Figure {figure.number}")
+    for place, figure in enumerate(figures, 1):
+        show(f"Figure {figure.number}, {place} of {len(figures)}")
         _bring_up_to_date(figure, work)
         done += DRAWING
     kept = {figure.number: work.state.figures[str(figure.number)] for figure in figures}

@@ -34,7 +34,9 @@ MAX_CONFIG = 1 << 16
 MAX_ROW = 256
 """Bytes of a log's longest row: eight numbers of at most 24 digits and signs each, with room to spare."""
 
-_FIRST = f"make a first one in about ten seconds with: {train_line({'limit': 5000, 'epochs': 2})}"
+FIRST = f"make a first one in about ten seconds with: {train_line({'limit': 5000, 'epochs': 2})}"
+"""What to type where there is no run."""
+
 _MAX_NUMBER = 1e15
 
 
@@ -158,7 +160,7 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
     runs = runs_in(root)
     if run is None:
         if not runs:
-            raise CheckpointError(f"{root}/: found no run with a finished epoch; {_FIRST}")
+            raise CheckpointError(f"{root}/: found no run with a finished epoch; {FIRST}")
         return runs[0] / MODEL, True
     candidates = Path(run), root / run
     for candidate in candidates:
@@ -170,7 +172,7 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
             raise CheckpointError(f"{run}: no epoch of this run is finished; go on with: {resume_line(candidate, root)}")
     problem = "no checkpoint in that folder" if Path(run).is_dir() else "no such run"
     if not runs:
-        raise CheckpointError(f"{run}: {problem}, and {root}/ has none yet; {_FIRST}")
+        raise CheckpointError(f"{run}: {problem}, and {root}/ has none yet; {FIRST}")
     name = Path(run).name
     near = sorted((folder.name for folder in runs), key=lambda other: (-SequenceMatcher(None, name, other).ratio(), other))
     more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
@@ -178,6 +180,24 @@ def find_checkpoint(run: str | None, root: Path) -> tuple[Path, bool]:
     raise CheckpointError(
         f"{run}: {problem}; expected one of {names} in {root}/, or a path to one; train one with: {train_line({})}"
     )
+
+
+def find_folder(run: str, root: Path = RUNS) -> Path:
+    """The folder of the run that a person named, also of one without a finished epoch or with a damaged checkpoint.
+
+    Args:
+        run: a run's folder, a file of it, or the name of a run under `root`.
+        root: the folder that runs are kept in.
+
+    Raises:
+        CheckpointError: there is none; the message has the nearest names of runs.
+    """
+    for candidate in (Path(run), root / run):
+        folder = candidate.parent if candidate.name in FILES and candidate.is_file() else candidate
+        if any((folder / name).is_file() for name in (MODEL, TRAINING, CONFIG)):
+            return folder
+    file, _ = find_checkpoint(run, root)
+    raise CheckpointError(f"{file}: found a file that is not in a run's folder, expected a run")
 
 
 def runs_in(root: Path) -> list[Path]:

@@ -6,13 +6,11 @@ tensors.
 """
 
 import hashlib
-import json
 import os
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,74 +18,35 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from vaecli import registry
-from vaecli.config import MAX_EPOCHS, Config
+from vaecli.config import Config
 from vaecli.data.tree import MAX_CLASSES, MAX_NAME
-from vaecli.errors import CheckpointError, UsageError, VaecliError, reason
-from vaecli.evaluation.soundness import NAMES, Warnings, known
+from vaecli.errors import CheckpointError, UsageError, reason
 from vaecli.model import VAE, made, skeleton
-from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import bytes_on_disk, open_file
-from vaecli.runs.find import MODEL
-
-FORMAT = 4
-"""The version of the format that this file writes, and the newest that it reads.
-
-Version 4 leaves the earlier rows of a long log to ``loss.csv``, has states within an epoch, and names the best epoch in the state
-of a run that keeps it. Version 3 added the settings
-``prior`` and ``posterior``, whose members may have weights, options of members that others bring, and in ``provenance`` these
-members and the run whose weights a run began with; an older file has ``normal`` and ``diagonal``. Version 2 added ``class_names``,
-and the settings ``image_size`` and ``colour``; a file of version 1 is of a registered data set of 28 x 28 images, which has names
-of its own.
-"""
-
-MAX_HEADER = 1 << 20
+from vaecli.runs.header import FORMAT, Record, check_digest, header_bytes, heading, read_header, record_of, start_digest
 
 Shapes = dict[str, tuple[torch.dtype, torch.Size]]
-
-WARNINGS = "warnings"
-"""The key of a finished run's warnings."""
-
-ROWS = "rows"
-"""The key of the number of rows of a run's log, of which a state has the last."""
 
 MOST_WEIGHT = 65_504
 """No trained weight is larger: those of networks that work are below 100. Half precision, which the explorer's page has, ends."""
 
-BEST = "best"
-"""The key of the best epoch, in a state of training: `About.best`."""
-
-_KEY = "vaecli"
 _TYPES = {torch.int64: "I64", torch.float32: "F32", torch.uint8: "U8", torch.bool: "BOOL"}
 """The types of tensors, in the order in which safetensors puts them."""
 
-_BLOCK = 1 << 20
 _LARGE = 64 << 20
 _HOLES = 4
 """How many times longer than its bytes on the disk a file of more than `_LARGE` bytes may be; some disks compress."""
-_MAX_RESULT = 1e15
 
 
 @dataclass(frozen=True)
-class About:
+class About(Record):
     """What a checkpoint says of its run.
 
     Attributes:
-        config: the settings.
-        results: of the last finished epoch; of a state within an epoch ``epoch``, ``step`` and ``steps`` alone.
-        provenance: the data and the computation; None for a run of a vaecli that did not record them.
         class_names: the names of the images' labels.
-        warnings: of a finished run.
-        rows: of its log, in a state of training; None in other files and in those of older formats.
-        best: the results of the best epoch, in a state of training with `patience`, with ``bound``, by which it was chosen.
     """
 
-    config: Config
-    results: dict[str, float]
-    provenance: Provenance | None
-    class_names: tuple[str, ...]
-    warnings: Warnings
-    rows: int | None = None
-    best: dict[str, float] | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
@@ -101,18 +60,15 @@ def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[by
         about: the record, as JSON values.
     """
     about = {"format": FORMAT, **about}
-    digest = _start_digest(about)
+    digest = start_digest(about)
     _add(digest, tensors)
-    text = json.dumps({**about, "sha256": digest.hexdigest()}, sort_keys=True)
-    header: dict[str, Any] = {"__metadata__": {_KEY: text}}
+    header: dict[str, Any] = {}
     order, end = list(_TYPES), 0
     names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
     for name in names:
         start, end = end, end + tensors[name].nbytes
         header[name] = {"dtype": _TYPES[tensors[name].dtype], "shape": list(tensors[name].shape), "data_offsets": [start, end]}
-    data = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    data += b" " * (-len(data) % 8)
-    yield struct.pack("<Q", len(data)) + data
+    yield header_bytes(header, about, digest.hexdigest())
     yield from (_bytes_of(tensors[name]) for name in names)
 
 
@@ -133,18 +89,14 @@ def unpack(
         with open_file(file) as handle:
             status = os.fstat(handle.fileno())
             length = status.st_size
-            header, stated, start = _read_header(file, handle, length)
-            digest = stated.pop("sha256", None)
+            header, stated, start = read_header(file, handle, length)
             about = _about(file, stated)
             model = _model(file, about)
             expected = {name: (tensor.dtype, tensor.shape) for name, tensor in wanted(model).items()}
-            shapes = _matched(file, header, expected, texts(about), length)
+            _match(file, header, expected, texts(about), length)
             if length > _LARGE and length > _HOLES * bytes_on_disk(status):
                 raise CheckpointError(f"{file}: found {length:,} bytes, most of them holes, expected a whole file: copy it again")
-            if digest != _digest_in(handle, header, shapes, start, stated):
-                raise CheckpointError(
-                    f"{file}: its contents do not match the digest in its header: the file is damaged or was changed"
-                )
+            check_digest(file, handle, header, stated, start)
             handle.seek(0)
             tensors = load_tensors(handle.read(length))
     except OSError as error:
@@ -155,20 +107,6 @@ def unpack(
         if not tensor.isfinite().all():
             raise CheckpointError(f"{file}: tensor {name!r} holds values that are no finite numbers; train the run again")
     return tensors, about
-
-
-def read_about(file: Path) -> About:
-    """What a checkpoint says of its run; its tensors are not looked at.
-
-    Raises:
-        CheckpointError: it is missing, damaged or not one that vaecli wrote.
-    """
-    try:
-        with open_file(file) as handle:
-            _, stated, _ = _read_header(file, handle, os.fstat(handle.fileno()).st_size)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read ({reason(error)})") from None
-    return _about(file, {name: value for name, value in stated.items() if name != "sha256"})
 
 
 def weights_of(model: VAE) -> dict[str, Tensor]:
@@ -241,82 +179,10 @@ def _model(file: Path, about: About) -> VAE:
         raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
 
 
-def _read_header(file: Path, handle: BinaryIO, length: int) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """The header's tensors, which end where the file does; vaecli's record about them; and the offset at which they start."""
-    start = handle.read(8)
-    size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-    if not 2 <= size <= min(MAX_HEADER, length - 8):
-        raise CheckpointError(f"{file}: found no safetensors header: the file is cut short or not a checkpoint")
-    header = _parse(handle.read(size)) or {}
-    metadata = header.pop("__metadata__", {})
-    if _end(header) != length - 8 - size or not isinstance(metadata, dict):
-        raise CheckpointError(f"{file}: its header does not fit its length: the file is cut short or damaged")
-    stated = _parse(metadata.get(_KEY))
-    if stated is None:
-        raise CheckpointError(f"{file}: found safetensors, but none that vaecli wrote: expected a run's {MODEL}")
-    if type(stated.get("format")) is not int or not 1 <= stated["format"] <= FORMAT:
-        raise CheckpointError(
-            f"{file}: found format {str(stated.get('format'))[:20]}, expected 1 to {FORMAT}: upgrade vaecli to read it"
-        )
-    return header, stated, 8 + size
-
-
-def _parse(text: object) -> dict[str, Any] | None:
-    """A JSON object, or None for anything else."""
-    if not isinstance(text, str | bytes):
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _end(header: dict[str, Any]) -> int | None:
-    """Where the last tensor of a safetensors header ends; None if the header is malformed.
-
-    `safetensors.safe_open` checks more of it, but opens the file anew by its path, and waits for ever at a FIFO put there since.
-    """
-    end = 0
-    for entry in header.values():
-        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(offset) is int and offset >= 0 for offset in offsets):
-            return None
-        end = max(end, offsets[1])
-    return end
-
-
 def _about(file: Path, stated: dict[str, Any]) -> About:
     """What a header says of its run."""
-    try:
-        provenance = Provenance.from_json(stated[PROVENANCE]) if PROVENANCE in stated else None
-    except VaecliError as error:
-        raise CheckpointError(f"{file}: {error}: the file is damaged") from None
-    try:
-        config = Config.from_json(stated.get("config"), provenance.members if provenance else ())
-    except UsageError as error:
-        raise error.reworded(CheckpointError, before=f"{file}: its settings are not valid: ") from None
-    results, best = stated.get("results"), stated.get(BEST)
-    if not _are_numbers(results) or not (best is None or (_are_numbers(best) and {"epoch", "bound"} <= best.keys())):
-        raise CheckpointError(f"{file}: its results are not finite numbers: the file is damaged or not made by vaecli")
-    rows = stated.get(ROWS)
-    if rows is not None and (type(rows) is not int or not 0 <= rows <= MAX_EPOCHS):
-        raise CheckpointError(f"{file}: its number of rows is not valid: the file is damaged or not made by vaecli")
-    return About(config, results, provenance, _class_names(file, stated, config), _warnings(file, stated), rows, best)
-
-
-def _are_numbers(values: object) -> TypeGuard[dict[str, float]]:
-    """Whether these are finite numbers by name."""
-    return isinstance(values, dict) and all(type(value) in (int, float) and abs(value) < _MAX_RESULT for value in values.values())
-
-
-def _warnings(file: Path, stated: dict[str, Any]) -> Warnings:
-    warnings = stated.get(WARNINGS, {})
-    if not isinstance(warnings, dict) or not all(
-        isinstance(numbers, dict) and known(name, numbers) and _are_numbers(numbers) for name, numbers in warnings.items()
-    ):
-        raise CheckpointError(f"{file}: its warnings are not ones that vaecli wrote: the file is damaged")
-    return {name: warnings[name] for name in NAMES if name in warnings}
+    record = record_of(file, stated)
+    return About(**vars(record), class_names=_class_names(file, stated, record.config))
 
 
 def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[str, ...]:
@@ -333,11 +199,11 @@ def _class_names(file: Path, stated: dict[str, Any], config: Config) -> tuple[st
     return tuple(names)
 
 
-def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mapping[str, int], length: int) -> Shapes:
-    """The types and shapes of all tensors, texts included, which the header must have exactly.
+def _match(file: Path, header: dict[str, Any], expected: Shapes, texts: Mapping[str, int], length: int) -> None:
+    """Refuses a header that has other tensors than those expected and the texts, or of other types or shapes.
 
     Raises:
-        CheckpointError: it has others.
+        CheckpointError: it has.
     """
     size = sum(shape.numel() * dtype.itemsize for dtype, shape in expected.values())
     if size > length:
@@ -357,37 +223,14 @@ def _matched(file: Path, header: dict[str, Any], expected: Shapes, texts: Mappin
             raise CheckpointError(f"{file}: tensor {name!r} is {stated}, its settings need {_TYPES[dtype]} {list(shape)}")
         if stored != shape.numel() * dtype.itemsize:
             raise CheckpointError(f"{file}: its header does not fit its length: the file is cut short or damaged")
-    return shapes
-
-
-def _digest_in(handle: BinaryIO, header: dict[str, Any], shapes: Shapes, start: int, stated: dict[str, Any]) -> str:
-    """The digest of a file's record and tensors, read block by block."""
-    digest = _start_digest(stated)
-    for name in sorted(shapes):
-        digest.update(_heading(name, *shapes[name]))
-        begin, end = header[name]["data_offsets"]
-        handle.seek(start + begin)
-        while begin < end and (block := handle.read(min(_BLOCK, end - begin))):
-            digest.update(block)
-            begin += len(block)
-    return digest.hexdigest()
-
-
-def _start_digest(stated: dict[str, Any]) -> "hashlib._Hash":
-    """SHA-256 of the record about the tensors; the caller adds the tensors, sorted by name."""
-    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode())
 
 
 def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(tensors):
-        digest.update(_heading(name, tensors[name].dtype, tensors[name].shape))
+        digest.update(heading(name, str(tensors[name].dtype).removeprefix("torch."), tensors[name].shape))
         digest.update(_bytes_of(tensors[name]))
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     """The bytes of a tensor on the CPU; not copied where it is contiguous."""
     return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _heading(name: str, dtype: torch.dtype, shape: torch.Size) -> bytes:
-    return f"{name} {str(dtype).removeprefix('torch.')}[{', '.join(map(str, shape))}]\n".encode()

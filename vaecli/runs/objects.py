@@ -12,7 +12,7 @@ from vaecli.errors import UsageError, VaecliError
 from vaecli.networks.given import GivenNetworks
 from vaecli.objectives.base import check_objective
 from vaecli.runs.find import CONFIG, read_config
-from vaecli.runs.format import read_about
+from vaecli.runs.header import read_record
 
 OBJECT = registry.Provider()
 """Where they come from: a session of Python."""
@@ -57,7 +57,7 @@ def open_with(file: Path, objects: dict[str, Any]) -> None:
         UsageError: the run has no such object.
     """
     for family, it in _by_family(objects).items():
-        about = read_about(file)
+        about = read_record(file)
         name = getattr(about.config, family)
         record = (
             next((record for record in about.provenance.members if record.family == family), None) if about.provenance else None

@@ -1,6 +1,6 @@
 """Runs that are there already: the one with given settings, by whatever name, and where a new one goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,13 @@ class RunIndex:
 
     def finished(self, config: Config, same: Same) -> Path | None:
         """The folder of the run with these settings that is trained to its end, by whatever name; None where there is none."""
+        return next((folder for folder in self.of(config, same) if is_finished(folder, config)), None)
+
+    def of(self, config: Config, same: Same) -> Iterator[Path]:
+        """The folders of the runs with these settings, by whatever name: first that of the settings."""
         self._update()
         names = sorted(self._names.get(config, ()), key=lambda name: (name != config.run_name, name))
-        folders = (self.root / name for name in names)
-        return next((folder for folder in folders if is_run_of(folder, config, same) and is_finished(folder, config)), None)
+        return (folder for name in names if is_run_of(folder := self.root / name, config, same))
 
     def _update(self) -> None:
         there = {folder.name for folder in self.root.iterdir()} if self.root.is_dir() else set()

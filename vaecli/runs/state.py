@@ -19,7 +19,8 @@ from vaecli.provenance import PROVENANCE, Provenance
 from vaecli.reading import holds, read_file
 from vaecli.runs.find import CONFIG, KEPT_ROWS, LOSS, MODEL, PICTURES, TRAINING, log_bytes, rows_of
 from vaecli.runs.folder import Folder
-from vaecli.runs.format import BEST, MOST_WEIGHT, ROWS, WARNINGS, About, filled, pack, unpack, weights_of
+from vaecli.runs.format import MOST_WEIGHT, About, filled, pack, unpack, weights_of
+from vaecli.runs.header import BEST, ROWS, WARNINGS
 from vaecli.settings import AUTO
 from vaecli.training.optimizer import Adam
 from vaecli.training.position import Position

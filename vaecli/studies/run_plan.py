@@ -197,7 +197,8 @@ def _paths_here(trials: Sequence[Trial], plan: Plan, source: Source) -> dict[int
             config = plan.config(trial.settings, trial.seed, source)
             kept = (folder for folder in (plan.out / Path(trial.path).name, Path(trial.path)) if is_run_of(folder, config, same))
             whole = (folder for folder in kept if trial.state != DONE or is_finished(folder, config))
-            if folder := next(whole, None) or runs.finished(config, same):
+            again = runs.finished(config, same) if trial.state == DONE else next(runs.of(config, same), None)
+            if folder := next(whole, None) or again:
                 paths[trial.number] = str(folder)
     return paths
 

@@ -130,7 +130,8 @@ class Trainer:
             if done := self._runs.finished(config, self._same):
                 self._report(claimed, done)
                 return done, DONE
-            folder = folder_for(config, self._same, self.plan.out, self._name(claimed))
+            begun = next(self._runs.of(config, self._same), None)
+            folder = begun or folder_for(config, self._same, self.plan.out, self._name(claimed))
             try:
                 with locked_folder(folder, FILES) as held:
                     if (folder / CONFIG).exists() and not is_run_of(folder, config, self._same):
