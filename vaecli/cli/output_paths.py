@@ -17,6 +17,7 @@ OUTPUTS = (
     *(f"reconstructions/{kind}-*.png" for kind in ("original", "mean", "draw")),
     *(f"{network}.{suffix}" for network in ("encoder", "decoder") for suffix in ("onnx", "pt2")),
     "compare.csv", "compare-differences.csv", "compare-images.csv",
+    "events.out.tfevents.*",
 )  # fmt: skip
 """The files that commands write into a run's folder where no other place is given."""
 
