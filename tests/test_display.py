@@ -163,7 +163,7 @@ def test_a_table_has_each_number_of_a_measurement_with_its_errors(run, some):
 def test_a_run_shows_results_curves_and_settings(run):
     html = run._repr_html_()
     page = Page(html)
-    assert page.words[0].endswith("baseline: mnist-z2-elbo, 788,788 parameters")
+    assert page.words[0].endswith("baseline: mnist-z2-elbo-random, 788,788 parameters")
     assert page.words[page.words.index("test_elbo") + 1] == f"{run.results['test_elbo']:g}"
     assert page.words[page.words.index("latent_dim") + 1] == "2"
     (curves,) = page.pictures

@@ -59,7 +59,7 @@ def test_every_prior_and_posterior_trains_with_every_other_member(few, prior, po
 
 def falls(images, *, arch, likelihood, **settings):
     name, binarize = likelihood
-    small = {"hidden": (32,)} | ({} if arch == "mlp" else {"channels": (4, 8)})
+    small = {"hidden": (32,)} | ({"channels": (4, 8)} if registry.CHANNELS in registry.find("arch", arch).options else {})
     config = Config(
         arch=arch, likelihood=name, binarize=binarize, epochs=2, batch_size=10, lr=3e-3, lr_warmup=0, init_bias="random", k=2,
         **small, **settings,
