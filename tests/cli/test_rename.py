@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.helpers import one_line
+from tests.helpers import one_line, stopped_when_saved_within_an_epoch
 from vaecli.runs.find import CONFIG, FILES, MODEL, TRAINING
 from vaecli.runs.folder import RunFolder
 from vaecli.runs.rename import begun_with
@@ -137,3 +137,13 @@ def test_a_search_knows_its_runs_by_any_name(search, vaecli, tmp_path):
     assert sorted(folder.name for folder in (tmp_path / "checkpoints").iterdir() if (folder / MODEL).exists()) == sorted(
         ["winner", *(run["name"] for run in first["runs"] if run["path"] != best)]
     )
+
+
+def test_a_search_goes_on_with_a_run_that_is_half_done_by_another_name(search, vaecli, small_mnist, tmp_path, monkeypatch):
+    words = ["--validation", "100", "--hidden", "10", "--data-dir", small_mnist, "--name", "half", "-q"]
+    with stopped_when_saved_within_an_epoch(monkeypatch):
+        assert vaecli("train", *words, "--epochs", "1", "--save-every", "1").code == 130
+    found = json.loads(search("--hidden", "10", "--seed", "0,1", "-q", "--json").out)
+    assert sorted(run["name"] for run in found["runs"])[0] == "half"
+    runs = [folder.name for folder in (tmp_path / "checkpoints").iterdir() if (folder / MODEL).exists()]
+    assert len(runs) == 2 and "half" in runs

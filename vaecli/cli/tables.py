@@ -108,7 +108,7 @@ def _texts(column: Column) -> list[str]:
 def _print(table: Table, headings: Sequence[Sequence[str]]) -> None:
     """Prints a table under headings of one or more lines, which end in the same line."""
     lines = max(map(len, headings))
-    above = [["", *[""] * (lines - 1 - len(heading)), *heading][-lines:] for heading in headings]
+    above = [[*[""] * (lines - len(heading)), *heading] for heading in headings]
     columns = []
     for column, heading in zip(table.columns, above, strict=True):
         texts = [*heading, *_texts(column)]
