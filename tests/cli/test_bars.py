@@ -17,6 +17,7 @@ def said(monkeypatch):
 
     def make(terminal):
         text = io.StringIO()
+        text.isatty = lambda: terminal
         made = Console(file=text, force_terminal=terminal, width=100, color_system=None, markup=False, highlight=False)
         monkeypatch.setattr(console, "stderr", made)
         monkeypatch.setattr(console, "SELDOM", 0.01)

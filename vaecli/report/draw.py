@@ -126,5 +126,5 @@ def _layers(options: dict[str, Any]) -> Drawn:
     rows = [HEADINGS, *layers.cells()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [*[str.ljust] * (len(HEADINGS) - 2), str.rjust, str.rjust]
-    lines = ["  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)) for row in rows]
+    lines = ["  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip() for row in rows]
     return Drawn(text="\n".join(lines) + "\n")
