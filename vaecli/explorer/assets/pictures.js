@@ -6,23 +6,23 @@ const LATE = 3; // decodings in a row that took longer, after which it is done b
 const minus = (text) => text.replace("-", "\u2212");
 
 function makePictures(part, host) {
-  let [near, rebuilt, place, late] = [-1, -1, "", 0];
+  let [near, rebuilt, place, late] = [-1, -1, "", {}]; // `late`: of each picture, how many decodings in a row
 
   function begin() {
     const { images } = host;
-    [near, rebuilt, place, late] = [-1, -1, "", 0];
+    [near, rebuilt, place, late] = [-1, -1, "", {}];
     for (const name of ["decoded", "image", "reconstruction"]) [part(name).width, part(name).height] = [images.width, images.height];
   }
 
   // Decodes in this frame as long as that is quick, else beside the page.
   function decode(name, job, then) {
-    if (late >= LATE) {
+    if (late[name] >= LATE) {
       host.beside.ask(name, { space: host.space, images: host.images, ...job }, then);
       return;
     }
     const start = performance.now();
     then(...decodedBy(host.model, job));
-    late = performance.now() - start > QUICK ? late + 1 : 0;
+    late[name] = performance.now() - start > QUICK ? (late[name] || 0) + 1 : 0;
   }
 
   function show(nearest) {
