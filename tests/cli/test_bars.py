@@ -52,13 +52,26 @@ def test_a_pipe_hears_of_work_of_unknown_length(said):
     assert "?" not in heard
 
 
-def test_a_pipe_hears_nothing_while_other_lines_come(said, monkeypatch):
+class Ticks:
+    """An event that is waited for three times before it comes."""
+
+    def __init__(self):
+        self.left = 3
+
+    def wait(self, seconds):
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize(("last", "lines"), [(float("inf"), 0), (-float("inf"), 1)])
+def test_a_pipe_hears_nothing_where_another_line_just_came(said, monkeypatch, last, lines):
     text = said(terminal=False)
-    monkeypatch.setattr(console, "SELDOM", 1e9)
-    console.note("a line")
+    monkeypatch.setattr(console, "SELDOM", 1e6)
     with console.bar("images", 10) as bar:
         bar(5)
-    assert text.getvalue() == "a line\n"
+        monkeypatch.setattr(console, "_said", [last])
+        bar.speak(Ticks())
+    assert len(text.getvalue().splitlines()) == lines
 
 
 @pytest.mark.parametrize("quiet", [True, False])
