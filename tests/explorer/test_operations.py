@@ -172,6 +172,11 @@ OTHERS = {
     "broadcast": ("torch.Tensor.add", Network(lambda m, x, _: m["a"](x) + m["b"](x), a=nn.Linear(32, 1), b=nn.Linear(32, 3))),
     "a weight that is computed": ("torch.nn.functional.linear",
                                   Network(lambda m, x, _: F.linear(x, 2 * m["a"].weight), a=nn.Linear(32, 3))),
+    "a filter that is computed": (
+        "torch.nn.functional.conv2d",
+        Network(lambda m, x, _: F.conv2d(PLANE(x), 2 * m["a"].weight), a=nn.Conv2d(2, 3, 3)),
+    ),
+    "a scaled sum": ("torch.add", Network(lambda m, x, _: torch.add(x, m["a"](x), alpha=0.5), a=nn.Linear(32, 32))),
     "another argument": ("torch.cat", Network(lambda m, x, _: torch.cat((x, x), axis=1))),
     "nothing done": ("Chain", Chain(nn.Flatten())),
 }  # fmt: skip
