@@ -20,6 +20,8 @@ TESTS = [
     "tests/plotting",
     "tests/studies/test_trust.py",
     "tests/cli/test_train.py",
+    "tests/loggers",
+    "tests/analysis/test_exporting.py",
 ]
 
 

@@ -365,6 +365,8 @@ REGISTRY: dict[str, dict[str, Member]] = {
 
 LOGGERS = {
     "tensorboard": Member("vaecli.loggers.tensorboard:TensorBoard", "event files in the run's folder, which TensorBoard shows"),
+    "wandb": Member("vaecli.loggers.wandb:WeightsAndBiases", "Weights & Biases, offline unless WANDB_MODE says otherwise"),
+    "mlflow": Member("vaecli.loggers.mlflow:MLflow", "MLflow's local store, or that of MLFLOW_TRACKING_URI"),
 }
 """Where the curves of a run go: no setting of the run, so it stands beside the families that `Config` has."""
 

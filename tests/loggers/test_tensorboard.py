@@ -173,7 +173,7 @@ def test_a_command_says_where_its_log_is_and_how_to_go_on(vaecli, small_mnist, m
 
 def test_words_that_name_no_logger(vaecli, fit):
     line = one_line(vaecli("train", "--log", "tensorbord"), 2)
-    assert line == "vaecli: --log tensorbord: expected one of tensorboard; did you mean tensorboard?"
+    assert line == "vaecli: --log tensorbord: expected one of tensorboard, wandb, mlflow; did you mean tensorboard?"
     refused = one_line(vaecli("train", "--dry-run", "--log", "tensorboard"), 2)
     assert refused == "vaecli: --log with --dry-run: it has no effect there; leave it out"
     with pytest.raises(UsageError, match="log=5: expected the name of a logger"):

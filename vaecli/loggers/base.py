@@ -1,6 +1,8 @@
-"""What all loggers have, and the error of one whose package is not installed."""
+"""What all loggers have, and what some share."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from torch import Tensor
@@ -37,3 +39,33 @@ class Logger(Protocol):
 def missing(name: str) -> VaecliError:
     """The error for a logger whose package, which is called as the logger is, is not installed."""
     return VaecliError(f"found no {name}, which {{log={name}}} needs; install it with: pip install 'vaecli[{name}]'")
+
+
+@contextmanager
+def default_of(variable: str, value: str) -> Iterator[None]:
+    """A context in which a variable of the environment has a value, where a person has not set it."""
+    given = os.environ.get(variable)
+    os.environ.setdefault(variable, value)
+    try:
+        yield
+    finally:
+        if given is None:
+            os.environ.pop(variable, None)
+
+
+class Points:
+    """Points of curves that wait until the measurement they lead to is saved.
+
+    A run that is killed goes on from there, so a log that cannot forget points is given none that come again.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[dict[str, float], int]] = []
+
+    def saved(self, values: Mapping[str, float], step: int) -> list[tuple[dict[str, float], int]]:
+        """The points that are saved now, by step: none, but for those of a measurement and before it."""
+        self._waiting.append((dict(values), step))
+        if "epoch" not in values:
+            return []
+        saved, self._waiting = self._waiting, []
+        return saved
