@@ -1,6 +1,8 @@
 """Each picture of results in axes that are there already."""
 
 import io
+import subprocess
+import sys
 
 import matplotlib
 import pytest
@@ -8,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 import vaecli
-from tests.helpers import BASELINE
+from tests.helpers import BASELINE, ROOT
 from vaecli.analysis.comparison import Row
 from vaecli.analysis.differences import differences
 from vaecli.config import Config
@@ -121,6 +123,18 @@ def test_a_setting_of_a_search(tmp_path, small_mnist, axes):
     assert axes.get_ylabel() == "validation -ELBO (nats per image)"
     with pytest.raises(UsageError, match="name=lr: expected a setting that varied, one of latent_dim"):
         vaecli.plot.search(found, "lr", axes)
+    with pytest.raises(UsageError, match="outcome: found a Figure"):
+        vaecli.plot.search(Figure(), "lr", axes)
+
+
+@pytest.mark.system
+def test_optuna_is_not_imported():
+    """Its tqdm warns in a notebook without ipywidgets."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, vaecli.plot; print('optuna' in sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"
 
 
 def test_what_has_no_pictures_or_is_no_axes_is_refused(run, some, axes):

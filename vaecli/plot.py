@@ -13,7 +13,7 @@ Example:
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from matplotlib.axes import Axes
 from torch import Tensor
@@ -23,16 +23,14 @@ from vaecli.analysis.differences import Difference
 from vaecli.analysis.latents import cloud
 from vaecli.analysis.latents import manifold as decoded_plane
 from vaecli.analysis.latents import variances as posterior_variances
-from vaecli.arguments import Filled, checked
+from vaecli.arguments import Filled, check, checked
 from vaecli.data.images import Images
 from vaecli.errors import UsageError
 from vaecli.model import VAE
 from vaecli.plotting import plots
 from vaecli.plotting.difference_plot import draw_differences
-from vaecli.plotting.search_plot import bound_caption, draw_setting
 from vaecli.plotting.thumbnails import draw_thumbnails
 from vaecli.runs.run import Run, names_of
-from vaecli.studies.run_plan import Outcome
 
 __all__ = ["curves", "differences", "images", "latents", "manifold", "search", "thumbnails", "variances"]
 
@@ -164,7 +162,7 @@ def differences(found: Annotated[Sequence[Difference], Filled], ax: Axes, split:
 
 
 @checked
-def search(outcome: Outcome, name: str, ax: Axes) -> Axes:
+def search(outcome: Any, name: str, ax: Axes) -> Axes:
     """The bound of each run of a search against a setting that varied; lower is better.
 
     Args:
@@ -173,8 +171,12 @@ def search(outcome: Outcome, name: str, ax: Axes) -> Axes:
         ax: to draw into.
 
     Raises:
-        UsageError: this setting did not vary.
+        UsageError: it is no outcome of a search, or this setting did not vary.
     """
+    from vaecli.plotting.search_plot import bound_caption, draw_setting
+    from vaecli.studies.run_plan import Outcome
+
+    check("outcome", outcome, Outcome)
     if name not in outcome.plan.space.varied:
         raise UsageError(f"{{name}}: expected a setting that varied, one of {', '.join(outcome.plan.space.varied)}", name=name)
     draw_setting(ax, name, outcome)
