@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.networks.seen import check_networks
 from vaecli.config import Config
 from vaecli.image_shape import ImageShape
 from vaecli.model import build
@@ -15,20 +16,7 @@ SHAPE = ImageShape(3, 4, 5)
 @pytest.mark.parametrize("labels", [0, 3])
 @pytest.mark.parametrize("hidden", [(7,), (7, 7, 5)])
 def test_each_image_is_seen_alone_with_its_label(labels, hidden):
-    arch = ResidualMLP(hidden)
-    encoder, decoder = arch.encoder(SHAPE, labels, 4), arch.decoder(SHAPE, 2, labels, 2)
-    noise = generator("cpu", "residual")
-    x, z = torch.rand(3, SHAPE.size, generator=noise, requires_grad=True), torch.randn(5, 3, 2, generator=noise)
-    y = torch.eye(3) if labels else None
-    h, output = encoder(x, y), decoder(z, y)
-    assert h.shape == (3, 4) and output.shape == (5, 3, 2, SHAPE.size)
-    torch.testing.assert_close(encoder(x[1:2], None if y is None else y[1:2]), h[1:2])
-    torch.testing.assert_close(decoder(z[2:, 1:2], None if y is None else y[1:2]), output[2:, 1:2])
-    assert (torch.autograd.grad(h.square().sum(), x)[0] != 0).any(0).all()
-    assert (output.std((0, 1)) > 0).all()
-    if labels:
-        assert not torch.allclose(encoder(x, y.flip(0)), h) and not torch.allclose(decoder(z, y.flip(0)), output)
-        assert torch.equal(encoder(x), encoder(x, torch.zeros(3, 3)))
+    check_networks(ResidualMLP(hidden), SHAPE, labels)
 
 
 def test_layers_of_as_many_units_are_added():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.networks.seen import check_networks
 from vaecli.config import Config
 from vaecli.errors import UsageError
 from vaecli.image_shape import ImageShape
@@ -16,22 +17,8 @@ from vaecli.training.loop import fit, make_optimizer
 @pytest.mark.parametrize("labels", [0, 3])
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_images_of_any_size(shape, labels, blocks):
-    """Each network sees all of an image, each image alone, and its label."""
     shape = ImageShape(*shape)
-    arch = ResNet((8, 6, 5)[: 1 + (shape.height > 4)], (7,), blocks)
-    encoder, decoder = arch.encoder(shape, labels, 4), arch.decoder(shape, 2, labels, 2)
-    noise = generator("cpu", "resnet")
-    x, z = torch.rand(3, shape.size, generator=noise, requires_grad=True), torch.randn(5, 3, 2, generator=noise)
-    y = torch.eye(3) if labels else None
-    h, output = encoder(x, y), decoder(z, y)
-    assert h.shape == (3, 4) and output.shape == (5, 3, 2, shape.size)
-    torch.testing.assert_close(encoder(x[1:2], None if y is None else y[1:2]), h[1:2])
-    torch.testing.assert_close(decoder(z[2:, 1:2], None if y is None else y[1:2]), output[2:, 1:2])
-    assert (torch.autograd.grad(h.square().sum(), x)[0] != 0).any(0).all()
-    assert (output.std((0, 1)) > 0).all()
-    if labels:
-        assert not torch.allclose(encoder(x, y.flip(0)), h) and not torch.allclose(decoder(z, y.flip(0)), output)
-        assert torch.equal(encoder(x), encoder(x, torch.zeros(3, 3)))
+    check_networks(ResNet((8, 6, 5)[: 1 + (shape.height > 4)], (7,), blocks), shape, labels)
 
 
 @pytest.mark.parametrize(("size", "channels"), [(28, (16, 32)), (32, (16, 32)), (51, (16, 32, 64)), (64, (16, 32, 64)), (4, (16,))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,12 +100,17 @@ def epochs_of(run: ListedRun) -> str:
     return f"{run.epoch}{planned}" + ", diverged" * ("diverged_epoch" in run.record.results)
 
 
+def settings_in_words(values: Mapping[str, Any]) -> str:
+    """Settings in words: ``latent-dim=3 objective=iwae``."""
+    return " ".join(f"{name.replace('_', '-')}={format_value(value)}" for name, value in values.items())
+
+
 def _table(runs: Sequence[ListedRun]) -> Table:
     table = Table.of(["run", "data"], ["epochs", "-ELBO"], ["of", "saved", "MB", "settings"])
     table.columns[-2].number = True
     for run in runs:
         bound = "" if run.elbo is None else f"{-run.elbo:.2f}"
-        changed = " ".join(f"{name.replace('_', '-')}={format_value(value)}" for name, value in run.differing.items())
+        changed = settings_in_words(run.differing)
         size = f"{run.bytes / 1e6:,.1f}"
         table.add_row(run.name, run.config.dataset, epochs_of(run), bound, run.split or "", when(run.saved), size, changed)
     return table

@@ -9,10 +9,10 @@ from typing import Any
 
 from vaecli.cli import console
 from vaecli.cli.declare import examples
-from vaecli.cli.list import epochs_of, size_of, when
+from vaecli.cli.list import epochs_of, settings_in_words, size_of, when
 from vaecli.cli.options import AsJson, Quiet, RunName
 from vaecli.command_line import resume_line
-from vaecli.errors import CheckpointError, format_value
+from vaecli.errors import CheckpointError
 from vaecli.evaluation.soundness import sentence
 from vaecli.runs.find import RUNS, TRAINING, find_checkpoint, find_folder
 from vaecli.runs.listing import ListedRun, listed
@@ -77,8 +77,8 @@ def _lines(run: ListedRun) -> Iterator[tuple[str, str]]:
     if not run.finished and not results.keys() & {"diverged_epoch"} and (not results or (run.path / TRAINING).exists()):
         yield "goes on with", resume_line(run.path, RUNS)
     changed = {name: value for name, value in run.config.to_json().items() if name in run.differing}
-    yield "differs in", _settings(changed) or "nothing: all settings are the defaults"
-    yield "settings", _settings(run.config.to_json())
+    yield "differs in", settings_in_words(changed) or "nothing: all settings are the defaults"
+    yield "settings", settings_in_words(run.config.to_json())
     if record.provenance:
         it = record.provenance
         yield "images", it.data.folder or "from the data set's own place"
@@ -89,7 +89,3 @@ def _lines(run: ListedRun) -> Iterator[tuple[str, str]]:
             yield "began with", f"{it.started_from.folder}, after {epochs:,} epoch{'s' * (epochs != 1)}"
         for member in it.members:
             yield f"{member.family} {member.name}", member.source or "an object of Python"
-
-
-def _settings(values: dict[str, object]) -> str:
-    return " ".join(f"{name.replace('_', '-')}={format_value(value)}" for name, value in values.items())

@@ -1,13 +1,13 @@
 """Fully connected networks whose hidden layers are added to what they are given."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaecli.image_shape import ImageShape
-from vaecli.networks.layers import Decoder, LabelledLinear
+from vaecli.networks.layers import Decoder
+from vaecli.networks.mlp import Dense
 
 _SMALL = 0.1
 """What the weights of a network's last layer are scaled by at the start."""
@@ -35,16 +35,12 @@ class ResidualMLP:
         return _PixelResidual(latent_dim, labels, (*reversed(self.hidden), outputs * shape.size), outputs)
 
 
-class _Residual(nn.Module):
+class _Residual(Dense):
     def __init__(self, inputs: int, labels: int, sizes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.input = LabelledLinear(inputs, labels, sizes[0])
-        *hidden, output = (nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.hidden = nn.ModuleList(hidden)
+        super().__init__(inputs, labels, sizes)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in sizes[:-1])
-        self.output = output
-        output.weight.data *= _SMALL
-        nn.init.zeros_(output.bias)
+        self.output.weight.data *= _SMALL
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(..., inputs) and (B, labels) or None to (..., outputs)."""
